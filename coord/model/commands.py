@@ -51,19 +51,21 @@ def encode_write(
 
 
 def open_session(timeout_ms: int, secret_hash: bytes, address: str, client: str) -> bytes:
-    """Create a session; its id becomes the index of this entry."""
+    """Create a session; its id becomes the index of this entry. Result body: (secret_hash,)."""
     return _pack((OPEN_SESSION, 0, 0, 0, 0, None, timeout_ms, secret_hash, address, client))
 
 
 def attach_session(
-    session: int, generation: int, timeout_ms: int, address: str, *, restart_seq: bool
+    session: int, nonce: bytes, timeout_ms: int, address: str, *, restart_seq: bool
 ) -> bytes:
-    """Attach an open session here: generation must be current + 1.
+    """Attach an open session to the node that proposes this; its generation grows by one.
 
-    ``restart_seq`` (ZooKeeper connections) makes the next write's seq 1 and forgets results.
+    ``nonce`` is random per attempt: apply ignores a repeat of the session's last nonce, so that a
+    resent attach is idempotent, and the gateway recognises its own. ``restart_seq`` (ZooKeeper
+    connections) makes the next write's seq 1 and forgets results. Result body: (nonce, last_seq).
     """
     return _pack(
-        (ATTACH_SESSION, session, generation, 0, 0, None, timeout_ms, address, restart_seq)
+        (ATTACH_SESSION, session, 0, 0, 0, None, nonce, timeout_ms, address, restart_seq)
     )
 
 
