@@ -1,9 +1,18 @@
-"""What every suite shares: Hypothesis profiles, required tools, the table of skipped suites."""
+"""What every suite shares: Hypothesis profiles, required tools, the table of skipped suites.
+
+A test that stands on a tool says ``@pytest.mark.needs("strace")``. Without the tool it is skipped
+and the session ends with a table of what to install; with ``COORD_REQUIRE=all`` (or a list such as
+``COORD_REQUIRE=gcc,strace``) the missing tool is a failure instead.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections import Counter
+from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -15,3 +24,52 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+INSTALLS: Final = {
+    "gcc": "apt-get install gcc libc6-dev",
+    "strace": "apt-get install strace",
+}
+"""Every tool a suite may need, and the command that brings it."""
+
+_PREFIX: Final = "needs "
+
+
+def _is_required(tool: str) -> bool:
+    wanted = os.environ.get("COORD_REQUIRE", "").replace(" ", "").split(",")
+    return "all" in wanted or tool in wanted
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose tool is missing, or fail it where the tool is required."""
+    for marker in item.iter_markers("needs"):
+        for tool in marker.args:
+            assert tool in INSTALLS, f"tests/conftest.py does not know how to install {tool!r}"
+            if shutil.which(tool):
+                continue
+            reason = f"{_PREFIX}{tool}: {INSTALLS[tool]}"
+            if _is_required(tool):
+                pytest.fail(f"COORD_REQUIRE asks for {tool}, which is missing", pytrace=False)
+            pytest.skip(reason)
+
+
+def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    longrepr = report.longrepr
+    reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    return reason.removeprefix("Skipped: ")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with one line per skipped suite: how many tests, why, and what would bring them back."""
+    counts = Counter(
+        (report.nodeid.split("::")[0], _skip_reason(report))
+        for report in terminalreporter.stats.get("skipped", ())
+    )
+    if not counts:
+        terminalreporter.write_line("no suite was skipped")
+        return
+    terminalreporter.section("suites skipped")
+    width = max(len(suite) for suite, _ in counts)
+    for (suite, reason), count in sorted(counts.items()):
+        need, _, install = reason.removeprefix(_PREFIX).partition(": ")
+        what = f"{need:<10} {install}" if reason.startswith(_PREFIX) else reason
+        terminalreporter.write_line(f"{suite:<{width}}  {count:>4}  {what}")

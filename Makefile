@@ -1,0 +1,99 @@
+# Two verbs do everything on a fresh machine with Python 3.11, 3.12 or 3.13:
+#
+#   make run            make .venv, install, start a three-node cluster (PORT=2181 DIR=.coord)
+#   make test           make .venv, install, run every test; names what it skipped and why
+#
+# For developers:
+#
+#   make check          format, lint, types, import rules, fast tests
+#   make lint types     one of them;  make format  rewrites
+#   make sim SEED=17    replay one simulated cluster;  make sim  runs new seeds
+#   make bench          durable writes/s and reads/s of three real nodes
+#   make system-deps    Debian, root: what any suite needs from the system
+#   make clean          everything a target above has made
+#
+# PYTHON=python3.12 chooses the interpreter, VENV=dir where its environment lives.
+
+USABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c '$(USABLE)' >/dev/null 2>&1 && { echo "$$p"; exit; }; done; echo python3)
+VENV ?= .venv
+PORT ?= 2181
+DIR ?= .coord
+WORKERS ?= 2
+SEED ?=
+
+BIN := $(VENV)/bin
+MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+INSTALL := $(BIN)/python -m pip install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types format imports fast-test sim bench system-deps clean
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+# --- environments -------------------------------------------------------------------------------
+
+$(MADE):
+	@$(PYTHON) -c '$(USABLE)' || { echo "coord needs Python 3.11 to 3.13; \
+	name one with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "the venv module is missing; \
+	on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.has-server: $(MADE) pyproject.toml constraints.txt
+	@echo "installing coord into $(VENV)"
+	@$(INSTALL) -e '.[server,cli]'
+	@touch $@
+
+$(VENV)/.has-test: $(MADE) pyproject.toml constraints.txt
+	@echo "installing coord and its test tools into $(VENV)"
+	@$(INSTALL) -e '.[test]'
+	@touch $@ $(VENV)/.has-server
+
+# --- verbs --------------------------------------------------------------------------------------
+
+run: $(VENV)/.has-server
+	@exec $(BIN)/coord dev --port $(PORT) --dir $(DIR)
+
+test: $(VENV)/.has-test
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+
+fast-test: $(VENV)/.has-test
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not integration and not slow'
+
+check: lint types fast-test
+
+lint: $(VENV)/.has-test
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-cache
+
+types: $(VENV)/.has-test
+	@$(BIN)/mypy
+
+format: $(VENV)/.has-test
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+sim: $(VENV)/.has-test
+	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED))
+
+bench: $(VENV)/.has-server
+	@$(BIN)/python bench/run.py
+
+# Installs only what is missing, so that a machine which has everything needs no network.
+SYSTEM_TOOLS := gcc:gcc strace:strace
+system-deps:
+	@missing=; for pair in $(SYSTEM_TOOLS); do \
+	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	[ -f /usr/include/stdio.h ] || missing="$$missing libc6-dev"; \
+	[ -z "$$missing" ] && { echo "system-deps: all there"; exit 0; }; \
+	apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench/bin
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
