@@ -1,0 +1,307 @@
+"""The key-value seam on LMDB.
+
+Transactions hand out py-lmdb's C methods as instance attributes: a ``get`` through the seam is one
+C call. An environment is created in a temporary directory and renamed into place, because LMDB
+itself makes the first two pages without syncing either them or the directory: a crash could leave
+a file that LMDB refuses, or an empty one that it would silently initialise again.
+
+Never fork with an environment open (LMDB's locks do not survive it): children are spawned.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+import lmdb
+
+from coord.model.errors import CorruptionError, StorageError
+from coord.model.limits import MAP_BYTES
+from coord.store.kv import ReadTxn, Table, WriteTxn
+
+DATA_FILE: Final = "data.mdb"
+_LIB_VERSION: Final = 0
+"""LMDB 0.9 files. py-lmdb 3 also bundles LMDB 1.0, whose files 0.9 cannot read."""
+_TABLES_MAX: Final = 32
+_READERS_MAX: Final = 256
+_META_PAGES: Final = 2
+_SPARE_TXNS: Final = 4
+
+
+class LmdbReadTxn:
+    """A reader. ``get`` is py-lmdb's bound C method."""
+
+    __slots__ = ("_txn", "get")
+
+    get: Callable[[bytes, None, Any], bytes | None]
+
+    def __init__(self, txn: lmdb.Transaction[bytes]) -> None:
+        self._txn = txn
+        self.get = txn.get
+
+    def scan(
+        self, db: Table, start: bytes, stop: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Records with start <= key < stop, ascending."""
+        with self._txn.cursor(cast("Any", db)) as cursor:
+            if not (cursor.set_range(start) if start else cursor.first()):
+                return
+            if stop is None:
+                yield from cursor.iternext()
+                return
+            for record in cursor.iternext():
+                if record[0] >= stop:
+                    return
+                yield record
+
+    def scan_back(
+        self, db: Table, start: bytes, stop: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Records with start <= key < stop, descending."""
+        if stop == b"":
+            return
+        with self._txn.cursor(cast("Any", db)) as cursor:
+            beyond = stop is not None and cursor.set_range(stop)
+            if not (cursor.prev() if beyond else cursor.last()):
+                return
+            for record in cursor.iterprev():
+                if record[0] < start:
+                    return
+                yield record
+
+    def count(self, db: Table) -> int:
+        """Number of records in the table."""
+        return self._txn.stat(cast("Any", db))["entries"]
+
+    def close(self) -> None:
+        """End the transaction."""
+        self._txn.abort()
+
+    def renew(self, env: lmdb.Environment) -> None:
+        """Let go of the pinned state and pin the newest one (py-lmdb keeps aborted readers for
+        reuse, so this is cheap)."""
+        self._txn.abort()
+        self._txn = env.begin()
+        self.get = self._txn.get
+
+    @property
+    def handle(self) -> lmdb.Transaction[bytes]:
+        """py-lmdb's transaction, for the copy of the environment it pins."""
+        return self._txn
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class LmdbWriteTxn(LmdbReadTxn):
+    """The writer. ``put`` and ``delete`` are py-lmdb's bound C methods."""
+
+    __slots__ = ("_path", "delete", "put")
+
+    put: Callable[..., Any]
+    delete: Callable[..., Any]
+
+    def __init__(self, txn: lmdb.Transaction[bytes], path: str) -> None:
+        super().__init__(txn)
+        self._path = path
+        self.put = txn.put
+        self.delete = txn.delete
+
+    def commit(self) -> None:
+        """Commit; durable when the environment syncs every commit. Raises StorageError."""
+        try:
+            self._txn.commit()
+        except lmdb.Error as error:
+            raise StorageError(f"{self._path}: commit failed: {error}") from error
+
+    def abort(self) -> None:
+        """Drop the changes; harmless after ``commit``."""
+        self._txn.abort()
+
+
+class LmdbEnvironment:
+    """Tables in ``directory/data.mdb``. Make it with ``open_environment``."""
+
+    failures: tuple[type[Exception], ...] = (lmdb.Error,)
+
+    def __init__(self, env: lmdb.Environment, directory: Path) -> None:
+        self._env = env
+        self._readonly = env.flags()["readonly"]
+        self._tables: dict[str, Any] = {}
+        self.directory: Final = directory
+
+    def table(self, name: str) -> Table:
+        """Handle of a table, made if missing. Raises StorageError."""
+        handle = self._tables.get(name)
+        if handle is None:
+            try:
+                handle = self._env.open_db(name.encode(), create=not self._readonly)
+            except lmdb.NotFoundError as error:
+                raise CorruptionError(f"{self._file}: table {name} is missing") from error
+            except lmdb.Error as error:
+                raise StorageError(f"{self._file}: table {name}: {error}") from error
+            self._tables[name] = handle
+        return cast("Table", handle)
+
+    def read(self) -> ReadTxn:
+        """Begin reading. Raises StorageError."""
+        try:
+            return LmdbReadTxn(self._env.begin())
+        except lmdb.Error as error:
+            raise StorageError(f"{self._file}: cannot read: {error}") from error
+
+    def write(self) -> WriteTxn:
+        """Begin writing; waits for another writer. Raises StorageError."""
+        try:
+            return LmdbWriteTxn(self._env.begin(write=True), str(self._file))
+        except lmdb.Error as error:
+            raise StorageError(f"{self._file}: cannot write: {error}") from error
+
+    def refresh(self, txn: ReadTxn) -> ReadTxn:
+        """Move a reader to the newest committed state."""
+        assert isinstance(txn, LmdbReadTxn)
+        txn.renew(self._env)
+        return txn
+
+    def sync(self) -> None:
+        """Flush everything committed to the disk. Raises StorageError."""
+        try:
+            self._env.sync(True)
+        except lmdb.Error as error:
+            raise StorageError(f"{self._file}: sync failed: {error}") from error
+
+    def used_bytes(self) -> int:
+        """Bytes of all pages in use by tables opened so far."""
+        page = 0
+        pages = 0
+        with self._env.begin() as txn:
+            for handle in self._tables.values():
+                stat = txn.stat(handle)
+                page = stat["psize"]
+                pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return page * pages
+
+    def copy_to(self, fd: int, txn: ReadTxn) -> None:
+        """Write a compacted copy of the state that ``txn`` pins to a file descriptor, without
+        holding the interpreter's lock. Raises StorageError."""
+        assert isinstance(txn, LmdbReadTxn)
+        try:
+            self._env.copyfd(fd, compact=True, txn=txn.handle)
+        except lmdb.Error as error:
+            raise StorageError(f"{self._file}: copy failed: {error}") from error
+
+    def close(self) -> None:
+        """Close; all transactions must have ended."""
+        self._tables.clear()
+        self._env.close()
+
+    @property
+    def _file(self) -> Path:
+        return self.directory / DATA_FILE
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable (a rename is not before this)."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file(file: Path) -> None:
+    """Make a file's content durable."""
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def environment_exists(directory: Path) -> bool:
+    """An environment was made there once; it may be damaged."""
+    return directory.is_dir()
+
+
+def create_environment(directory: Path, *, map_bytes: int = MAP_BYTES) -> None:
+    """Make an empty environment at ``directory`` so that a crash at any point leaves either
+    nothing there or a whole one. Raises StorageError."""
+    fresh = directory.with_name(directory.name + ".new")
+    if fresh.exists():
+        shutil.rmtree(fresh)
+    try:
+        fresh.mkdir(parents=True)
+        env = _open(fresh, sync=True, readonly=False, map_bytes=map_bytes)
+        with env.begin(write=True) as txn:
+            env.open_db(b"meta", txn)
+        env.close()
+        sync_file(fresh / DATA_FILE)
+        sync_directory(fresh)
+        fresh.rename(directory)
+        sync_directory(directory.parent)
+    except (lmdb.Error, OSError) as error:
+        raise StorageError(f"{directory}: cannot create: {error}") from error
+
+
+def open_environment(
+    directory: Path,
+    *,
+    sync: bool,
+    readonly: bool = False,
+    lock: bool = True,
+    map_bytes: int = MAP_BYTES,
+) -> LmdbEnvironment:
+    """Open an environment that ``create_environment`` made.
+
+    ``sync=False``: commits survive the process, not the machine. Raises CorruptionError if its
+    file is missing, empty or not LMDB's; StorageError for other failures of the disk.
+    """
+    file = directory / DATA_FILE
+    try:
+        size = file.stat().st_size
+    except FileNotFoundError as error:
+        raise CorruptionError(f"{file}: missing, though its directory exists") from error
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror}") from error
+    if size < _META_PAGES * 4096:
+        # LMDB would take it for a new file: in a directory that had one, that is lost data.
+        raise CorruptionError(f"{file}: {size} bytes are less than the two pages of an empty file")
+    try:
+        env = _open(directory, sync=sync, readonly=readonly, map_bytes=map_bytes, lock=lock)
+    except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
+        raise CorruptionError(f"{file}: not a readable LMDB 0.9 file: {error}") from error
+    except lmdb.Error as error:
+        raise StorageError(f"{file}: cannot open: {error}") from error
+    return LmdbEnvironment(env, directory)
+
+
+def _open(
+    directory: Path, *, sync: bool, readonly: bool, map_bytes: int, lock: bool = True
+) -> lmdb.Environment:
+    return lmdb.open(
+        str(directory),
+        map_size=map_bytes,
+        max_dbs=_TABLES_MAX,
+        max_readers=_READERS_MAX,
+        max_spare_txns=_SPARE_TXNS,
+        readonly=readonly,
+        create=not readonly,
+        metasync=sync,
+        sync=sync,
+        lock=lock,
+        readahead=False,
+        meminit=False,
+        lib_version=_LIB_VERSION,
+    )
