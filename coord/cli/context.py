@@ -1,0 +1,128 @@
+"""What every command that talks to the service shares: options, connection, time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+
+import click
+
+from coord.model.errors import CoordError, OperationTimeoutError
+
+if TYPE_CHECKING:
+    from coord_client import Client
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DEFAULT_HOSTS: Final = "127.0.0.1:2181"
+DEFAULT_TIMEOUT_S: Final = 10.0
+SESSION_TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom to ask, for how long, and how to print the answer."""
+
+    hosts: str
+    timeout_s: float
+    as_json: bool
+
+
+Opener = Callable[[Target], AbstractAsyncContextManager["Client"]]
+
+
+def _open(target: Target) -> AbstractAsyncContextManager[Client]:
+    from coord_client import connect
+
+    return connect(target.hosts, session_timeout_s=SESSION_TIMEOUT_S, client_name="coord")
+
+
+def options(
+    function: Callable[Concatenate[Target, P], None],
+) -> Callable[..., None]:
+    """Give a command ``--hosts``, ``--timeout`` and ``--json``, handed over as one Target."""
+
+    @click.option(
+        "--hosts",
+        envvar="COORD_HOSTS",
+        default=DEFAULT_HOSTS,
+        show_default=True,
+        metavar="H:P,…",
+        help="Nodes to ask, with an optional path that all paths are below. [COORD_HOSTS]",
+    )
+    @click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(min=0, min_open=True),
+        default=DEFAULT_TIMEOUT_S,
+        show_default=True,
+        metavar="SECONDS",
+        help="Give up after this long.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON, one value per line.")
+    @functools.wraps(function)
+    def wrapper(
+        *args: P.args, hosts: str, timeout_s: float, as_json: bool, **kwargs: P.kwargs
+    ) -> None:
+        click.get_current_context().find_root().meta["coord.json"] = as_json
+        function(Target(hosts, timeout_s, as_json), *args, **kwargs)
+
+    return wrapper
+
+
+def opener() -> Opener:
+    """How this command reaches the service: the client library, or what a test put in its place."""
+    found = click.get_current_context().find_root().obj
+    return found if callable(found) else _open
+
+
+def call(target: Target, body: Callable[[Client], Awaitable[T]]) -> T:
+    """Connect, run ``body``, close; within the target's time.
+
+    Raises OperationTimeoutError, definite if the time ran out before ``body`` began.
+    """
+    return stream(target, lambda client, _limit: body(client))
+
+
+def stream(target: Target, body: Callable[[Client, asyncio.Timeout], Awaitable[T]]) -> T:
+    """Like :func:`call`, for commands that go on: ``body`` lifts the limit once it is served."""
+    open_client = opener()
+
+    async def session() -> T:
+        begun = False
+        try:
+            async with asyncio.timeout(target.timeout_s) as limit, open_client(target) as client:
+                begun = True
+                return await body(client, limit)
+        except TimeoutError as error:
+            raise _too_late(target, begun=begun) from error
+
+    return run(session())
+
+
+def run(body: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a fresh loop; of a group of errors, the first of ours is raised."""
+    try:
+        return asyncio.run(body)
+    except BaseExceptionGroup as group:
+        ours = group.subgroup(CoordError)
+        if ours is None:
+            raise
+        raise _first_leaf(ours) from group
+
+
+def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _too_late(target: Target, *, begun: bool) -> OperationTimeoutError:
+    what = "no answer from" if begun else "could not reach"
+    return OperationTimeoutError(
+        f"{what} {target.hosts} within {target.timeout_s:g} s", definite=not begun
+    )
