@@ -1,0 +1,81 @@
+"""Counters and sequential nodes add up: no increment is lost and none happens twice."""
+
+from __future__ import annotations
+
+from tests.sim.history import History, Op, Outcome
+
+
+def check_counter(history: History, path: str, final: int) -> list[str]:
+    """The final value lies between acknowledged and possible increments.
+
+    Increments are sets of ``path`` to (value read) + 1 with the version read; so each success
+    adds exactly one.
+    """
+    sets = [op for op in history.ops if op.kind == "set" and op.args[0] == path]
+    acknowledged = sum(op.outcome is Outcome.OK and op.code == 0 for op in sets)
+    unknown = sum(op.outcome is Outcome.INFO for op in sets)
+    problems = []
+    if final < acknowledged:
+        problems.append(f"counter {path}: {final} < {acknowledged} acknowledged: increments lost")
+    if final > acknowledged + unknown:
+        problems.append(
+            f"counter {path}: {final} > {acknowledged} + {unknown} unknown: applied twice"
+        )
+    problems += _check_distinct(path, sets)
+    return problems
+
+
+def _check_distinct(path: str, sets: list[Op]) -> list[str]:
+    """No two acknowledged increments wrote the same value."""
+    writers: dict[bytes, Op] = {}
+    problems = []
+    for op in sets:
+        if op.outcome is not Outcome.OK or op.code != 0:
+            continue
+        value = op.args[1]
+        if value in writers:
+            problems.append(f"counter {path}: {op} and {writers[value]} both wrote {value!r}")
+        writers[value] = op
+    return problems
+
+
+def check_sequence(history: History, parent: str, names: list[str]) -> list[str]:
+    """Sequential children: one for each acknowledged create, unique, in real-time order."""
+    creates = [
+        op for op in history.ops if op.kind == "create" and op.args[0].rpartition("/")[0] == parent
+    ]
+    done = [op for op in creates if op.outcome is Outcome.OK and op.code == 0]
+    unknown = sum(op.outcome is Outcome.INFO for op in creates)
+    problems = []
+    made: dict[str, Op] = {}
+    for op in done:
+        name = str(op.body[0]).rpartition("/")[2]
+        if name in made:
+            problems.append(f"sequence {parent}: {op} and {made[name]} both made {name}")
+        made[name] = op
+    missing = sorted(set(made) - set(names))
+    extra = len(set(names) - set(made))
+    if missing:
+        problems.append(f"sequence {parent}: acknowledged and missing: {missing[:5]}")
+    if extra > unknown:
+        problems.append(f"sequence {parent}: {extra} nodes nobody was told of, {unknown} unknown")
+    problems += _check_suffix_order(parent, done)
+    return problems
+
+
+def _check_suffix_order(parent: str, done: list[Op]) -> list[str]:
+    """A create that completed before another was invoked has the smaller suffix."""
+    problems = []
+    by_end = sorted(done, key=lambda op: op.complete_us)
+    highest, at = -1, 0
+    for op in sorted(done, key=lambda op: op.invoke_us):
+        while by_end[at].complete_us < op.invoke_us:
+            highest = max(highest, _suffix(by_end[at]))
+            at += 1
+        if _suffix(op) <= highest:
+            problems.append(f"sequence {parent}: {op} has a suffix below an earlier one {highest}")
+    return problems
+
+
+def _suffix(op: Op) -> int:
+    return int(str(op.body[0])[-10:])

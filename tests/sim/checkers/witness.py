@@ -1,0 +1,172 @@
+"""The order the service claims, verified.
+
+Every reply names a revision, so there is no order to search for: replay the committed log in the
+independent model, compare each answer with the model's at that revision, then check that the
+order respects real time. Passing proves linearizability whatever the service's honesty, because
+a legal order has been exhibited. O(n log n).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.sim.history import Committed, History, Op, Outcome
+from tests.sim.model import Answer, Model
+
+LINEARIZABLE: Final = 0
+KINDS: Final = {1: "create", 2: "delete", 5: "set", 7: "set_acl", 14: "multi", 302: "close"}
+
+
+def check(history: History) -> list[str]:
+    """Everything wrong with a history; empty if it is linearizable in the claimed order."""
+    problems = _check_log(history.log)
+    if problems:
+        return problems
+    executed, problems = _replay(history)
+    problems += _check_writes(history.ops, executed)
+    problems += _check_invoked(history.ops, executed)
+    problems += _check_real_time(history.ops)
+    problems += _check_session_order(history.ops)
+    return problems
+
+
+def _check_log(log: list[Committed]) -> list[str]:
+    """Indexes are dense from 1, terms never fall."""
+    problems: list[str] = []
+    term = 0
+    for at, entry in enumerate(log, 1):
+        if entry.index != at:
+            problems.append(f"log: entry {entry.index} stands at place {at}")
+        if entry.term < term:
+            problems.append(f"log: term falls from {term} to {entry.term} at {entry.index}")
+        term = max(term, entry.term)
+    return problems
+
+
+def _replay(history: History) -> tuple[dict[tuple[int, int], Answer], list[str]]:
+    """Executed writes by (session, seq), and every read that the model answers differently."""
+    reads = sorted(
+        (op for op in history.ops if not op.is_write and op.outcome is Outcome.OK),
+        key=lambda op: op.revision,
+    )
+    model, at = Model(), 0
+    problems: list[str] = []
+    executed: dict[tuple[int, int], Answer] = {}
+    last = history.log[-1].index if history.log else 0
+    for entry in history.log:
+        at = _check_reads(model, reads, at, problems)
+        answer = model.apply(entry.index, entry.kind, entry.payload)
+        if answer is None or not answer.executed or not answer.seq:
+            continue
+        key = (answer.session, answer.seq)
+        if key in executed:
+            problems.append(f"twice: {key} executed at {executed[key].index} and {entry.index}")
+        executed[key] = answer
+    at = _check_reads(model, reads, at, problems)
+    problems += [f"future: {op} names a revision after the log's end {last}" for op in reads[at:]]
+    return executed, problems
+
+
+def _check_reads(model: Model, reads: list[Op], at: int, problems: list[str]) -> int:
+    """Compare the reads of this revision; the place of the first later one."""
+    while at < len(reads) and reads[at].revision == model.index:
+        op = reads[at]
+        code, body = model.read(op.kind, op.args[0])
+        if op.code != code or (code == 0 and _plain(op.body[: len(body)]) != _plain(body)):
+            problems.append(f"read: {op} got {op.body!r:.120}, the model says {code} {body!r:.120}")
+        at += 1
+    return at
+
+
+def _plain(value: object) -> object:
+    """Lists and tuples compare equal."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(item) for item in value)
+    return value
+
+
+def _check_writes(ops: list[Op], executed: dict[tuple[int, int], Answer]) -> list[str]:
+    """Every answered write is in the log, where it says and with that answer."""
+    problems = []
+    for op in ops:
+        if not op.is_write or op.outcome is Outcome.INFO:
+            continue
+        answer = executed.get((op.session, op.seq))
+        if op.outcome is Outcome.FAIL:
+            if answer is not None and _same_request(op, answer):
+                problems.append(f"phantom: {op} is in the log at {answer.index}")
+        elif answer is None:
+            problems.append(f"lost: {op} was acknowledged and is not in the log")
+        elif answer.index != op.revision:
+            problems.append(f"revision: {op} executed at {answer.index}")
+        elif answer.code != op.code:
+            problems.append(f"answer: {op}, the model says code {answer.code}")
+        elif answer.code == 0 and _plain(op.body) != _plain(answer.body):
+            problems.append(f"answer: {op} got {op.body!r:.120}, not {answer.body!r:.120}")
+    return problems
+
+
+def _check_invoked(ops: list[Op], executed: dict[tuple[int, int], Answer]) -> list[str]:
+    """Every executed write was asked for by its session, once, with these arguments."""
+    asked: dict[tuple[int, int], Op] = {}
+    problems = []
+    for op in ops:
+        if op.is_write and op.outcome is not Outcome.FAIL:
+            if (op.session, op.seq) in asked:
+                problems.append(f"client: {op} reuses a sequence number")
+            asked[op.session, op.seq] = op
+    for key, answer in executed.items():
+        found = asked.get(key)
+        if found is None:
+            problems.append(f"unasked: {key} executed at {answer.index}, nobody sent it")
+        elif not _same_request(found, answer):
+            problems.append(f"garbled: {found} executed as {answer.kind} {answer.arguments!r:.120}")
+    return problems
+
+
+def _same_request(op: Op, answer: Answer) -> bool:
+    return KINDS[answer.kind] == op.kind and _plain(op.args) == _plain(answer.arguments)
+
+
+def _check_real_time(ops: list[Op]) -> list[str]:
+    """What completed before an operation was invoked comes before it in the claimed order.
+
+    Intervals are closed: an operation invoked in the very microsecond in which another
+    completes is concurrent with it.
+    """
+    done = sorted((op for op in ops if op.outcome is Outcome.OK), key=lambda op: op.complete_us)
+    started = sorted(
+        (
+            op
+            for op in ops
+            if op.outcome is Outcome.OK and (op.is_write or op.level == LINEARIZABLE)
+        ),
+        key=lambda op: op.invoke_us,
+    )
+    problems: list[str] = []
+    newest: Op | None = None
+    at = 0
+    for op in started:
+        while at < len(done) and done[at].complete_us < op.invoke_us:
+            if newest is None or done[at].revision > newest.revision:
+                newest = done[at]
+            at += 1
+        if newest is None:
+            continue
+        if op.revision < newest.revision or (op.is_write and op.revision == newest.revision):
+            problems.append(f"stale: {op} was invoked after {newest}")
+    return problems
+
+
+def _check_session_order(ops: list[Op]) -> list[str]:
+    """In a session, revisions never fall and writes take effect in the order of their numbers."""
+    problems = []
+    last: dict[int, Op] = {}
+    for op in ops:  # in the order the clients sent them
+        if op.outcome is not Outcome.OK:
+            continue
+        before = last.get(op.session)
+        if before is not None and before.revision > op.revision:
+            problems.append(f"session order: {op} follows {before}")
+        last[op.session] = op
+    return problems
