@@ -1,0 +1,322 @@
+"""Requests about the node or the cluster itself. They need no session; what only the leader can
+do is passed on to it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from coord.model import requests as rq
+from coord.model.errors import (
+    OK,
+    AuthFailedError,
+    BadArgumentsError,
+    CompactedError,
+    CoordError,
+    LimitError,
+    MembershipError,
+    NoAuthError,
+    NoNodeError,
+    NotLeaderError,
+    SessionExpiredError,
+    from_code,
+)
+from coord.model.acl import READ, permits
+from coord.model.limits import FRAME_BYTES_MAX
+from coord.node.peer_messages import AdminAnswer, AdminCall
+from coord.node.replacement import tolerance
+from coord.raft import RaftRefusal
+from coord.raft.types import NO_NODE, Index, NodeId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coord.node.connection import Connection
+    from coord.node.driver import Driver
+    from coord.node.gateway import Gateway
+    from coord.node.housekeeping import Housekeeping
+    from coord.node.replacement import MembershipKeeper
+    from coord.store.member_store import Store
+    from coord.store.reader import TreeReader
+
+LOG_TAIL_BYTES_MAX: Final = FRAME_BYTES_MAX // 2
+CALLS_MAX: Final = 1_000
+SESSIONS_LISTED_MAX: Final = 1_000
+HISTORY_LISTED_MAX: Final = 1_000
+LEADER_ONLY: Final = frozenset({rq.MEMBER_CHANGE, rq.TRANSFER})
+
+
+class Admin:
+    """Answers admin requests of one node."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        store: Store,
+        reader: TreeReader,
+        keeper: MembershipKeeper,
+        housekeeping: Housekeeping,
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.gateway: Gateway
+        self._driver = driver
+        self._store = store
+        self.reader = reader
+        self._keeper = keeper
+        self._housekeeping = housekeeping
+        self._status = status
+        self._calls: dict[int, tuple[Connection, int]] = {}
+        self._next_call = 1
+        self._table: dict[int, Callable[[Connection | None, dict[str, Any]], list[Any]]] = {
+            rq.STATUS: self._do_status,
+            rq.DIGEST: self._do_digest,
+            rq.MEMBERS: self._do_members,
+            rq.MEMBER_CHANGE: self._do_member_change,
+            rq.TRANSFER: self._do_transfer,
+            rq.LOG_TAIL: self._do_log_tail,
+            rq.HISTORY: self._do_history,
+            rq.WHY_SESSION: self._do_why_session,
+            rq.RESULT_OF: self._do_result_of,
+            rq.SESSIONS: self._do_sessions,
+        }
+
+    # --- from a client --------------------------------------------------------------------------
+
+    def call(self, conn: Connection, xid: int, request: rq.Admin) -> None:
+        """Answer now, or once the leader or the snapshot has."""
+        try:
+            if request.op == rq.SNAPSHOT:
+                self._snapshot(conn, xid)
+            elif request.op in LEADER_ONLY and not self._driver.is_leader:
+                self._pass_on(conn, xid, request)
+            else:
+                self._reply(conn, xid, self._run(conn, request.op, request.arguments))
+        except CoordError as error:
+            self._fail(conn, xid, error)
+
+    def _run(self, conn: Connection | None, op: int, arguments: dict[str, Any]) -> list[Any]:
+        handler = self._table.get(op)
+        if handler is None:
+            raise BadArgumentsError(f"unknown admin operation {op}")
+        try:
+            return handler(conn, arguments)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadArgumentsError(f"admin operation {op}: bad argument: {error}") from error
+
+    def _pass_on(self, conn: Connection, xid: int, request: rq.Admin) -> None:
+        leader = self._driver.raft.leader
+        if leader == NO_NODE:
+            raise NotLeaderError("this operation needs the leader and none is known here")
+        if len(self._calls) >= CALLS_MAX:
+            raise LimitError(f"{CALLS_MAX} admin calls are under way on this node")
+        call, self._next_call = self._next_call, self._next_call + 1
+        self._calls[call] = (conn, xid)
+        self._driver.post(leader, AdminCall(call, request.op, request.arguments))
+
+    def lost(self, conn: Connection) -> None:
+        """The client has gone; its answers go nowhere."""
+        for call in [call for call, (asker, _) in self._calls.items() if asker is conn]:
+            del self._calls[call]
+
+    # --- between nodes --------------------------------------------------------------------------
+
+    def on_call(self, peer: NodeId, message: AdminCall) -> None:
+        """A request that another node passed on."""
+        try:
+            if not self._driver.is_leader:
+                raise NotLeaderError("leadership has moved meanwhile; try again")
+            body = self._run(None, message.op, message.arguments)
+            answer = AdminAnswer(message.call, OK, "", body)
+        except CoordError as error:
+            answer = AdminAnswer(message.call, error.code, str(error), [])
+        self._driver.post(peer, answer)
+
+    def on_answer(self, message: AdminAnswer) -> None:
+        """The leader's answer."""
+        waiting = self._calls.pop(message.call, None)
+        if waiting is None:
+            return
+        if message.code == OK:
+            self._reply(*waiting, message.body)
+        else:
+            self._fail(*waiting, from_code(message.code, message.message))
+
+    def on_leadership(self) -> None:
+        """Calls passed to the old leader may have had effect; say that the answer is lost."""
+        calls, self._calls = self._calls, {}
+        for conn, xid in calls.values():
+            self._fail(conn, xid, NotLeaderError("the leader changed before it answered"))
+
+    def _reply(self, conn: Connection, xid: int, body: list[Any]) -> None:
+        self.gateway.send(conn, conn.codec.reply(xid, self.reader.revision, tuple(body)))
+        self.gateway.flush()
+
+    def _fail(self, conn: Connection, xid: int, error: CoordError) -> None:
+        self.gateway.send(conn, conn.codec.error(xid, self.reader.revision, error))
+        self.gateway.flush()
+
+    # --- operations -----------------------------------------------------------------------------
+
+    def _do_status(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        del conn, arguments
+        return [self._status()]
+
+    def _do_digest(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        del conn, arguments
+        machine = self._store.machine
+        samples = [list(sample) for sample in machine.digests]
+        return [machine.applied_index, f"{machine.digest:016x}", samples]
+
+    def _do_members(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        del conn, arguments
+        raft = self._driver.raft
+        members = [
+            {
+                "id": member.id,
+                "incarnation": f"{member.incarnation:016x}",
+                "role": member.role.name.lower(),
+                "peer": member.peer,
+                "client": member.client,
+                "http": member.http,
+                "leader": member.id == raft.leader,
+            }
+            for member in raft.membership.members
+        ]
+        waiting = [
+            {"id": member.id, "incarnation": f"{member.incarnation:016x}", "peer": member.peer}
+            for member in self._keeper.candidates
+        ]
+        return [members, raft.membership.is_joint, waiting]
+
+    def _do_member_change(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        del conn
+        action, node = str(arguments["action"]), int(arguments["id"])
+        before = tolerance(self._driver.raft.membership)
+        after = tolerance(self._keeper.change(action, node))
+        if not arguments.get("dry_run"):
+            self._keeper.apply_change(action, node)
+        names = ("voters", "majority", "may_fail")
+        return [dict(zip(names, before, strict=True)), dict(zip(names, after, strict=True))]
+
+    def _do_transfer(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        del conn
+        target = NodeId(int(arguments.get("to") or 0))
+        if target == NO_NODE:
+            target = self._driver.best_successor()
+        try:
+            self._driver.raft.transfer(target)
+        except RaftRefusal as refusal:
+            raise MembershipError(f"leadership cannot move to node {target}: {refusal}") from refusal
+        self._driver.wake()
+        return [int(target)]
+
+    def _snapshot(self, conn: Connection, xid: int) -> None:
+        def done(outcome: Any) -> None:
+            if isinstance(outcome, CoordError):
+                self._fail(conn, xid, outcome)
+            elif isinstance(outcome, BaseException):
+                self._fail(conn, xid, CoordError(f"the snapshot failed: {outcome}"))
+            else:
+                self._reply(conn, xid, [outcome.index, outcome.length])
+
+        if not self._housekeeping.take_snapshot(done):
+            raise LimitError("a snapshot is being taken already")
+
+    def _do_log_tail(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        """Applied entries from an index on, a page at a time, for checkers and mirrors."""
+        del conn
+        log, applied = self._store.log, self._store.machine.applied_index
+        first = Index(int(arguments["from"]))
+        if first < log.first_index():
+            raise CompactedError(f"the log starts at {log.first_index()}")
+        if first > applied:
+            return [int(log.first_index()), [], applied]
+        found = log.slices(first, Index(min(applied, log.last_index())), LOG_TAIL_BYTES_MAX)
+        runs = [[run.first, run.term, int(run.kind), run.payloads] for run in found]
+        return [int(log.first_index()), runs, applied]
+
+    def _do_history(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        path = str(arguments["path"])
+        before = arguments.get("before")
+        limit = min(int(arguments.get("limit") or 100), HISTORY_LISTED_MAX)
+        acl = self.reader.restricting_acl(path)
+        who = (conn.identities if conn is not None else None) or ()
+        if acl is not None and not permits(acl, READ, who):
+            raise NoAuthError(f"the ACL of {path} does not allow reading its history")
+        found = self.reader.history(path, None if before is None else int(before), limit)
+        if not found and self.reader.stat(path) is None:
+            raise NoNodeError(f"{path} does not exist and nothing of it is retained")
+        return [found, self.reader.floor]
+
+    def _do_why_session(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        del conn
+        session = int(arguments["session"])
+        row = self._store.machine.sessions.get(session)
+        if row is not None:
+            return [{"state": "open", **self._open_session(session)}]
+        ended = self._store.machine.ended_session(session)
+        if ended is None:
+            raise NoNodeError(f"session {session} is not known (post-mortems are kept 10 minutes)")
+        public = {key: value for key, value in ended.items() if key not in _PRIVATE}
+        return [{"state": "ended", **public}]
+
+    def _open_session(self, session: int) -> dict[str, Any]:
+        row = self._store.machine.sessions.get(session)
+        assert row is not None
+        here = self.gateway.attached.get(session)
+        return {
+            "session": session,
+            "generation": row.generation,
+            "timeout_ms": row.timeout_ms,
+            "address": row.address,
+            "client": row.client,
+            "last_seq": row.last_seq,
+            "here": here is not None,
+            "ephemerals": self.reader.owners(session),
+        }
+
+    def _do_result_of(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        """What became of a write, also after its session's end: [outcome, code, revision, body],
+        outcome "applied", "not applied" or "unknown"."""
+        del conn
+        session, seq = int(arguments["session"]), int(arguments["seq"])
+        machine = self._store.machine
+        row = machine.sessions.get(session)
+        if row is not None:
+            _check_secret(row.secret_hash, arguments["secret"])
+            if seq > row.last_seq:
+                return ["not yet", 0, 0, []]
+            return _outcome(machine.sessions.results_of(session, seq))
+        ended = machine.ended_session(session)
+        if ended is None:
+            raise SessionExpiredError(f"session {session} is no longer known")
+        _check_secret(ended["secret_hash"], arguments["secret"])
+        if seq > ended["last_seq"]:
+            return ["not applied", 0, 0, []]
+        return _outcome(ended["results"].get(seq))
+
+    def _do_sessions(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
+        del conn
+        after = int(arguments.get("after") or 0)
+        ids = [session for session in sorted(self._store.machine.sessions.ids()) if session > after]
+        page = ids[:SESSIONS_LISTED_MAX]
+        return [[self._open_session(session) for session in page], len(ids) > len(page)]
+
+
+_PRIVATE: Final = frozenset({"secret_hash", "results"})
+
+
+def _check_secret(expected: bytes, secret: object) -> None:
+    if not isinstance(secret, bytes):
+        raise BadArgumentsError("secret must be bytes")
+    if not hmac.compare_digest(sha256(secret).digest(), expected):
+        raise AuthFailedError("the session's secret does not match")
+
+
+def _outcome(stored: Any) -> list[Any]:
+    if stored is None:
+        return ["unknown", 0, 0, []]
+    code, revision, body = stored
+    return ["applied", code, revision, list(body)]

@@ -1,0 +1,236 @@
+"""Opens sessions and attaches them to connections of this node.
+
+Both are entries in the log, so that every node agrees on which attach is the newest. A handshake
+ahead of this node's applied index waits for it, bounded, and is then sent elsewhere.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from coord.model import commands
+from coord.model.errors import (
+    AuthFailedError,
+    BadArgumentsError,
+    CoordError,
+    LimitError,
+    NotReadyError,
+    SessionExpiredError,
+)
+from coord.model.limits import SECRET_BYTES, SESSION_TIMEOUT_MS, SESSIONS_MAX
+from coord.model.types import NO_SESSION, SessionId
+from coord.node.connection import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from coord.model.requests import Connect
+    from coord.node.connection import Connection
+    from coord.node.forwarding import Forwarder
+    from coord.node.gateway import Gateway
+    from coord.node.ports import Clock
+    from coord.store.member_store import Store
+    from coord.store.state_machine import Applied
+
+CATCH_UP_MS_MAX: Final = 2_000
+HANDSHAKE_MS_MAX: Final = 10_000
+
+
+class _Pending:
+    """An open or attach that is on its way through the log."""
+
+    __slots__ = ("command", "conn", "opens", "secret", "since_ms", "xid")
+
+    def __init__(
+        self,
+        conn: Connection,
+        xid: int,
+        secret: bytes,
+        command: bytes,
+        since_ms: int,
+        *,
+        opens: bool,
+    ) -> None:
+        self.conn: Connection | None = conn
+        """None once the client has gone: the session it opened is then closed again."""
+        self.opens = opens
+        self.xid = xid
+        self.secret = secret
+        self.command = command
+        self.since_ms = since_ms
+
+
+class Attachments:
+    """Handshakes of one node."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        store: Store,
+        forwarder: Forwarder,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        clamp_timeout_ms: Callable[[int], int],
+        info: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._gateway = gateway
+        self._store = store
+        self._forwarder = forwarder
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._clamp = clamp_timeout_ms
+        self._info = info
+        self._pending: dict[bytes, _Pending] = {}
+        """By secret hash (open) or nonce (attach)."""
+        self._behind: list[tuple[int, int, Connection, int, Connect]] = []
+        """(revision to reach, deadline_ms, connection, xid, request)."""
+
+    def connect(self, conn: Connection, xid: int, request: Connect) -> None:
+        """A client's CONNECT request."""
+        if conn.phase is not Phase.NEW:
+            self._fail(conn, xid, BadArgumentsError("this connection has a session already"))
+            return
+        conn.phase = Phase.ATTACHING
+        conn.client = request.client
+        conn.timeout_ms = self._clamp(request.timeout_ms or SESSION_TIMEOUT_MS)
+        wanted = max(request.last_revision, request.session_id)
+        if wanted > self._store.machine.applied_index:
+            wait_ms = min(conn.timeout_ms // 3, CATCH_UP_MS_MAX)
+            deadline_ms = self._clock.monotonic_ms() + wait_ms
+            self._behind.append((wanted, deadline_ms, conn, xid, request))
+        else:
+            self._start(conn, xid, request)
+
+    def _start(self, conn: Connection, xid: int, request: Connect) -> None:
+        if request.session_id == NO_SESSION:
+            self._open(conn, xid)
+            return
+        row = self._store.machine.sessions.get(SessionId(request.session_id))
+        if row is None:
+            text = f"session {request.session_id} has ended; `coord why-session` tells why"
+            self._fail(conn, xid, SessionExpiredError(text))
+        elif not hmac.compare_digest(sha256(request.secret).digest(), row.secret_hash):
+            self._fail(conn, xid, AuthFailedError("the session's secret does not match"))
+        else:
+            nonce = self._random_bytes(SECRET_BYTES)
+            command = commands.attach_session(
+                request.session_id, nonce, conn.timeout_ms, conn.address, restart_seq=False
+            )
+            pending = _Pending(
+                conn, xid, request.secret, command, self._now(), opens=False
+            )
+            self._submit(nonce, pending)
+
+    def _open(self, conn: Connection, xid: int) -> None:
+        if len(self._store.machine.sessions) >= SESSIONS_MAX:
+            self._fail(conn, xid, LimitError(f"{SESSIONS_MAX} sessions are open in this cluster"))
+            return
+        secret = self._random_bytes(SECRET_BYTES)
+        digest = sha256(secret).digest()
+        command = commands.open_session(conn.timeout_ms, digest, conn.address, conn.client)
+        self._submit(digest, _Pending(conn, xid, secret, command, self._now(), opens=True))
+
+    def _submit(self, key: bytes, pending: _Pending) -> None:
+        self._pending[key] = pending
+        self._forwarder.forward(pending.command)
+
+    def _now(self) -> int:
+        return self._clock.monotonic_ms()
+
+    # --- what the log decided -------------------------------------------------------------------
+
+    def opened(self, applied: Applied) -> None:
+        """A session was created; perhaps for a connection of this node."""
+        pending = self._pending.pop(applied.body[0], None) if applied.code == 0 else None
+        if pending is None:
+            return
+        self._forwarder.progress += 1
+        if pending.conn is None:
+            close = commands.close_session(applied.session, applied.generation, 1, 0)
+            self._forwarder.forward(close)
+        else:
+            self._attach(pending, applied, last_seq=0)
+
+    def attached(self, applied: Applied) -> None:
+        """A session was attached: here, or elsewhere (then its connection here is obsolete)."""
+        nonce = applied.body[0] if applied.body else b""
+        pending = self._pending.pop(nonce, None)
+        old = self._gateway.attached.get(applied.session)
+        if applied.code == 0 and old is not None and old.generation < applied.generation:
+            self._gateway.moved(old)
+        if pending is None or pending.conn is None:
+            return
+        self._forwarder.progress += 1
+        if applied.code == 0:
+            self._attach(pending, applied, last_seq=applied.body[1])
+        else:
+            text = f"session {applied.session} has ended; `coord why-session` tells why"
+            self._fail(pending.conn, pending.xid, SessionExpiredError(text))
+
+    def _attach(self, pending: _Pending, applied: Applied, last_seq: int) -> None:
+        conn = pending.conn
+        assert conn is not None
+        conn.phase = Phase.ATTACHED
+        conn.session = SessionId(applied.session)
+        conn.generation = applied.generation
+        conn.next_seq = last_seq + 1
+        self._gateway.attached[conn.session] = conn
+        body = (
+            conn.session,
+            pending.secret,
+            conn.generation,
+            conn.timeout_ms,
+            last_seq,
+            self._info(),
+        )
+        self._gateway.send(conn, conn.codec.reply(pending.xid, applied.index, body))
+
+    def _fail(self, conn: Connection, xid: int, error: CoordError) -> None:
+        conn.phase = Phase.NEW
+        revision = self._store.machine.applied_index
+        self._gateway.send(conn, conn.codec.error(xid, revision, error))
+
+    # --- time and loss --------------------------------------------------------------------------
+
+    def on_revision(self, revision: int) -> None:
+        """This node has applied up to ``revision``: handshakes that waited for it go on."""
+        if self._behind:
+            ready = [entry for entry in self._behind if entry[0] <= revision]
+            self._behind = [entry for entry in self._behind if entry[0] > revision]
+            for _, _, conn, xid, request in ready:
+                self._start(conn, xid, request)
+
+    def expire(self) -> None:
+        """Give up on handshakes that waited too long; the client tries another node."""
+        now_ms = self._now()
+        late = [entry for entry in self._behind if entry[1] <= now_ms]
+        if late:
+            self._behind = [entry for entry in self._behind if entry[1] > now_ms]
+        for wanted, _, conn, xid, _ in late:
+            text = f"this node has not applied revision {wanted} yet; try another node"
+            self._fail(conn, xid, NotReadyError(text))
+        for key, pending in list(self._pending.items()):
+            if pending.since_ms + HANDSHAKE_MS_MAX <= now_ms:
+                del self._pending[key]
+                if pending.conn is not None:
+                    text = "no leader accepted the session in time; try again"
+                    self._fail(pending.conn, pending.xid, NotReadyError(text))
+
+    def lost(self, conn: Connection) -> None:
+        """The client has gone."""
+        self._behind = [entry for entry in self._behind if entry[2] is not conn]
+        if conn.session != NO_SESSION:
+            return
+        for key, pending in list(self._pending.items()):
+            if pending.conn is conn and pending.opens:
+                pending.conn = None
+            elif pending.conn is conn:
+                # Not sent again: a late attach would take the session from its client's next
+                # connection.
+                del self._pending[key]
+
+    def unapplied(self) -> Iterable[bytes]:
+        """Commands that a new leader must get."""
+        return [pending.command for pending in self._pending.values()]

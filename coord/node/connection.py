@@ -1,0 +1,98 @@
+"""One client's connection as the gateway sees it: what it asked, what it waits for."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from coord.model.types import NO_SESSION
+
+if TYPE_CHECKING:
+    from coord.model.acl import Identity
+    from coord.node.ports import ClientLink
+
+
+class Phase(IntEnum):
+    """NEW: no session yet. ATTACHING: its open or attach is in the log. ATTACHED: serving.
+    CLOSED: the link is gone or going; nothing is sent any more."""
+
+    NEW = 0
+    ATTACHING = 1
+    ATTACHED = 2
+    CLOSED = 3
+
+
+class InFlight(NamedTuple):
+    """A write that has been proposed or forwarded and is not applied here yet."""
+
+    seq: int
+    xid: int
+    command: bytes
+
+
+class Waiting(NamedTuple):
+    """A request held back by the order of its session, or a linearizable read in its round."""
+
+    xid: int
+    request: Any
+    seq: int
+    acked: int
+    round: int
+
+
+class Connection:
+    """State of one client connection. The gateway alone changes it.
+
+    Invariant: ``waiting`` holds only requests that came after everything in ``in_flight``; a
+    read in it therefore runs when ``in_flight`` is empty, and a write behind a read is not
+    proposed before that read is served (design promise 3, session order).
+    """
+
+    __slots__ = (
+        "acked",
+        "address",
+        "client",
+        "codec",
+        "dirty",
+        "events",
+        "generation",
+        "identities",
+        "in_flight",
+        "link",
+        "next_seq",
+        "outbox",
+        "paused",
+        "phase",
+        "session",
+        "timeout_ms",
+        "waiting",
+        "watches",
+    )
+
+    def __init__(self, link: ClientLink, codec: Any, address: str) -> None:
+        self.link = link
+        self.codec = codec
+        self.address = address
+        self.client = ""
+        self.phase = Phase.NEW
+        self.session = NO_SESSION
+        self.generation = 0
+        self.timeout_ms = 0
+        self.identities: tuple[Identity, ...] | None = None
+        self.next_seq = 1
+        """A refusal that consumes no seq leaves it: every later write is then out of order."""
+        self.acked = 0
+        self.in_flight: deque[InFlight] = deque()
+        self.waiting: deque[Waiting] = deque()
+        self.outbox: list[bytes] = []
+        self.events: list[tuple[int, bytes]] = []
+        """(revision, frame) of events that leave with the next flush, before later replies."""
+        self.dirty = False
+        self.paused = False
+        self.watches = 0
+
+    @property
+    def backlog(self) -> int:
+        """Requests not answered yet."""
+        return len(self.in_flight) + len(self.waiting)

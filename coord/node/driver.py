@@ -1,0 +1,413 @@
+"""The Ready loop: propose → persist → send → apply → notify. Sole caller of RaftNode, sole applier.
+
+One flush serves everything that arrived in one turn of the loop: proposals become one run of
+entries, messages one frame per peer, durable work one transaction of the log writer, committed
+entries one transaction of the tree. Nothing here is paid per request.
+
+Order of durability (docs/raft.md): ``messages`` leave at once, ``messages_after`` only when every
+write submitted before them is durable; entries are applied only once durable on this node.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from coord.model.commands import STAMP
+from coord.model.errors import CorruptionError, StorageError
+from coord.raft.messages import InstallSnapshot
+from coord.store.raft_log import LogWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Any
+
+    from coord.node.ports import Clock, Scheduler, Transport
+    from coord.raft import Index, LogSlice, NodeId, RaftNode, Ready, SnapshotMeta, Term
+    from coord.raft.messages import Message
+    from coord.store.log_writer import LogWriter
+    from coord.store.member_store import Store
+    from coord.store.state_machine import AppliedBatch
+
+APPLY_BUDGET_MS: Final = 5
+"""An apply that takes longer is cut here and continued after ticks, heartbeats and peers."""
+APPLY_ENTRIES_MAX: Final = 4_096
+APPLY_RETRY_MS: Final = 200
+PROPOSALS_MAX: Final = 65_536
+"""Commands waiting for a leader that may not propose yet; past it new ones are dropped and
+their gateways send them again."""
+
+
+class DriverEvents(Protocol):
+    """What the rest of the node hears."""
+
+    def on_flush(self) -> None:
+        """A flush begins: hand over what has gathered (commands, read rounds)."""
+
+    def on_send_failed(self, peer: NodeId) -> None:
+        """Messages to this peer were dropped."""
+
+    def on_applied(self, batch: AppliedBatch) -> None:
+        """The tree has taken these entries; called once per batch, in order."""
+
+    def on_reads_confirmed(self, read_id: int) -> None:
+        """Rounds up to ``read_id`` may be served from the applied state."""
+
+    def on_reads_dropped(self) -> None:
+        """Outstanding read rounds are void; start new ones."""
+
+    def on_leadership(self, term: Term, leader: NodeId) -> None:
+        """Term or leader changed as this node sees it (leader 0: unknown)."""
+
+    def on_installed(self) -> None:
+        """A snapshot replaced the tree."""
+
+    def on_fatal(self, error: BaseException) -> None:
+        """The node cannot go on; nothing unacknowledged may be acknowledged any more."""
+
+
+class Driver:
+    """Runs one RaftNode on one store. Single-threaded; never blocks on the log's disk."""
+
+    def __init__(
+        self,
+        raft: RaftNode,
+        store: Store,
+        log_writer: LogWriter,
+        transport: Transport,
+        scheduler: Scheduler,
+        clock: Clock,
+        events: DriverEvents,
+    ) -> None:
+        self.raft = raft
+        self.store = store
+        self.stopped = False
+        self._log_writer = log_writer
+        self._transport = transport
+        self._scheduler = scheduler
+        self._clock = clock
+        self._events = events
+        self._flush_due = False
+        self._proposals: list[bytes] = []
+        self._outgoing: dict[NodeId, list[Any]] = {}
+        self._held: deque[tuple[int, list[Message]]] = deque()
+        """(ready seq, messages) that wait for durability. Invariant: seqs grow."""
+        self._unpersisted: deque[int] = deque()
+        self._committed: list[LogSlice] = []
+        self._applying: Generator[None, None, AppliedBatch] | None = None
+        self._apply_pause_due = False
+        self._reads: deque[tuple[int, Index]] = deque()
+        self._leadership: tuple[Term, NodeId] = (raft.term, raft.leader)
+        self._stamp_term: Term | None = None
+        self._stamp_base_ms = 0
+        self._installing = False
+        self.applied_entries = 0
+        self.flushes = 0
+
+    # --- inputs ---------------------------------------------------------------------------------
+
+    @property
+    def is_leader(self) -> bool:
+        """This node leads its term (perhaps not yet ready to take proposals)."""
+        return self.raft.is_leader
+
+    @property
+    def accepts_proposals(self) -> bool:
+        """Leader whose own first entry is applied: it knows every session and the log's time."""
+        return self.raft.is_leader and self.store.machine.applied_term == self.raft.term
+
+    def propose(self, commands: list[bytes]) -> bool:
+        """Queue commands for the next flush; False if the queue is full or this is no leader."""
+        if not self.raft.is_leader or len(self._proposals) >= PROPOSALS_MAX:
+            return False
+        self._proposals.extend(commands)
+        self.wake()
+        return True
+
+    def post(self, to: NodeId, message: object) -> None:
+        """Send a node-to-node message with the next flush (dropped if there is no link)."""
+        self._outgoing.setdefault(to, []).append(message)
+        self.wake()
+
+    def step(self, messages: list[Message]) -> None:
+        """Raft messages from a peer."""
+        step = self.raft.step
+        for message in messages:
+            step(message)
+        self.wake()
+
+    def tick(self) -> None:
+        """One Raft tick."""
+        self.raft.tick()
+        self.wake()
+
+    def read_index(self, read_id: int) -> bool:
+        """Start a linearizable read round; False if no leader is known."""
+        started = self.raft.read_index(read_id)
+        self.wake()
+        return started
+
+    def wake(self) -> None:
+        """Flush once after the input of this turn of the loop."""
+        if not self._flush_due and not self.stopped:
+            self._flush_due = True
+            self._scheduler.call_soon(self.flush)
+
+    def stop(self) -> None:
+        """Do nothing any more; a write in flight is left to the log writer."""
+        self.stopped = True
+        if self._applying is not None:
+            self._applying.close()
+            self._applying = None
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Turn queued input into one batch of output."""
+        self._flush_due = False
+        if self.stopped:
+            return
+        self.flushes += 1
+        self._events.on_flush()
+        if self._proposals:
+            self._propose_queued()
+        raft = self.raft
+        while raft.has_ready():
+            self._dispatch(raft.ready())
+        if self._outgoing:
+            self._send()
+        self._note_leadership()
+        if self._committed or self._applying is not None:
+            self._apply()
+        if raft.has_ready() or self._outgoing:
+            self.wake()
+
+    def _propose_queued(self) -> None:
+        if not self.raft.is_leader:
+            self._proposals.clear()
+        elif self.accepts_proposals:
+            stamp = self._stamp()
+            if self.raft.propose([stamp + command for command in self._proposals]) is not None:
+                self._proposals = []
+
+    def _stamp(self) -> bytes:
+        """wall_ms and log_ms of a batch: log time starts at the last applied value and advances
+        by this leader's monotonic clock, so that clock steps have no effect."""
+        now_ms = self._clock.monotonic_ms()
+        if self._stamp_term != self.raft.term:
+            self._stamp_term = self.raft.term
+            self._stamp_base_ms = self.store.machine.log_ms - now_ms
+        return STAMP.pack(self._clock.wall_ms(), max(0, self._stamp_base_ms + now_ms))
+
+    @property
+    def log_now_ms(self) -> int:
+        """Log time as this leader would stamp it now."""
+        if self._stamp_term != self.raft.term:
+            return self.store.machine.log_ms
+        return self._stamp_base_ms + self._clock.monotonic_ms()
+
+    def _dispatch(self, ready: Ready) -> None:
+        for message in ready.messages:
+            self._outgoing.setdefault(message.to, []).append(message)
+        if ready.needs_sync or ready.appended_membership is not None:
+            self._persist(ready)
+        elif ready.messages_after:
+            if self._unpersisted:
+                self._held.append((self._unpersisted[-1], ready.messages_after))
+            else:
+                self._queue(ready.messages_after)
+        if ready.committed:
+            self._committed.extend(ready.committed)
+        if ready.read_states:
+            self._reads.extend((state.read_id, state.index) for state in ready.read_states)
+            self._confirm_reads()
+        if ready.reads_dropped:
+            self._events.on_reads_dropped()
+        if ready.snapshot_chunk is not None:
+            self._store_chunk(ready)
+
+    def _queue(self, messages: list[Message]) -> None:
+        for message in messages:
+            self._outgoing.setdefault(message.to, []).append(message)
+
+    def _send(self) -> None:
+        outgoing, self._outgoing = self._outgoing, {}
+        for peer, messages in outgoing.items():
+            for at, message in enumerate(messages):
+                if type(message) is InstallSnapshot and message.data is None:
+                    messages[at] = self._filled(message)
+            whole = [message for message in messages if message is not None]
+            if whole and not self._transport.send(peer, whole):
+                self.raft.unreachable(peer)
+                self._events.on_send_failed(peer)
+
+    # --- durability -----------------------------------------------------------------------------
+
+    def _persist(self, ready: Ready) -> None:
+        seq = ready.seq
+        self._unpersisted.append(seq)
+        if ready.messages_after:
+            self._held.append((seq, ready.messages_after))
+        write = LogWrite(ready.entries, ready.hard_state, ready.appended_membership)
+
+        def done(error: BaseException | None) -> None:
+            self._on_persisted(seq, error)
+
+        self._log_writer.submit(write, done)
+
+    def _on_persisted(self, seq: int, error: BaseException | None) -> None:
+        if self.stopped:
+            return
+        if error is not None:
+            # EIO, ENOSPC and short writes look alike: what the disk holds is unknown, so nothing
+            # may be acknowledged from here on (docs/storage.md).
+            self.stopped = True
+            self._events.on_fatal(error)
+            return
+        assert self._unpersisted[0] == seq, "log writes complete in the order submitted"
+        self._unpersisted.popleft()
+        self.raft.persisted(seq)
+        while self._held and self._held[0][0] <= seq:
+            self._queue(self._held.popleft()[1])
+        self.wake()
+
+    # --- applying -------------------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        """Apply what is committed, at most APPLY_BUDGET_MS at a time."""
+        if self._apply_pause_due or self._installing:
+            return
+        deadline_ms = self._clock.monotonic_ms() + APPLY_BUDGET_MS
+        while self._applying is not None or self._committed:
+            if self._applying is None:
+                self._current = self._take_committed()
+                self._applying = self.store.machine.apply_steps(self._current)
+            try:
+                while True:
+                    next(self._applying)
+                    if self._clock.monotonic_ms() >= deadline_ms:
+                        self._pause_apply(0)
+                        return
+            except StopIteration as end:
+                self._applying = None
+                self._applied(end.value)
+            except CorruptionError as error:
+                self._applying = None
+                self.stopped = True
+                self._events.on_fatal(error)
+                return
+            except StorageError:
+                # A local failure is never a result: nothing was applied, stall and try again.
+                self._applying = None
+                self._committed[:0] = self._current
+                self._pause_apply(APPLY_RETRY_MS)
+                return
+            if self._clock.monotonic_ms() >= deadline_ms and self._committed:
+                self._pause_apply(0)
+                return
+
+    def _take_committed(self) -> list[LogSlice]:
+        taken: list[LogSlice] = []
+        count = 0
+        for slice_ in self._committed:
+            if taken and count + len(slice_.payloads) > APPLY_ENTRIES_MAX:
+                break
+            taken.append(slice_)
+            count += len(slice_.payloads)
+        del self._committed[: len(taken)]
+        return taken
+
+    def _pause_apply(self, delay_ms: int) -> None:
+        self._apply_pause_due = True
+
+        def resume() -> None:
+            self._apply_pause_due = False
+            self.wake()
+
+        if delay_ms:
+            self._scheduler.call_later(delay_ms, resume)
+        else:
+            self._scheduler.call_soon(resume)
+
+    def _applied(self, batch: AppliedBatch) -> None:
+        self.applied_entries += batch.last - batch.first + 1
+        self.raft.applied(batch.last)
+        self._events.on_applied(batch)
+        self._confirm_reads()
+
+    def _confirm_reads(self) -> None:
+        applied = self.store.machine.applied_index
+        confirmed = 0
+        while self._reads and self._reads[0][1] <= applied:
+            confirmed = max(confirmed, self._reads.popleft()[0])
+        if confirmed:
+            self._events.on_reads_confirmed(confirmed)
+
+    def _note_leadership(self) -> None:
+        now = (self.raft.term, self.raft.leader)
+        if now != self._leadership:
+            self._leadership = now
+            if not self.raft.is_leader:
+                self._proposals.clear()
+            self._events.on_leadership(*now)
+
+    # --- snapshots ------------------------------------------------------------------------------
+
+    def _filled(self, message: InstallSnapshot) -> InstallSnapshot | None:
+        """A snapshot message with its bytes, or None if the file is gone."""
+        data = self.store.snapshots.read_chunk(
+            message.meta.checksum, message.offset, message.size
+        )
+        if data is None:
+            self.raft.snapshot_unavailable(message.to)
+            return None
+        return message.with_data(data)
+
+    def _store_chunk(self, ready: Ready) -> None:
+        chunk = ready.snapshot_chunk
+        assert chunk is not None
+        if self._installing:
+            return
+        wanted = self.store.snapshots.receive_chunk(chunk.meta, chunk.offset, chunk.data)
+        self.raft.chunk_stored(chunk.meta.checksum, wanted)
+        if wanted >= chunk.meta.length:
+            self._install(chunk.meta)
+
+    def _install(self, meta: SnapshotMeta) -> None:
+        """Replace the tree once the received file is verified. The log holds still meanwhile:
+        applying stops, and nothing that was committed before is served afterwards."""
+        if meta.index <= self.store.machine.applied_index:
+            return
+        self._installing = True
+        if self._applying is not None:
+            self._applying.close()
+            self._applying = None
+        self._committed.clear()
+
+        def done(error: BaseException | None) -> None:
+            self._installing = False
+            if self.stopped:
+                return
+            if error is not None:
+                if isinstance(error, CorruptionError):
+                    self.raft.chunk_failed(meta.checksum)
+                else:
+                    self.stopped = True
+                    self._events.on_fatal(error)
+                return
+            self.raft.snapshot_installed(meta)
+            self._events.on_installed()
+            self.wake()
+
+        self.store.snapshots.install(meta, done)
+
+    def run_when_idle(self, call: Callable[[], None]) -> None:
+        """Run ``call`` between applies (it needs the tree's committed state to hold still)."""
+        if self._applying is None:
+            call()
+        else:
+            self._scheduler.call_soon(lambda: self.run_when_idle(call))
+
+    def best_successor(self) -> NodeId:
+        """The voter that has most of the log, to hand leadership to; 0 if there is none."""
+        return self.raft.best_successor()

@@ -1,0 +1,415 @@
+"""The front half of a node: client connections, the order of their sessions, replies and events.
+
+Batches go down (commands to the leader), batches come up (what was applied); a request costs no
+task, future or callback of its own. Order (design promise 3): a session's writes are proposed in
+the order sent; a read runs when every earlier write of its session has been applied here, and
+holds back the later ones until served; events of a revision leave before any reply that reflects
+it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from coord.model import commands
+from coord.model import requests as rq
+from coord.model.errors import (
+    OK,
+    BadArgumentsError,
+    CoordError,
+    NoSpaceError,
+    NotReadyError,
+    OverloadedError,
+    SequenceGapError,
+    SessionExpiredError,
+    SessionMovedError,
+    from_code,
+)
+from coord.model.limits import (
+    CONNECTION_REQUESTS_MAX,
+    NODE_WRITES_IN_FLIGHT_MAX,
+    WRITES_IN_FLIGHT_MAX,
+)
+from coord.model.types import NO_SESSION, ReadLevel
+from coord.node.connection import Connection, InFlight, Phase, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from coord.node.attach import Attachments
+    from coord.node.forwarding import Forwarder
+    from coord.node.liveness import Liveness
+    from coord.node.ports import ClientLink
+    from coord.node.reads import ReadRounds, ReadServer
+    from coord.node.streams import Streams
+    from coord.store.member_store import Store
+    from coord.store.state_machine import Applied, AppliedBatch
+
+WRITES: Final = frozenset({rq.Set, rq.Create, rq.Delete, rq.SetAcl, rq.Multi, rq.Close})
+READS: Final = frozenset({rq.Get, rq.Exists, rq.Children, rq.GetAcl})
+STREAM_OPENS: Final = frozenset({rq.Watch, rq.ListWatch})
+_LINEARIZABLE: Final = int(ReadLevel.LINEARIZABLE)
+_STALE: Final = int(ReadLevel.STALE)
+_GAP: Final = SequenceGapError.code
+_DELETES: Final = frozenset({rq.Delete, rq.Close})
+
+
+class Gateway:
+    """All client connections of one node."""
+
+    def __init__(
+        self,
+        store: Store,
+        reads: ReadServer,
+        rounds: ReadRounds,
+        streams: Streams,
+        forwarder: Forwarder,
+        liveness: Liveness,
+        admin: Any,
+    ) -> None:
+        self.connections: dict[Connection, None] = {}
+        self.attached: dict[int, Connection] = {}
+        """By session. Invariant: phase is ATTACHED and generation is the newest known here."""
+        self.attachments: Attachments
+        self.writes_in_flight = 0
+        self.draining = False
+        self.requests_served = 0
+        self._store = store
+        self._reads = reads
+        self._rounds = rounds
+        self._streams = streams
+        self._forwarder = forwarder
+        self._liveness = liveness
+        self._admin = admin
+        self._dirty: list[Connection] = []
+        self._waiting_reads: dict[Connection, None] = {}
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def open(self, link: ClientLink, codec: Any, address: str) -> Connection:
+        """A client has said hello."""
+        conn = Connection(link, codec, address)
+        self.connections[conn] = None
+        return conn
+
+    def lost(self, conn: Connection) -> None:
+        """The link ended. Requests in flight may still commit; their replies go nowhere."""
+        if self.connections.pop(conn, self) is self:
+            return
+        conn.phase = Phase.CLOSED
+        self.writes_in_flight -= len(conn.in_flight)
+        conn.in_flight.clear()
+        conn.waiting.clear()
+        conn.outbox.clear()
+        conn.events.clear()
+        self._waiting_reads.pop(conn, None)
+        self._streams.drop(conn)
+        self.attachments.lost(conn)
+        self._admin.lost(conn)
+        if self.attached.get(conn.session) is conn:
+            del self.attached[conn.session]
+
+    def end(self, conn: Connection, reason: str, message: str) -> None:
+        """Tell the client why, flush, close."""
+        if conn.phase is not Phase.CLOSED:
+            self._send(conn, conn.codec.notice(self._reads.reader.revision, reason, message))
+            self.flush()
+            conn.link.close()
+            self.lost(conn)
+
+    def end_all(self, reason: str, message: str) -> None:
+        """Close every connection (drain, snapshot installed): clients come back and resume."""
+        for conn in list(self.connections):
+            self.end(conn, reason, message)
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def receive(self, conn: Connection, items: Iterable[tuple[int, Any, int, int]]) -> None:
+        """Requests decoded from one socket read, in order: (xid, request, seq, acked)."""
+        if conn.phase is Phase.ATTACHED:
+            self._liveness.heard(conn.session)
+        serve, outbox = self._reads.serve, conn.outbox
+        for xid, request, seq, acked in items:
+            kind = type(request)
+            if kind in READS and not conn.waiting and not conn.in_flight and (
+                request.level == _STALE or (request.level and conn.session)
+            ):
+                outbox.append(serve(conn, xid, request))
+            elif kind in WRITES and not conn.waiting:
+                self._write(conn, xid, request, seq, acked)
+            else:
+                self._other(conn, kind, xid, request, seq, acked)
+        if outbox and not conn.dirty:
+            conn.dirty = True
+            self._dirty.append(conn)
+        if self._dirty:
+            self.flush()
+        if conn.backlog > CONNECTION_REQUESTS_MAX and not conn.paused:
+            conn.paused = True
+            conn.link.pause_reading()
+
+    def _other(
+        self, conn: Connection, kind: type, xid: int, request: Any, seq: int, acked: int
+    ) -> None:
+        if kind is rq.Ping:
+            self._liveness.ping(conn, xid)
+        elif kind is rq.Connect:
+            self.attachments.connect(conn, xid, request)
+        elif kind is rq.Admin:
+            self._admin.call(conn, xid, request)
+        elif conn.session == NO_SESSION and getattr(request, "level", 0) != _STALE:
+            error = request if isinstance(request, CoordError) else NotReadyError(
+                "connect (open or attach a session) before this request"
+            )
+            self._refuse(conn, xid, error)
+        else:
+            self._wait(conn, xid, request, seq, acked)
+
+    def _wait(self, conn: Connection, xid: int, request: Any, seq: int, acked: int) -> None:
+        round_id = 0
+        if self._needs_round(request):
+            round_id = self._rounds.join()
+            self._forwarder.wake()
+            self._waiting_reads[conn] = None
+        conn.waiting.append(Waiting(xid, request, seq, acked, round_id))
+        if not conn.in_flight:
+            self._pump(conn)
+
+    @staticmethod
+    def _needs_round(request: Any) -> bool:
+        kind = type(request)
+        if kind in READS:
+            return bool(request.level == _LINEARIZABLE)
+        return kind is rq.Sync or (kind in STREAM_OPENS and getattr(request, "resume", None) is None)
+
+    def _pump(self, conn: Connection) -> None:
+        """Serve what waits, as far as the session's order allows."""
+        waiting = conn.waiting
+        while waiting:
+            xid, request, seq, acked, round_id = waiting[0]
+            kind = type(request)
+            if kind in WRITES:
+                waiting.popleft()
+                self._write(conn, xid, request, seq, acked)
+                continue
+            if conn.in_flight or round_id > self._rounds.confirmed:
+                return
+            waiting.popleft()
+            if isinstance(request, CoordError):
+                self._refuse(conn, xid, request)
+            elif kind in STREAM_OPENS or kind is rq.Unwatch:
+                self._send(conn, self._streams.serve(conn, xid, request))
+            else:
+                self._send(conn, self._reads.serve(conn, xid, request))
+        self._waiting_reads.pop(conn, None)
+
+    # --- writes ---------------------------------------------------------------------------------
+
+    def _write(self, conn: Connection, xid: int, request: Any, seq: int, acked: int) -> None:
+        if seq != conn.next_seq or conn.phase is not Phase.ATTACHED:
+            self._out_of_order(conn, xid, seq)
+            return
+        refusal = self._admission(conn, request)
+        if refusal is not None:
+            self._answer_in_order(conn, xid, refusal)
+            return
+        conn.acked = max(conn.acked, acked)
+        if type(request) is rq.Close:
+            command = commands.close_session(conn.session, conn.generation, seq, acked)
+        else:
+            command = commands.encode_write(
+                request, conn.session, conn.generation, seq, acked, conn.identities
+            )
+        conn.next_seq = seq + 1
+        conn.in_flight.append(InFlight(seq, xid, command))
+        self.writes_in_flight += 1
+        self._forwarder.forward(command)
+
+    def _admission(self, conn: Connection, request: Any) -> CoordError | None:
+        """Refusals that leave the seq unused: the client may send it again."""
+        if type(request) is rq.Close:
+            return None
+        if self.writes_in_flight >= NODE_WRITES_IN_FLIGHT_MAX:
+            return OverloadedError("this node has 20,000 writes in flight; retry after a pause")
+        if len(conn.in_flight) >= WRITES_IN_FLIGHT_MAX:
+            return OverloadedError(f"{WRITES_IN_FLIGHT_MAX} writes of this session are in flight")
+        if type(request) not in _DELETES and not self._store.writes_allowed():
+            return NoSpaceError(
+                "disk space or the data quota is below its reserve on this node; delete nodes or"
+                " free space, writes resume by themselves"
+            )
+        return None
+
+    def _out_of_order(self, conn: Connection, xid: int, seq: int) -> None:
+        """A resent write answers its stored result; one after a refused seq is refused too."""
+        if conn.phase is not Phase.ATTACHED:
+            self._refuse(conn, xid, NotReadyError("open or attach a session before writing"))
+            return
+        if seq > conn.next_seq:
+            error: CoordError = SequenceGapError(f"expected seq {conn.next_seq}, got {seq}")
+            self._answer_in_order(conn, xid, error)
+            return
+        if conn.in_flight and seq >= conn.in_flight[0].seq:
+            error = BadArgumentsError(f"seq {seq} is already in flight on this connection")
+            self._answer_in_order(conn, xid, error)
+            return
+        stored = self._store.machine.sessions.results_of(conn.session, seq)
+        if stored is None:
+            self._answer_in_order(conn, xid, from_code(-211, f"result of seq {seq} is not kept"))
+            return
+        code, revision, body = stored
+        if code == OK:
+            self._send(conn, conn.codec.reply(xid, revision, body))
+        else:
+            self._send(conn, self._error_frame(conn, xid, revision, code, body))
+
+    def _answer_in_order(self, conn: Connection, xid: int, error: CoordError) -> None:
+        if conn.in_flight or conn.waiting:
+            conn.waiting.append(Waiting(xid, error, 0, 0, 0))
+        else:
+            self._refuse(conn, xid, error)
+
+    def _refuse(self, conn: Connection, xid: int, error: CoordError) -> None:
+        self._send(conn, conn.codec.error(xid, self._reads.reader.revision, error))
+
+    @staticmethod
+    def _error_frame(conn: Connection, xid: int, revision: int, code: int, body: Any) -> bytes:
+        """``body`` of a refused write: (message,) or (message, detail)."""
+        message = body[0] if body else ""
+        detail = body[1] if len(body) > 1 else None
+        frame: bytes = conn.codec.error(xid, revision, code, message, detail)
+        return frame
+
+    # --- what comes up from the core ------------------------------------------------------------
+
+    def on_applied(self, batch: AppliedBatch) -> None:
+        """Events first, then results, then the reads that waited for them; one write a client."""
+        self._reads.reader.refresh()
+        if batch.changes:
+            self._streams.publish(batch, self._mark)
+        attached, touched = self.attached, []
+        for applied in batch.results:
+            if applied.kind >= commands.OPEN_SESSION:
+                self._on_control(applied)
+                continue
+            conn = attached.get(applied.session)
+            if conn is not None and self._answer(conn, applied):
+                touched.append(conn)
+        for conn in touched:
+            if conn.waiting and not conn.in_flight:
+                self._pump(conn)
+            self._resume(conn)
+        self.attachments.on_revision(batch.last)
+        self.flush()
+
+    def _answer(self, conn: Connection, applied: Applied) -> bool:
+        """Reply to the write that was applied; False if it is not one this connection awaits
+        (a duplicate, a gap that resending mends, an older generation)."""
+        in_flight = conn.in_flight
+        if not in_flight or applied.generation != conn.generation:
+            return False
+        if in_flight[0].seq != applied.seq or applied.code == _GAP:
+            return False
+        xid = in_flight.popleft().xid
+        self.writes_in_flight -= 1
+        if applied.code == OK:
+            frame = conn.codec.reply(xid, applied.index, applied.body)
+        else:
+            frame = self._error_frame(conn, xid, applied.index, applied.code, applied.body)
+        if conn.events:
+            conn.events.append((applied.index, frame))
+        else:
+            conn.outbox.append(frame)
+        if not conn.dirty:
+            conn.dirty = True
+            self._dirty.append(conn)
+        return True
+
+    def _on_control(self, applied: Applied) -> None:
+        if applied.kind == commands.OPEN_SESSION:
+            self.attachments.opened(applied)
+        elif applied.kind == commands.ATTACH_SESSION:
+            self.attachments.attached(applied)
+        elif applied.kind in (commands.CLOSE_SESSION, commands.EXPIRE_SESSION):
+            self._on_session_end(applied)
+        elif applied.kind == commands.END_ALL_SESSIONS:
+            for conn in list(self.attached.values()):
+                self.end(conn, "expired", "the cluster was restored; every session has ended")
+        self._liveness.on_control(applied)
+
+    def _on_session_end(self, applied: Applied) -> None:
+        conn = self.attached.get(applied.session)
+        if conn is None or applied.code != OK:
+            return
+        if applied.kind == commands.CLOSE_SESSION and self._answer(conn, applied):
+            self.flush()
+            conn.link.close()
+            self.lost(conn)
+        else:
+            error = SessionExpiredError(f"session {applied.session} has expired")
+            self.end(conn, "expired", str(error))
+
+    def moved(self, conn: Connection) -> None:
+        """The session was attached elsewhere; this connection is obsolete."""
+        error = SessionMovedError(f"session {conn.session} is attached elsewhere")
+        self.end(conn, "moved", str(error))
+
+    def on_reads_confirmed(self, round_id: int) -> None:
+        """Linearizable rounds up to ``round_id`` may be served."""
+        self._rounds.confirmed = max(self._rounds.confirmed, round_id)
+        for conn in list(self._waiting_reads):
+            if not conn.in_flight:
+                self._pump(conn)
+            self._resume(conn)
+        self.flush()
+
+    def unapplied(self) -> Iterable[bytes]:
+        """Every command taken and not applied here, each session's in order: what a new leader
+        must get (apply drops what it already has)."""
+        for conn in self.attached.values():
+            for item in conn.in_flight:
+                yield item.command
+
+    # --- output ---------------------------------------------------------------------------------
+
+    def _send(self, conn: Connection, frame: bytes) -> None:
+        conn.outbox.append(frame)
+        self._mark(conn)
+
+    def _mark(self, conn: Connection) -> None:
+        if not conn.dirty:
+            conn.dirty = True
+            self._dirty.append(conn)
+
+    def send(self, conn: Connection, frame: bytes) -> None:
+        """Queue a frame that stands outside the session's order (admin answers, heartbeats)."""
+        if conn.phase is not Phase.CLOSED:
+            self._send(conn, frame)
+
+    def flush(self) -> None:
+        """One socket write for each connection with output."""
+        dirty, self._dirty = self._dirty, []
+        for conn in dirty:
+            conn.dirty = False
+            if conn.events:
+                self._merge_events(conn)
+            if conn.outbox:
+                frames = conn.outbox
+                data = frames[0] if len(frames) == 1 else b"".join(frames)
+                frames.clear()
+                if conn.phase is not Phase.CLOSED:
+                    conn.link.write(data)
+
+    @staticmethod
+    def _merge_events(conn: Connection) -> None:
+        """Events precede every reply of the same or a later revision. Replies of applied writes
+        were put among the events; what is in the outbox already reflects the newest revision
+        only if it was served after them, so the events go first."""
+        merged = [frame for _, frame in sorted(conn.events, key=lambda pair: pair[0])]
+        conn.events.clear()
+        conn.outbox[:0] = merged
+
+    def _resume(self, conn: Connection) -> None:
+        if conn.paused and conn.backlog <= CONNECTION_REQUESTS_MAX // 2:
+            conn.paused = False
+            conn.link.resume_reading()

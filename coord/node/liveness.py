@@ -1,0 +1,134 @@
+"""Heartbeats of sessions, both sides: this node's gateway tells the leader whom it has heard, and,
+while this node leads, its policy decides whose silence has lasted too long.
+
+Heartbeats do not go through the log; ends of sessions do (design section 6).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coord.model import commands
+from coord.node.peer_messages import Touches, TouchesConfirmed
+from coord.raft.types import NO_NODE, NodeId
+from coord.session.expiry import GRACE_MS, ExpiryPolicy
+from coord.session.heartbeats import HeartbeatBatch
+
+if TYPE_CHECKING:
+    from coord.node.connection import Connection
+    from coord.node.driver import Driver
+    from coord.node.gateway import Gateway
+    from coord.node.ports import Clock
+    from coord.store.member_store import Store
+    from coord.store.state_machine import Applied
+
+
+class Liveness:
+    """Who is alive, as this node knows it."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        store: Store,
+        clock: Clock,
+        own_id: NodeId,
+        grace_ms: int = GRACE_MS,
+    ) -> None:
+        self.gateway: Gateway
+        self._driver = driver
+        self._store = store
+        self._clock = clock
+        self._policy = ExpiryPolicy(own_id, grace_ms)
+        self._heartbeats = HeartbeatBatch(clock.monotonic_ms(), grace_ms)
+
+    # --- the gateway's side ---------------------------------------------------------------------
+
+    def heard(self, session: int) -> None:
+        """Any request of this session arrived."""
+        self._heartbeats.heard(session, self._clock.monotonic_ms())
+
+    def ping(self, conn: Connection, xid: int) -> None:
+        """A heartbeat: answered once the leader has acknowledged its batch."""
+        self._heartbeats.ping(conn.session, (conn, xid), self._clock.monotonic_ms())
+
+    def forget(self, session: int) -> None:
+        """The session's connection is gone."""
+        self._heartbeats.forget(session)
+
+    def send_batch(self) -> None:
+        """Called every BATCH_INTERVAL_MS."""
+        now_ms = self._clock.monotonic_ms()
+        leader = self._driver.raft.leader
+        if leader == NO_NODE:
+            return
+        batch = self._heartbeats.take(now_ms)
+        if self._driver.is_leader:
+            refused = self._policy.touch(batch.heard, now_ms)
+            if refused is not None:
+                self._confirmed(batch.id, refused)
+        else:
+            self._driver.post(leader, Touches(batch.id, [list(pair) for pair in batch.heard]))
+
+    def on_confirmed(self, message: TouchesConfirmed) -> None:
+        """The leader's answer to one of our batches."""
+        self._confirmed(message.batch, message.refused)
+
+    def _confirmed(self, batch: int, refused: list[int]) -> None:
+        revision = self._store.machine.applied_index
+        for token in self._heartbeats.acknowledged(batch, frozenset(refused)):
+            conn, xid = token  # type: ignore[misc]  # tokens are ours: see ping()
+            self.gateway.send(conn, conn.codec.reply(xid, revision, ()))
+        self.gateway.flush()
+
+    # --- the leader's side ----------------------------------------------------------------------
+
+    def on_touches(self, peer: NodeId, message: Touches) -> None:
+        """A gateway's batch; unanswered unless contact counts here."""
+        pairs = [(session, ago_ms) for session, ago_ms in message.pairs]
+        refused = self._policy.touch(pairs, self._clock.monotonic_ms())
+        if refused is not None:
+            self._driver.post(peer, TouchesConfirmed(message.batch, refused))
+
+    def on_leadership(self) -> None:
+        """Term or leader changed: what was sent to the old leader goes to the new one."""
+        self._heartbeats.leader_changed()
+        self._policy.deactivate()
+
+    def on_applied(self) -> None:
+        """After each batch: the moment this leader's own first entry is applied, contact counts,
+        and every session has its whole timeout again."""
+        if not self._policy.is_active and self._driver.accepts_proposals:
+            rows = self._store.machine.sessions.open_rows()
+            sessions = ((row.id, row.generation, row.timeout_ms) for row in rows)
+            self._policy.activate(sessions, self._clock.monotonic_ms())
+
+    def on_control(self, applied: Applied) -> None:
+        """A session was opened, attached or ended."""
+        if applied.code != 0:
+            return
+        if applied.kind in (commands.OPEN_SESSION, commands.ATTACH_SESSION):
+            row = self._store.machine.sessions.get(applied.session)
+            if row is not None:
+                now_ms = self._clock.monotonic_ms()
+                self._policy.opened(row.id, row.generation, row.timeout_ms, now_ms)
+        elif applied.kind in (commands.CLOSE_SESSION, commands.EXPIRE_SESSION):
+            self._policy.closed(applied.session)
+
+    def check(self) -> None:
+        """Propose the end of sessions that were silent too long; called every CHECK_INTERVAL_MS."""
+        if not self._driver.accepts_proposals:
+            return
+        ends = self._policy.check(self._clock.monotonic_ms())
+        if not ends:
+            return
+        # Once queued, a proposal is in doubt until the log or a new term has decided: the policy
+        # refuses the session's contact until then.
+        proposals = [commands.expire_session(*end) for end in ends]
+        if not self._driver.propose(proposals):
+            for end in ends:
+                self._policy.withdrawn(end.session)
+
+    def slept(self) -> None:
+        """This process did not run for longer than an election timeout: it decides nothing until
+        it leads again."""
+        self._policy.deactivate()

@@ -1,0 +1,324 @@
+"""One running member: wires the front half (gateway) to the back half (driver) and keeps time.
+
+Takes its collaborators as arguments and reads no clock, opens no socket and starts no thread of
+its own, so that the simulator runs the same object (``coord.app`` is the other caller).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from coord.model.errors import CorruptionError
+from coord.model.limits import TICK_MS
+from coord.node.admin import Admin
+from coord.node.attach import Attachments
+from coord.node.digests import DigestBook, Verdict
+from coord.node.driver import Driver
+from coord.node.forwarding import PROGRESS_CHECK_MS, Forwarder
+from coord.node.gateway import Gateway
+from coord.node.housekeeping import Housekeeping
+from coord.node.liveness import Liveness
+from coord.node.peer_messages import (
+    AdminAnswer,
+    AdminCall,
+    DigestSample,
+    Forward,
+    ForwardRefused,
+    Touches,
+    TouchesConfirmed,
+)
+from coord.node.reads import ReadRounds, ReadServer
+from coord.node.replacement import MembershipKeeper
+from coord.node.status import NodeStatus, describe
+from coord.node.streams import BOOKMARK_MS, Streams
+from coord.node.ticker import Ticker
+from coord.raft import RaftNode
+from coord.session.expiry import CHECK_INTERVAL_MS
+from coord.session.heartbeats import BATCH_INTERVAL_MS
+from coord.store.reader import TreeReader
+from coord.watch.registry import WatchRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coord.node.ports import Clock, Scheduler, Transport
+    from coord.node.settings import NodeSettings
+    from coord.raft.types import NodeId, Term
+    from coord.store.log_writer import LogWriter
+    from coord.store.member_store import Store
+    from coord.store.state_machine import AppliedBatch
+
+UPKEEP_MS: Final = 100
+HANDSHAKE_CHECK_MS: Final = 200
+HOUSEKEEPING_MS: Final = 1_000
+
+
+class Node:
+    """A member of the cluster. All methods run on one thread."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        store: Store,
+        clock: Clock,
+        scheduler: Scheduler,
+        transport: Transport,
+        log_writer: LogWriter,
+        random_bytes: Callable[[int], bytes],
+        jitter: Callable[[int], int],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self._transport = transport
+        self._on_fatal = on_fatal
+        self.started_ms = clock.monotonic_ms()
+        raft = RaftNode(settings.raft, store.log, jitter, store.machine.applied_index)
+        self.raft = raft
+        self.driver = Driver(raft, store, log_writer, transport, scheduler, clock, self)
+        self.reader = TreeReader(store.machine)
+        self.registry = WatchRegistry()
+        self.rounds = ReadRounds()
+        self.reads = ReadServer(self.reader, self.registry, clock)
+        self.streams = Streams(self.registry, self.reader, store)
+        self.forwarder = Forwarder(self.driver, scheduler)
+        self.liveness = Liveness(self.driver, store, clock, raft.id)
+        self.keeper = MembershipKeeper(self.driver, raft.id)
+        self.housekeeping = Housekeeping(self.driver, store, log_writer)
+        self.admin = Admin(
+            self.driver, store, self.reader, self.keeper, self.housekeeping, self._status_dict
+        )
+        self.gateway = Gateway(
+            store, self.reads, self.rounds, self.streams, self.forwarder, self.liveness, self.admin
+        )
+        self.gateway.attachments = Attachments(
+            self.gateway,
+            store,
+            self.forwarder,
+            clock,
+            random_bytes,
+            settings.clamp_timeout_ms,
+            self._handshake_info,
+        )
+        self.admin.gateway = self.gateway
+        self.liveness.gateway = self.gateway
+        self.forwarder.bind(self._unapplied)
+        self.ticker = Ticker(clock, scheduler, self._tick, self.woke_after_stall, settings.stall_ms)
+        self._digests = DigestBook(raft.id)
+        self._last_sample = 0
+        self._membership = raft.membership
+        self._ticks = 0
+        self.digest_alarm = False
+        self._links: set[NodeId] = set()
+        self._periodic: tuple[tuple[int, Callable[[], None]], ...] = (
+            (UPKEEP_MS, self.keeper.upkeep),
+            (CHECK_INTERVAL_MS, self.liveness.check),
+            (BATCH_INTERVAL_MS, self.liveness.send_batch),
+            (HANDSHAKE_CHECK_MS, self.gateway.attachments.expire),
+            (PROGRESS_CHECK_MS, self.forwarder.check_progress),
+            (PROGRESS_CHECK_MS, self.reads.pages.expire),
+            (HOUSEKEEPING_MS, self.housekeeping.check),
+            (settings.reap_interval_ms, self._reap),
+            (BOOKMARK_MS, self._bookmark),
+        )
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to tick and to talk to peers."""
+        self._transport.set_members(self.raft.membership)
+        self._transport.start(self)
+        self.ticker.start()
+        self.driver.wake()
+
+    def stop(self) -> None:
+        """Stop at once; the store is closed by the caller."""
+        self.ticker.stop()
+        self.driver.stop()
+        self.reads.pages.close()
+        self.reader.close()
+
+    def drain(self) -> None:
+        """Send clients to other nodes; they resume there. Leadership is handed over first by
+        the caller (:meth:`hand_over`)."""
+        self.gateway.draining = True
+        self.gateway.end_all("draining", "this node is stopping; reconnect to another")
+
+    def hand_over(self) -> bool:
+        """Give leadership to the best follower; False if this node does not lead or none can."""
+        successor = self.driver.best_successor()
+        if not self.driver.is_leader or not successor:
+            return False
+        self.raft.transfer(successor)
+        self.driver.wake()
+        return True
+
+    def woke_after_stall(self, gap_ms: int) -> None:
+        """The process did not run for ``gap_ms``: its beliefs are stale. Called before any queued
+        input is handled."""
+        del gap_ms
+        self.liveness.slept()
+        self.raft.woke_after_stall()
+        self.driver.wake()
+
+    def _tick(self) -> None:
+        self.driver.tick()
+        before_ms = self._ticks * TICK_MS
+        self._ticks += 1
+        now_ms = self._ticks * TICK_MS
+        for interval_ms, call in self._periodic:
+            if before_ms // interval_ms != now_ms // interval_ms:
+                call()
+
+    def _reap(self) -> None:
+        self.housekeeping.reap(self.reader)
+
+    def _bookmark(self) -> None:
+        self.streams.bookmark(self.gateway.send)
+        self.gateway.flush()
+
+    # --- DriverEvents ---------------------------------------------------------------------------
+
+    def on_flush(self) -> None:
+        """Hand gathered commands and read rounds to the core."""
+        self.forwarder.flush()
+        self.rounds.start(self.driver)
+        if self.raft.membership is not self._membership:
+            self._membership = self.raft.membership
+            self._transport.set_members(self._membership)
+
+    def on_send_failed(self, peer: NodeId) -> None:
+        """Forwarded commands may be among what was dropped."""
+        if peer == self.raft.leader:
+            self.forwarder.resend_later()
+
+    def on_applied(self, batch: AppliedBatch) -> None:
+        """Entries were applied: answer, notify, compare."""
+        self.forwarder.progress += 1
+        self.gateway.on_applied(batch)
+        self.liveness.on_applied()
+        samples = self.store.machine.digests
+        if samples and samples[-1][0] > self._last_sample:
+            self._share_digests([pair for pair in samples if pair[0] > self._last_sample])
+
+    def on_reads_confirmed(self, read_id: int) -> None:
+        """Serve the reads of that round."""
+        self.gateway.on_reads_confirmed(read_id)
+
+    def on_reads_dropped(self) -> None:
+        """Ask again for everything that waits."""
+        self.rounds.retry()
+
+    def on_leadership(self, term: Term, leader: NodeId) -> None:
+        """Whatever the old leader had not done goes to the new one."""
+        del term
+        self.liveness.on_leadership()
+        self.admin.on_leadership()
+        self.rounds.retry()
+        if leader:
+            self.forwarder.resend()
+        self.liveness.on_applied()
+
+    def on_installed(self) -> None:
+        """The tree is another one: every client comes back and resumes."""
+        self.gateway.end_all("draining", "this node has installed a snapshot; reconnect")
+        self.reads.pages.close()
+        self.reader.close()
+        self.reader = TreeReader(self.store.machine)
+        self.reads.reader = self.streams.reader = self.admin.reader = self.reader
+
+    def on_fatal(self, error: BaseException) -> None:
+        """The node cannot go on."""
+        self._on_fatal(error)
+
+    # --- PeerHandler ----------------------------------------------------------------------------
+
+    def on_messages(self, peer: NodeId, incarnation: int, messages: list[Any]) -> None:
+        """A batch from a peer."""
+        del incarnation
+        raft_messages = []
+        for message in messages:
+            handler = _PEER_TABLE.get(type(message))
+            if handler is None:
+                raft_messages.append(message)
+            else:
+                handler(self, peer, message)
+        if raft_messages:
+            self.driver.step(raft_messages)
+
+    def on_link_up(self, peer: NodeId, hello: dict[str, Any]) -> None:
+        """A peer introduced itself; if it leads, it may have missed what was forwarded."""
+        self._links.add(peer)
+        self.keeper.introduced(peer, hello)
+        if peer == self.raft.leader:
+            self.forwarder.resend_later()
+
+    def on_link_lost(self, peer: NodeId) -> None:
+        """Fast failover: EOF from the leader voids our own stickiness to it."""
+        self._links.discard(peer)
+        self.raft.link_lost(peer)
+        self.driver.wake()
+
+    # --- digests --------------------------------------------------------------------------------
+
+    def _share_digests(self, samples: list[tuple[int, int]]) -> None:
+        for index, digest in samples:
+            self._last_sample = index
+            for member in self.raft.membership.members:
+                if member.id != self.raft.id:
+                    self.driver.post(member.id, DigestSample(index, digest))
+            self._judge(self.raft.id, index, digest)
+
+    def _judge(self, node: NodeId, index: int, digest: int) -> None:
+        voters = [member.id for member in self.raft.membership.members if member.role == 0]
+        verdict = self._digests.note(node, index, digest, voters)
+        if verdict is Verdict.MINORITY:
+            self.store.distrust_tree()
+            self.on_fatal(
+                CorruptionError(
+                    f"the state of this node at revision {index} differs from the majority's; its"
+                    " tree is marked untrusted and is rebuilt at the next start"
+                )
+            )
+        elif verdict is Verdict.SPLIT:
+            self.digest_alarm = True
+
+    def _on_digest(self, peer: NodeId, message: DigestSample) -> None:
+        self._judge(peer, message.index, message.digest)
+
+    # --- facts ----------------------------------------------------------------------------------
+
+    def _unapplied(self) -> list[bytes]:
+        return [*self.gateway.attachments.unapplied(), *self.gateway.unapplied()]
+
+    def is_linked(self, peer: NodeId) -> bool:
+        """Whether a link to the peer is up."""
+        return peer in self._links
+
+    def statistics(self) -> NodeStatus:
+        """An immutable picture of this node, for status, logs and metrics."""
+        return describe(self)
+
+    def _status_dict(self) -> dict[str, Any]:
+        return self.statistics().as_dict()
+
+    def _handshake_info(self) -> dict[str, Any]:
+        return {
+            "node": int(self.raft.id),
+            "version": self.settings.version,
+            "history_id": self.store.machine.history_id,
+            "leader": int(self.raft.leader),
+            "drift_ppm": self.settings.drift_ppm,
+        }
+
+
+_PEER_TABLE: Final[dict[type, Callable[[Node, NodeId, Any], None]]] = {
+    Forward: lambda node, peer, message: node.forwarder.on_forward(peer, message),
+    ForwardRefused: lambda node, peer, _message: node.forwarder.on_refused(peer),
+    Touches: lambda node, peer, message: node.liveness.on_touches(peer, message),
+    TouchesConfirmed: lambda node, _peer, message: node.liveness.on_confirmed(message),
+    AdminCall: lambda node, peer, message: node.admin.on_call(peer, message),
+    AdminAnswer: lambda node, _peer, message: node.admin.on_answer(message),
+    DigestSample: lambda node, peer, message: node._on_digest(peer, message),
+}

@@ -1,0 +1,170 @@
+"""Watches of this node's connections: arming, replaying what a stream missed, publishing.
+
+Everything happens between two applies on one thread, so a stream opened at revision R hears
+exactly what changes after R, and a listing taken with it is the tree at R.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from coord.model import requests as rq
+from coord.model.errors import (
+    CompactedError,
+    CoordError,
+    NoNodeError,
+    NotReadyError,
+    TooLargeError,
+)
+from coord.model.limits import MIB
+from coord.watch.notify import pushes
+from coord.watch.registry import ONE_SHOT_ID, events_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coord.model.events import WatchEvent
+    from coord.node.connection import Connection
+    from coord.store.member_store import Store
+    from coord.store.reader import TreeReader
+    from coord.store.state_machine import AppliedBatch
+    from coord.watch.registry import WatchRegistry
+
+LIST_ENTRIES_MAX: Final = 10_000
+LIST_BYTES_MAX: Final = 1 * MIB
+REPLAY_BYTES_MAX: Final = 8 * MIB
+BOOKMARK_MS: Final = 10_000
+
+
+class Streams:
+    """Watch streams and one-shot watches of one node."""
+
+    def __init__(self, registry: WatchRegistry, reader: TreeReader, store: Store) -> None:
+        self.registry = registry
+        self.reader = reader
+        self._store = store
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def serve(self, conn: Connection, xid: int, request: Any) -> bytes:
+        """The reply to Watch, ListWatch or Unwatch (replayed events are queued behind it)."""
+        try:
+            if isinstance(request, rq.Unwatch):
+                self.registry.remove_stream(conn, request.watch_id)
+                body: tuple[Any, ...] = ()
+            elif isinstance(request, rq.ListWatch):
+                body = self._list_watch(conn, xid, request)
+            else:
+                return self._watch(conn, xid, request)
+        except CoordError as error:
+            return conn.codec.error(xid, self.reader.revision, error)  # type: ignore[no-any-return]
+        return conn.codec.reply(xid, self.reader.revision, body)  # type: ignore[no-any-return]
+
+    def _watch(self, conn: Connection, xid: int, request: rq.Watch) -> bytes:
+        replay = b""
+        if request.resume is not None:
+            replay = self._replay(conn, xid, request, *request.resume)
+        self.registry.add_stream(conn, xid, request.path, request.mode, request.with_values)
+        body = (self._store.machine.history_id,)
+        reply: bytes = conn.codec.reply(xid, self.reader.revision, body)
+        return reply + replay
+
+    def _replay(
+        self, conn: Connection, xid: int, request: rq.Watch, history_id: int, revision: int
+    ) -> bytes:
+        """Events after ``revision`` from history. Raises CompactedError if some are gone."""
+        if history_id != self._store.machine.history_id:
+            raise CompactedError("the resume token is of another history (a restored cluster)")
+        if revision > self.reader.revision:
+            raise NotReadyError(f"this node has not applied revision {revision}; try another")
+        if revision < self.reader.floor:
+            raise CompactedError(f"history starts after revision {self.reader.floor}")
+        frames: list[bytes] = []
+        size = 0
+        events: list[WatchEvent] = []
+        for change in self.reader.changes_after(revision):
+            if events and change.revision != events[-1].revision:
+                size += self._frame(conn, xid, events, request.with_values, frames)
+                events = []
+            events.extend(events_for(request.path, request.mode, change))
+            if size > REPLAY_BYTES_MAX:
+                raise CompactedError("too much has changed since then to replay; list afresh")
+        if events:
+            self._frame(conn, xid, events, request.with_values, frames)
+        frames.append(conn.codec.events(xid, self.reader.revision, 0, True, ()))
+        return b"".join(frames)
+
+    @staticmethod
+    def _frame(
+        conn: Connection,
+        watch_id: int,
+        events: list[WatchEvent],
+        with_values: bool,
+        frames: list[bytes],
+    ) -> int:
+        new = list(pushes(conn.codec, watch_id, events, with_values=with_values))
+        frames.extend(frame for _, frame in new)
+        return sum(len(frame) for _, frame in new)
+
+    def _list_watch(self, conn: Connection, xid: int, request: rq.ListWatch) -> tuple[Any, ...]:
+        """(history id, complete, entries): the node first, then its subtree or children."""
+        if self.reader.stat(request.path) is None:
+            raise NoNodeError(f"node {request.path} does not exist")
+        found, more = self.reader.subtree(
+            request.path, "", LIST_ENTRIES_MAX, recursive=request.recursive
+        )
+        size = sum(len(path) + len(data) + 80 for path, data, _ in found)
+        if more or size > LIST_BYTES_MAX:
+            raise TooLargeError(
+                f"{request.path} has more than {LIST_ENTRIES_MAX} nodes or 1 MiB below it; list"
+                " it in pages and open a watch from the listing's revision"
+            )
+        mode = 2 if request.recursive else 1
+        self.registry.add_stream(conn, xid, request.path, mode, request.with_values)
+        entries = [
+            (path, data if request.with_values else None, stat) for path, data, stat in found
+        ]
+        return (self._store.machine.history_id, True, entries)
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def publish(self, batch: AppliedBatch, mark: Callable[[Connection], None]) -> None:
+        """Queue the events of an applied batch with the connections that watch."""
+        matches = self.registry.match(batch.changes)
+        shared: dict[int, bytes] = {}
+        for owner, events in matches:
+            conn: Connection = owner  # type: ignore[assignment]  # owners are our connections
+            for frame in self._frames(conn, events, shared):
+                conn.events.append(frame)
+            mark(conn)
+
+    def _frames(
+        self, conn: Connection, events: list[tuple[int, WatchEvent]], shared: dict[int, bytes]
+    ) -> list[tuple[int, bytes]]:
+        """(revision, frame) in order; a stream's events of one revision share a push."""
+        frames: list[tuple[int, bytes]] = []
+        by_stream: dict[int, list[WatchEvent]] = {}
+        for watch_id, event in events:
+            if watch_id == ONE_SHOT_ID:
+                frame = shared.get(id(event))
+                if frame is None:
+                    frame = shared[id(event)] = conn.codec.one_shot(event)
+                frames.append((event.revision, frame))
+            else:
+                by_stream.setdefault(watch_id, []).append(event)
+        for watch_id, own in by_stream.items():
+            stream = self.registry.stream(conn, watch_id)
+            with_values = stream is not None and stream.with_values
+            frames.extend(pushes(conn.codec, watch_id, own, with_values=with_values))
+        return frames
+
+    def bookmark(self, send: Callable[[Connection, bytes], None]) -> None:
+        """Tell every stream how far it has got: called every BOOKMARK_MS."""
+        revision = self.reader.revision
+        for stream in list(self.registry.streams()):
+            conn: Connection = stream.owner  # type: ignore[assignment]
+            send(conn, conn.codec.events(stream.watch_id, revision, 0, True, ()))
+
+    def drop(self, conn: Connection) -> None:
+        """The connection is gone, its watches with it."""
+        self.registry.drop_owner(conn)

@@ -1,0 +1,118 @@
+"""One client's socket: finds out which protocol it speaks, then moves bytes both ways.
+
+No task per connection: asyncio calls ``data_received``, every complete request of that read is
+decoded in one pass and handed to the gateway, which answers with one ``write``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from coord.model.errors import ProtocolError
+from coord.model.limits import CONNECTION_OUTBOX_BYTES_MAX
+from coord.protocol.native import NativeCodec
+from coord.protocol.sniff import SNIFF_TIMEOUT_MS, Front, sniff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coord.node.connection import Connection
+    from coord.node.gateway import Gateway
+
+
+class ClientConnection(asyncio.Protocol):
+    """The ClientLink of a real socket."""
+
+    def __init__(
+        self, gateway: Gateway, on_closed: Callable[[ClientConnection], None] | None = None
+    ) -> None:
+        self._gateway = gateway
+        self._on_closed = on_closed
+        self._transport: asyncio.Transport | None = None
+        self._conn: Connection | None = None
+        self._codec: NativeCodec | None = None
+        self._head = b""
+        self._address = ""
+        self._sniff_timer: asyncio.TimerHandle | None = None
+
+    # --- asyncio.Protocol -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open; a client that says nothing for 5 s is closed."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=CONNECTION_OUTBOX_BYTES_MAX)
+        peer = transport.get_extra_info("peername")
+        self._address = f"{peer[0]}:{peer[1]}" if peer else ""
+        loop = asyncio.get_running_loop()
+        self._sniff_timer = loop.call_later(SNIFF_TIMEOUT_MS / 1_000, self.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Requests, in whatever pieces the network cut them."""
+        codec = self._codec
+        if codec is None:
+            self._recognise(data)
+            return
+        assert self._conn is not None
+        try:
+            items = codec.feed(data)
+        except ProtocolError as error:
+            self._gateway.end(self._conn, "protocol", str(error))
+            return
+        if items:
+            self._gateway.receive(self._conn, items)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """EOF, reset or our own close."""
+        del exc
+        if self._sniff_timer is not None:
+            self._sniff_timer.cancel()
+        self._transport = None
+        if self._conn is not None:
+            self._gateway.lost(self._conn)
+        if self._on_closed is not None:
+            self._on_closed(self)
+
+    def pause_writing(self) -> None:
+        """The client reads slower than the bound allows: it is dropped, and resumes later."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- ClientLink -----------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for the client."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Flush and close."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def pause_reading(self) -> None:
+        """Too many requests wait: let TCP push back."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    # --- the first bytes ------------------------------------------------------------------------
+
+    def _recognise(self, data: bytes) -> None:
+        self._head += data
+        front = sniff(self._head)
+        if front is Front.UNDECIDED:
+            return
+        if front is not Front.NATIVE:
+            self.close()
+            return
+        if self._sniff_timer is not None:
+            self._sniff_timer.cancel()
+        self._codec = NativeCodec()
+        self._conn = self._gateway.open(self, self._codec, self._address)
+        head, self._head = self._head, b""
+        self.data_received(head)
