@@ -187,6 +187,4 @@ def hello_after(own: Hello, decision: Found | Join) -> Hello:
     """How the node introduces itself once decided."""
     if isinstance(decision, Join):
         return replace(own, cluster_id=decision.cluster_id)
-    return replace(
-        own, cluster_id=decision.cluster_id, membership=decision.membership, empty=False
-    )
+    return replace(own, cluster_id=decision.cluster_id, membership=decision.membership, empty=False)

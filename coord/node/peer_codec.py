@@ -37,7 +37,7 @@ def encode_batch(messages: Sequence[Any]) -> bytes:
 
     Raises ValueError if a single message does: its producer broke its own bound.
     """
-    body = _pack([_to_wire(message) for message in messages])
+    body: bytes = _pack([_to_wire(message) for message in messages])
     if len(body) <= PEER_FRAME_BYTES_MAX:
         return HEADER.pack(len(body)) + body
     if len(messages) == 1:
@@ -48,7 +48,7 @@ def encode_batch(messages: Sequence[Any]) -> bytes:
 
 def encode_control(control: Control) -> bytes:
     """A control frame."""
-    body = _pack(control)
+    body: bytes = _pack(control)
     assert len(body) <= PEER_FRAME_BYTES_MAX
     return HEADER.pack(len(body)) + body
 

@@ -8,7 +8,7 @@ wire it is a msgpack map: unknown keys are ignored, so that the next version may
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, TypeVar
 
 from coord.model.errors import ProtocolError
@@ -42,7 +42,7 @@ class Hello:
     """The data directory has never held anything of a cluster: it may be given a role."""
     index: int = 0
     """Last applied index: of two memberships the one known by the further node is newer."""
-    membership: Membership = Membership()
+    membership: Membership = field(default_factory=Membership)
     """Newest membership this node knows; its founders' as long as nothing was changed."""
     initial: bytes = b""
     """Digest of the configured initial members (``bootstrap.digest_of``)."""

@@ -132,7 +132,8 @@ def _misfit(own: Hello, hello: Hello) -> str:
     if hello.protocol < own.protocol_min or own.protocol < hello.protocol_min:
         return (
             f"peer protocol {hello.protocol_min}–{hello.protocol} does not overlap "
-            f"{own.protocol_min}–{own.protocol} of node {own.node_id}: upgrade one version at a time"
+            f"{own.protocol_min}–{own.protocol} of node {own.node_id}: "
+            "upgrade one version at a time"
         )
     if hello.to and hello.to != own.node_id:
         return f"node {hello.to} was dialled, but this is node {own.node_id}: check the addresses"

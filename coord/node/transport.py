@@ -138,7 +138,7 @@ class PeerTransport:
             self._announce()
 
     def send(self, to: NodeId, messages: Sequence[Any]) -> bool:
-        """Queue a batch as one frame; False if it was dropped (no link, not a member, queue full)."""
+        """Queue a batch as one frame; False if it was dropped (no member's link, queue full)."""
         link = self._outgoing.get(to)
         return link is not None and link.send_batch(messages)
 

@@ -39,16 +39,18 @@ def hello(node: int, incarnation: int = 0, **changes: object) -> Hello:
 
 
 def others(*hellos: Hello) -> dict[NodeId, Hello]:
+    """Hellos by node, as the bootstrapper keeps them."""
     return {each.node_id: each for each in hellos}
 
 
 def founded() -> Found:
+    """What the three empty founders come to."""
     decision = decide(hello(1), INITIAL, others(hello(2), hello(3)))
     assert isinstance(decision, Found)
     return decision
 
 
-def test_all_founders_come_to_the_same_cluster():
+def test_all_founders_come_to_the_same_cluster() -> None:
     """Each decides by itself, and the results are equal."""
     decisions = [
         decide(hello(n), INITIAL, others(*(hello(m) for m in (1, 2, 3) if m != n)))
@@ -58,7 +60,7 @@ def test_all_founders_come_to_the_same_cluster():
     assert decisions == [founded()] * 3
 
 
-def test_the_first_membership_is_the_configured_one_with_incarnations():
+def test_the_first_membership_is_the_configured_one_with_incarnations() -> None:
     """Voters in the order of their ids, addresses as configured."""
     assert founded().membership == Membership(
         tuple(
@@ -72,7 +74,7 @@ def test_the_first_membership_is_the_configured_one_with_incarnations():
 
 
 @pytest.mark.parametrize("present", [(), (2,), (3,)])
-def test_nobody_founds_while_a_founder_is_missing(present: tuple[int, ...]):
+def test_nobody_founds_while_a_founder_is_missing(present: tuple[int, ...]) -> None:
     """A majority is not enough: the missing one might have seen the cluster."""
     decision = decide(hello(1), INITIAL, others(*map(hello, present)))
 
@@ -82,7 +84,7 @@ def test_nobody_founds_while_a_founder_is_missing(present: tuple[int, ...]):
         assert str(missing) in decision.reason
 
 
-def test_a_cluster_of_one_needs_nobody():
+def test_a_cluster_of_one_needs_nobody() -> None:
     """The only initial member founds at once."""
     initial = INITIAL[:1]
     decision = decide(hello(1, initial=digest_of(initial)), initial, {})
@@ -91,14 +93,14 @@ def test_a_cluster_of_one_needs_nobody():
     assert [member.id for member in decision.membership.members] == [1]
 
 
-def test_one_that_has_seen_a_cluster_vetoes_a_second_founding():
+def test_one_that_has_seen_a_cluster_vetoes_a_second_founding() -> None:
     """An empty node among members joins, even if all initial members are there."""
     seen = hello(2, cluster_id=b"c" * 16, empty=False)
 
     assert decide(hello(1), INITIAL, others(seen, hello(3))) == Join(b"c" * 16)
 
 
-def test_a_founder_that_crashed_before_writing_recognises_its_cluster():
+def test_a_founder_that_crashed_before_writing_recognises_its_cluster() -> None:
     """Its incarnation is in the founding membership, so it completes its own founding, though
     another founder is away."""
     done = hello_after(hello(2), founded())
@@ -106,14 +108,14 @@ def test_a_founder_that_crashed_before_writing_recognises_its_cluster():
     assert decide(hello(1), INITIAL, others(done)) == founded()
 
 
-def test_a_wiped_founder_joins():
+def test_a_wiped_founder_joins() -> None:
     """With a new incarnation it is nobody the cluster knows."""
     done = hello_after(hello(2), founded())
 
     assert decide(hello(1, 99), INITIAL, others(done, hello(3))) == Join(founded().cluster_id)
 
 
-def test_a_founders_membership_that_has_changed_since_is_not_taken_for_the_first():
+def test_a_founders_membership_that_has_changed_since_is_not_taken_for_the_first() -> None:
     """What is written at index 1 must be what the others have there: otherwise join."""
     changed = Membership((*founded().membership.members, Member(NodeId(4), Incarnation(40))))
     done = replace(hello_after(hello(2), founded()), membership=changed)
@@ -121,7 +123,7 @@ def test_a_founders_membership_that_has_changed_since_is_not_taken_for_the_first
     assert decide(hello(1), INITIAL, others(done)) == Join(founded().cluster_id)
 
 
-def test_other_initial_members_elsewhere_raise_an_alarm():
+def test_other_initial_members_elsewhere_raise_an_alarm() -> None:
     """Founders that are configured differently do not found; the message says what to do."""
     decision = decide(hello(1), INITIAL, others(hello(2), hello(3, initial=b"other")))
 
@@ -131,7 +133,7 @@ def test_other_initial_members_elsewhere_raise_an_alarm():
     assert "cluster.initial" in decision.reason
 
 
-def test_peers_of_two_clusters_raise_an_alarm():
+def test_peers_of_two_clusters_raise_an_alarm() -> None:
     """Nothing is joined while the configured peers belong to different clusters."""
     decision = decide(
         hello(1),
@@ -145,14 +147,14 @@ def test_peers_of_two_clusters_raise_an_alarm():
     assert decision.alarm
 
 
-def test_a_node_that_is_not_initial_never_founds():
+def test_a_node_that_is_not_initial_never_founds() -> None:
     """A node to be added waits for a member, whoever else is there."""
     decision = decide(hello(4), INITIAL, others(hello(1), hello(2), hello(3)))
 
     assert isinstance(decision, Wait)
 
 
-def test_different_directories_never_make_the_same_cluster():
+def test_different_directories_never_make_the_same_cluster() -> None:
     """Any change of an incarnation changes the cluster id: no two foundings can mix."""
     ids = set()
     for incarnations in itertools.product((1, 2), repeat=3):
@@ -165,7 +167,7 @@ def test_different_directories_never_make_the_same_cluster():
     assert len(ids) == 8
 
 
-def test_the_digest_of_initial_members_ignores_their_order():
+def test_the_digest_of_initial_members_ignores_their_order() -> None:
     """A file may list them in any order; any other difference shows."""
     assert digest_of(INITIAL) == digest_of(INITIAL[::-1])
     assert digest_of(INITIAL) != digest_of(INITIAL[:2])
@@ -183,7 +185,7 @@ class Heard:
         )
 
 
-def test_the_bootstrapper_decides_once_with_the_hello_that_completes_the_picture():
+def test_the_bootstrapper_decides_once_with_the_hello_that_completes_the_picture() -> None:
     """Later hellos change nothing; each new reason to wait is told once."""
     heard = Heard()
     heard.it.start()
@@ -198,7 +200,7 @@ def test_the_bootstrapper_decides_once_with_the_hello_that_completes_the_picture
     assert len(heard.waits) == 2
 
 
-def test_what_a_lost_peer_said_does_not_count():
+def test_what_a_lost_peer_said_does_not_count() -> None:
     """It may come back wiped: founding with its old hello would leave it out."""
     heard = Heard()
     heard.it.on_link_up(NodeId(2), hello(2).as_dict())
@@ -213,7 +215,7 @@ def test_what_a_lost_peer_said_does_not_count():
     assert decision.membership.members[1].incarnation == 99
 
 
-def test_the_hello_after_founding_shows_the_cluster_and_is_not_empty():
+def test_the_hello_after_founding_shows_the_cluster_and_is_not_empty() -> None:
     """A joiner stays empty until its log says otherwise."""
     after = hello_after(hello(1), founded())
     assert (after.cluster_id, after.empty) == (founded().cluster_id, False)

@@ -17,10 +17,12 @@ from coord.raft.types import EntryKind, Incarnation, Index, LogSlice, NodeId, Te
 
 
 def heartbeat(commit: int = 7) -> Heartbeat:
+    """A small Raft message."""
     return Heartbeat(NodeId(2), NodeId(1), Incarnation(2**63 + 5), Term(3), Index(commit), 9)
 
 
 def append(*payloads: bytes) -> AppendEntries:
+    """A Raft message that holds entries."""
     run = LogSlice(Index(5), Term(3), EntryKind.NORMAL, list(payloads))
     return AppendEntries(
         NodeId(2), NodeId(1), Incarnation(1), Term(3), Index(4), Term(2), Index(4), run
@@ -39,7 +41,7 @@ def bodies(data: bytes, size: int, bytes_max: int = PEER_FRAME_BYTES_MAX) -> lis
     return found
 
 
-def test_a_batch_of_both_kinds_of_message_survives_the_wire():
+def test_a_batch_of_both_kinds_of_message_survives_the_wire() -> None:
     """Raft's messages and the node's own travel together, in order."""
     (body,) = bodies(encode_batch(MIXED), 1_000)
 
@@ -47,7 +49,7 @@ def test_a_batch_of_both_kinds_of_message_survives_the_wire():
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 64, 10_000])
-def test_frames_are_found_however_the_stream_is_cut(size: int):
+def test_frames_are_found_however_the_stream_is_cut(size: int) -> None:
     """Splitting does not depend on where reads end, headers included."""
     batches = [[heartbeat(n)] * n for n in range(1, 5)]
     stream = b"".join(map(encode_batch, batches))
@@ -56,14 +58,14 @@ def test_frames_are_found_however_the_stream_is_cut(size: int):
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.integers(1, 400))
-def test_any_stream_cut_anywhere_gives_its_frames(payloads: list[bytes], size: int):
+def test_any_stream_cut_anywhere_gives_its_frames(payloads: list[bytes], size: int) -> None:
     """Frames come out as they went in, for any sizes and any read size."""
     stream = b"".join(peer_codec.HEADER.pack(len(p)) + p for p in payloads)
 
     assert bodies(stream, size) == payloads
 
 
-def test_a_batch_above_the_limit_becomes_several_frames():
+def test_a_batch_above_the_limit_becomes_several_frames() -> None:
     """A flush of large messages is cut between messages, order kept."""
     messages = [append(bytes([n]) * (PEER_FRAME_BYTES_MAX // 3)) for n in range(5)]
     found = bodies(encode_batch(messages), 1 << 20)
@@ -72,13 +74,13 @@ def test_a_batch_above_the_limit_becomes_several_frames():
     assert [message for body in found for message in decode_body(body)] == messages
 
 
-def test_a_single_message_above_the_limit_is_its_producers_fault():
+def test_a_single_message_above_the_limit_is_its_producers_fault() -> None:
     """It cannot be cut and must not be sent."""
     with pytest.raises(ValueError, match="exceeds"):
         encode_batch([append(bytes(PEER_FRAME_BYTES_MAX))])
 
 
-def test_a_control_map_comes_back_as_a_map():
+def test_a_control_map_comes_back_as_a_map() -> None:
     """Control messages are told from batches by their type."""
     (body,) = bodies(encode_control({"probe": 1}), 3)
 
@@ -102,14 +104,14 @@ def test_a_control_map_comes_back_as_a_map():
         [[8, 1, 2, 3, 4, -1, 6]],
     ],
 )
-def test_a_malformed_body_is_a_protocol_error(plain: object):
+def test_a_malformed_body_is_a_protocol_error(plain: object) -> None:
     """Whatever msgpack can hold and is no batch is refused with the error that closes the link."""
     with pytest.raises(ProtocolError):
         decode_body(msgpack.packb(plain))
 
 
 @given(st.binary(max_size=200))
-def test_noise_is_a_protocol_error_or_a_frame(noise: bytes):
+def test_noise_is_a_protocol_error_or_a_frame(noise: bytes) -> None:
     """No input makes the decoder raise anything else."""
     try:
         decode_body(noise)
@@ -117,7 +119,7 @@ def test_noise_is_a_protocol_error_or_a_frame(noise: bytes):
         return
 
 
-def test_an_oversized_frame_is_refused_from_its_header_alone():
+def test_an_oversized_frame_is_refused_from_its_header_alone() -> None:
     """Nothing of it is buffered first."""
     splitter = FrameSplitter(100)
 
@@ -125,14 +127,14 @@ def test_an_oversized_frame_is_refused_from_its_header_alone():
         splitter.feed(peer_codec.HEADER.pack(101))
 
 
-def test_a_frame_of_exactly_the_limit_passes():
+def test_a_frame_of_exactly_the_limit_passes() -> None:
     """The limit itself is allowed."""
     frame = peer_codec.HEADER.pack(100) + bytes(100)
 
     assert bodies(frame, 17, bytes_max=100) == [bytes(100)]
 
 
-def test_node_messages_of_every_type_are_told_from_rafts():
+def test_node_messages_of_every_type_are_told_from_rafts() -> None:
     """A NamedTuple of the node is not handed to Raft's codec."""
     (body,) = bodies(encode_batch([DigestSample(4096, 2**64 - 1)]), 50)
 
