@@ -17,7 +17,8 @@ class Ready:
     - send ``messages`` at any time;
     - write ``hard_state``, ``entries`` (first cutting the log from ``entries[0].first`` on) and
       ``appended_membership`` in one durable transaction, then call ``persisted(seq)``;
-    - send ``messages_after`` only after that transaction is durable (votes, acknowledgements);
+    - send ``messages_after`` only after this Ready *and every earlier one* are durable (votes,
+      acknowledgements), even if this one has nothing to write itself: see ``must_wait``;
     - apply ``committed`` once durable here (applied ≤ durable), then call ``applied(index)``;
     - answer ``read_states`` once applied ≥ their index; fail reads in ``reads_dropped``;
     - ``snapshot_chunk``: store it, then call ``chunk_stored`` or ``chunk_failed``.
@@ -40,7 +41,16 @@ class Ready:
     @property
     def needs_sync(self) -> bool:
         """Something must become durable."""
-        return bool(self.entries) or self.hard_state is not None
+        return (
+            bool(self.entries)
+            or self.hard_state is not None
+            or self.appended_membership is not None
+        )
+
+    @property
+    def must_wait(self) -> bool:
+        """It takes its turn behind earlier Readys, and ``persisted(seq)`` must follow."""
+        return self.needs_sync or bool(self.messages_after)
 
 
 @dataclass(slots=True)

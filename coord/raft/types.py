@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NewType
+from typing import NewType, cast
+
+import msgpack
 
 NodeId = NewType("NodeId", int)
 Term = NewType("Term", int)
@@ -87,6 +89,84 @@ class Membership:
     def is_joint(self) -> bool:
         """Decisions need a majority of both configurations."""
         return bool(self.outgoing)
+
+    @property
+    def voters(self) -> tuple[Member, ...]:
+        """Voters of the incoming configuration, sorted by id."""
+        return tuple(m for m in self.members if m.role is MemberRole.VOTER)
+
+    @property
+    def learners(self) -> tuple[Member, ...]:
+        """Learners of the incoming configuration, sorted by id."""
+        return tuple(m for m in self.members if m.role is MemberRole.LEARNER)
+
+    def find(self, node: NodeId) -> Member | None:
+        """The member with that id, looked up among the incoming first."""
+        for member in (*self.members, *self.outgoing):
+            if member.id == node:
+                return member
+        return None
+
+    def encode(self) -> bytes:
+        """The payload of a CONFIG entry; ``decode`` reads it back."""
+        packed: bytes = msgpack.packb(
+            [
+                _MEMBERSHIP_FORMAT,
+                [_member_to_list(m) for m in self.members],
+                [_member_to_list(m) for m in self.outgoing],
+            ]
+        )
+        return packed
+
+    @classmethod
+    def decode(cls, data: bytes) -> Membership:
+        """Inverse of ``encode``. Raises ValueError on anything it cannot have produced."""
+        try:
+            parts = msgpack.unpackb(data, raw=False)
+        except (ValueError, msgpack.exceptions.UnpackException) as error:
+            raise ValueError("membership is not msgpack") from error
+        if not isinstance(parts, list) or len(parts) != 3 or parts[0] != _MEMBERSHIP_FORMAT:
+            raise ValueError("membership has an unknown format")
+        members = tuple(_member_from_list(m) for m in _as_list(parts[1]))
+        outgoing = tuple(_member_from_list(m) for m in _as_list(parts[2]))
+        for group in (members, outgoing):
+            ids = [m.id for m in group]
+            if ids != sorted(set(ids)):
+                raise ValueError("member ids are not sorted and distinct")
+        return cls(members, outgoing)
+
+
+_MEMBERSHIP_FORMAT = 1
+_MEMBER_FIELDS = (int, int, int, str, str, str)
+
+
+def _as_list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise ValueError("membership does not hold lists")
+    return value
+
+
+def _member_to_list(member: Member) -> list[object]:
+    return [
+        member.id,
+        member.incarnation,
+        int(member.role),
+        member.peer,
+        member.client,
+        member.http,
+    ]
+
+
+def _member_from_list(value: object) -> Member:
+    parts = _as_list(value)
+    if tuple(map(type, parts)) != _MEMBER_FIELDS:
+        raise ValueError("a member has the wrong fields")
+    numbers = cast(tuple[int, int, int], tuple(parts[:3]))
+    addresses = cast(tuple[str, str, str], tuple(parts[3:]))
+    node, incarnation, role = numbers
+    if node < 1:
+        raise ValueError("a member id is not positive")
+    return Member(NodeId(node), Incarnation(incarnation), MemberRole(role), *addresses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,33 @@
+"""Leader: heartbeats, which carry the commit index and the number of a read round."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coord.raft.messages import Heartbeat
+from coord.raft.types import Index
+
+if TYPE_CHECKING:
+    from coord.raft.progress import Progress
+    from coord.raft.state import Raft
+
+
+def send_heartbeat(raft: Raft, progress: Progress, read_round: int) -> None:
+    """The commit index never exceeds what the follower matches, so it needs no check there."""
+    commit = Index(min(raft.log.commit, progress.match))
+    progress.commit_sent = max(progress.commit_sent, commit)
+    raft.send(Heartbeat(progress.id, raft.id, raft.incarnation, raft.term, commit, read_round))
+
+
+def broadcast_heartbeats(raft: Raft) -> None:
+    """The periodic ones: a fresh round number each time, so they retry reads as well."""
+    raft.reads.round += 1
+    for progress in raft.progress.values():
+        send_heartbeat(raft, progress, raft.reads.round)
+
+
+def announce_commit(raft: Raft) -> None:
+    """Tell followers of a commit index they have not heard about; no answer wanted."""
+    for progress in raft.progress.values():
+        if progress.commit_sent < min(raft.log.commit, progress.match):
+            send_heartbeat(raft, progress, 0)

@@ -1,0 +1,93 @@
+"""Changing the configuration by joint consensus (Raft §6).
+
+One change at a time, only after an entry of the current term has committed (else two leaders could
+each act on a configuration the other never saw), and the way back out of a joint configuration is
+automatic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coord.raft import election
+from coord.raft.heartbeats import announce_commit
+from coord.raft.proposals import append_configuration
+from coord.raft.types import Incarnation, Index, Membership, NodeId
+
+if TYPE_CHECKING:
+    from coord.raft.progress import Progress
+    from coord.raft.state import Raft
+    from coord.raft.types import Member
+
+
+class RaftRefusal(Exception):  # noqa: N818 (a refusal is an answer, not an error)
+    """The request cannot be taken up now; ``reason`` is a stable word. Nothing happened."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def propose(raft: Raft, membership: Membership) -> Index:
+    """Leader: start a change. Raises RaftRefusal. Returns the index of the CONFIG entry."""
+    if not raft.is_leader:
+        raise RaftRefusal("not_leader")
+    if raft.transferee:
+        raise RaftRefusal("transferring")
+    if not raft.has_committed_in_term:
+        raise RaftRefusal("term_not_committed")
+    current = raft.electorate
+    if current.index > raft.log.commit or current.membership.is_joint:
+        raise RaftRefusal("change_in_progress")
+    _check(raft, membership)
+    if _identities(membership.voters) == _identities(current.membership.voters):
+        return append_configuration(raft, Membership(_sorted(membership.members)))
+    joint = Membership(_sorted(membership.members), current.membership.voters)
+    return append_configuration(raft, joint)
+
+
+def _sorted(members: tuple[Member, ...]) -> tuple[Member, ...]:
+    return tuple(sorted(members, key=lambda m: m.id))
+
+
+def _identities(members: tuple[Member, ...]) -> set[tuple[NodeId, Incarnation]]:
+    return {(m.id, m.incarnation) for m in members}
+
+
+def _check(raft: Raft, wanted: Membership) -> None:
+    if wanted.outgoing:
+        raise RaftRefusal("joint_is_automatic")
+    if not wanted.voters:
+        raise RaftRefusal("no_voters")
+    if len({m.id for m in wanted.members}) != len(wanted.members):
+        raise RaftRefusal("duplicate_id")
+    current = raft.electorate
+    was_voter = set(current.incoming)
+    for member in wanted.members:
+        listed = current.members.get(member.id)
+        if listed is not None and listed != member.incarnation:
+            # Both would answer to one id; the old one has to be removed first.
+            raise RaftRefusal("incarnation_listed")
+        if member.id in was_voter or member not in wanted.voters:
+            continue
+        if listed is None:
+            raise RaftRefusal("not_a_learner")
+        if not is_caught_up(raft, raft.progress[member.id]):
+            raise RaftRefusal("learner_behind")
+
+
+def is_caught_up(raft: Raft, progress: Progress) -> bool:
+    """Leader: making this learner a voter would not hold up commits for long."""
+    lag = raft.log.commit - progress.match
+    return progress.recently_active and lag <= raft.config.promotion_lag
+
+
+def after_commit(raft: Raft) -> None:
+    """Leader: the newest configuration is committed. Leave it if it is joint; leave office if it
+    does not list us as a voter."""
+    membership = raft.electorate.membership
+    if membership.is_joint:
+        append_configuration(raft, Membership(membership.members))
+    elif not raft.is_voter:
+        announce_commit(raft)
+        election.step_down(raft, "removed")

@@ -1,0 +1,168 @@
+"""Leader: send entries, digest answers, advance the commit index (Raft §5.3, §5.4.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coord.raft import membership, snapshots, transfer
+from coord.raft.electorate import settle
+from coord.raft.heartbeats import announce_commit
+from coord.raft.messages import AppendEntries
+from coord.raft.progress import Progress, ProgressState
+from coord.raft.proposals import release
+from coord.raft.read_index import on_heartbeat_round
+from coord.raft.types import Index
+
+if TYPE_CHECKING:
+    from coord.raft.messages import AppendAccepted, AppendRejected, HeartbeatResponse, Message
+    from coord.raft.state import Raft
+    from coord.raft.types import LogSlice, NodeId
+
+_DURABLE_READS_MAX = 2
+"""Runs read back from storage for one follower at a time: the loop must not stall on them."""
+
+
+def progress_of(raft: Raft, message: Message) -> Progress | None:
+    """The sender's progress, if we lead and it is the listed incarnation; it is alive then."""
+    progress = raft.progress.get(message.frm)
+    if progress is None or progress.incarnation != message.incarnation:
+        return None
+    progress.recently_active = True
+    return progress
+
+
+def flush(raft: Raft) -> None:
+    """Once per Ready: to every follower what its window allows, or news of the commit index."""
+    raft.must_replicate = False
+    for progress in raft.progress.values():
+        replicate(raft, progress)
+    announce_commit(raft)
+
+
+def replicate(raft: Raft, progress: Progress) -> None:
+    """Send what one follower lacks, as far as its window reaches."""
+    log, config = raft.log, raft.config
+    durable_reads = 0
+    while progress.next <= log.last and progress.has_room(
+        config.max_inflight, config.max_inflight_bytes
+    ):
+        if progress.next < log.first:
+            snapshots.begin(raft, progress)
+            return
+        if not log.is_cached(progress.next):
+            durable_reads += 1
+            if durable_reads > _DURABLE_READS_MAX:
+                return
+        run = log.entries(progress.next, config.max_slice_bytes)
+        if not send_append(raft, progress, run):
+            return
+
+
+def send_append(raft: Raft, progress: Progress, run: LogSlice | None) -> bool:
+    """One AppendEntries at the follower's next index; False if it needs a snapshot instead."""
+    log = raft.log
+    previous = Index(progress.next - 1)
+    previous_term = log.term(previous)
+    if previous_term is None:
+        snapshots.begin(raft, progress)
+        return False
+    commit = log.commit
+    raft.send(
+        AppendEntries(
+            progress.id,
+            raft.id,
+            raft.incarnation,
+            raft.term,
+            previous,
+            previous_term,
+            commit,
+            run,
+        )
+    )
+    if run is not None:
+        last = run.last
+        progress.sent(last, sum(map(len, run.payloads)))
+        progress.commit_sent = max(progress.commit_sent, min(commit, last))
+    return True
+
+
+def on_append_accepted(raft: Raft, message: AppendAccepted) -> None:
+    """The follower is durable up to ``match``."""
+    progress = progress_of(raft, message)
+    if progress is None:
+        return
+    assert message.match <= raft.log.last, "a follower acknowledged what we never sent"
+    news = progress.acknowledged(message.match)
+    sending_file = progress.state is ProgressState.SNAPSHOT
+    if progress.state is ProgressState.PROBE or (
+        sending_file and snapshots.is_caught_up(raft, progress)
+    ):
+        progress.become_replicate()
+    if news:
+        advance_commit(raft)
+        if raft.is_leader and raft.transferee == progress.id:
+            transfer.continue_to(raft, progress)
+    raft.must_replicate = True
+
+
+def on_append_rejected(raft: Raft, message: AppendRejected) -> None:
+    """The follower lacks the entry before: go back to where the logs can agree (§5.3).
+
+    The follower named the last index it holds whose term is not above the one asked for; skipping
+    back in our log past terms above *its* term finds the meeting point in few rounds.
+    """
+    progress = progress_of(raft, message)
+    if progress is None or progress.state is ProgressState.SNAPSHOT:
+        return
+    if message.prev_index <= progress.match:
+        return  # delayed: it has acknowledged more since
+    if progress.state is ProgressState.REPLICATE:
+        progress.become_probe()
+    elif message.prev_index != progress.next - 1:
+        return  # answers an earlier probe
+    at = raft.log.find_at_most(message.hint_index, message.hint_term)
+    progress.next = Index(max(min(message.prev_index, at + 1), progress.match + 1))
+    progress.paused = False
+    raft.must_replicate = True
+
+
+def on_heartbeat_response(raft: Raft, message: HeartbeatResponse) -> None:
+    """A sign of life, an answer to a read round, and the moment to notice lost messages."""
+    progress = progress_of(raft, message)
+    if progress is None:
+        return
+    on_heartbeat_round(raft, message)
+    progress.paused = False
+    if progress.match < raft.log.last:
+        raft.must_replicate = True
+        if progress.state is ProgressState.REPLICATE and progress.next > raft.log.last:
+            # All is sent, not all arrived: if something was lost, this will be rejected.
+            send_append(raft, progress, None)
+
+
+def advance_commit(raft: Raft) -> None:
+    """Commit what a majority holds durably, ourselves counted once our own disk has it.
+
+    Only entries of the current term are committed by counting; earlier ones follow (§5.4.2).
+    """
+    log = raft.log
+    index = Index(raft.electorate.agreed(lambda node: _durable(raft, node)))
+    if index < raft.term_start or not log.commit_to(index):
+        return
+    release(raft)
+    settle(raft)
+    raft.must_replicate = True
+    if index >= raft.electorate.index:
+        membership.after_commit(raft)
+
+
+def _durable(raft: Raft, node: NodeId) -> int:
+    return raft.log.stable if node == raft.id else raft.progress[node].match
+
+
+def unreachable(raft: Raft, peer: NodeId) -> None:
+    """Messages to ``peer`` were dropped: its window is void."""
+    progress = raft.progress.get(peer)
+    if progress is not None and progress.state is ProgressState.REPLICATE:
+        progress.become_probe()
+        progress.paused = True  # until a heartbeat comes back
