@@ -32,7 +32,6 @@ def permits(acl: tuple[Acl, ...], wanted: int, identities: tuple[Identity, ...])
     if acl is OPEN or ("super", "") in identities:
         return True
     return any(
-        entry.perms & wanted
-        and (entry.scheme == "world" or (entry.scheme, entry.id) in identities)
+        entry.perms & wanted and (entry.scheme == "world" or (entry.scheme, entry.id) in identities)
         for entry in acl
     )

@@ -11,6 +11,7 @@ gateway has proven. Commands without a session carry session = generation = seq 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgpack
@@ -31,7 +32,7 @@ REAP_NODE: Final = 304
 RAISE_FEATURE_LEVEL: Final = 305
 END_ALL_SESSIONS: Final = 306
 
-_pack: Final = msgpack.Packer(autoreset=True).pack
+_pack: Final[Callable[[object], bytes]] = msgpack.Packer(autoreset=True).pack
 
 
 def encode_write(
@@ -64,9 +65,7 @@ def attach_session(
     resent attach is idempotent, and the gateway recognises its own. ``restart_seq`` (ZooKeeper
     connections) makes the next write's seq 1 and forgets results. Result body: (nonce, last_seq).
     """
-    return _pack(
-        (ATTACH_SESSION, session, 0, 0, 0, None, nonce, timeout_ms, address, restart_seq)
-    )
+    return _pack((ATTACH_SESSION, session, 0, 0, 0, None, nonce, timeout_ms, address, restart_seq))
 
 
 def close_session(session: int, generation: int, seq: int, acked: int) -> bytes:
@@ -120,4 +119,3 @@ KIND_OF: Final[dict[type, int]] = {
     requests.Compare: requests.COMPARE,
     requests.Guard: requests.GUARD,
 }
-

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model import requests as rq
+from coord.model.acl import READ, permits
 from coord.model.errors import (
     OK,
     AuthFailedError,
@@ -23,7 +24,6 @@ from coord.model.errors import (
     SessionExpiredError,
     from_code,
 )
-from coord.model.acl import READ, permits
 from coord.model.limits import FRAME_BYTES_MAX
 from coord.node.peer_messages import AdminAnswer, AdminCall
 from coord.node.replacement import tolerance
@@ -208,7 +208,9 @@ class Admin:
         try:
             self._driver.raft.transfer(target)
         except RaftRefusal as refusal:
-            raise MembershipError(f"leadership cannot move to node {target}: {refusal}") from refusal
+            raise MembershipError(
+                f"leadership cannot move to node {target}: {refusal}"
+            ) from refusal
         self._driver.wake()
         return [int(target)]
 

@@ -118,9 +118,7 @@ class Attachments:
             command = commands.attach_session(
                 request.session_id, nonce, conn.timeout_ms, conn.address, restart_seq=False
             )
-            pending = _Pending(
-                conn, xid, request.secret, command, self._now(), opens=False
-            )
+            pending = _Pending(conn, xid, request.secret, command, self._now(), opens=False)
             self._submit(nonce, pending)
 
     def _open(self, conn: Connection, xid: int) -> None:

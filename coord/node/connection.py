@@ -10,7 +10,7 @@ from coord.model.types import NO_SESSION
 
 if TYPE_CHECKING:
     from coord.model.acl import Identity
-    from coord.node.ports import ClientLink
+    from coord.node.ports import ClientLink, Codec
 
 
 class Phase(IntEnum):
@@ -70,7 +70,7 @@ class Connection:
         "watches",
     )
 
-    def __init__(self, link: ClientLink, codec: Any, address: str) -> None:
+    def __init__(self, link: ClientLink, codec: Codec, address: str) -> None:
         self.link = link
         self.codec = codec
         self.address = address

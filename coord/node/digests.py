@@ -54,6 +54,8 @@ class DigestBook:
         winner = next((value for value, count in counts.items() if count >= majority), None)
         if winner is not None:
             return Verdict.AGREED if winner == own else Verdict.MINORITY
-        return Verdict.SPLIT if sum(voter in said for voter in voters) == len(voters) else (
-            Verdict.AGREED
+        return (
+            Verdict.SPLIT
+            if sum(voter in said for voter in voters) == len(voters)
+            else (Verdict.AGREED)
         )

@@ -11,10 +11,12 @@ write submitted before them is durable; entries are applied only once durable on
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from coord.model.commands import STAMP
 from coord.model.errors import CorruptionError, StorageError
+from coord.raft import NO_NODE, Role
 from coord.raft.messages import InstallSnapshot
 from coord.store.raft_log import LogWrite
 
@@ -66,6 +68,17 @@ class DriverEvents(Protocol):
         """The node cannot go on; nothing unacknowledged may be acknowledged any more."""
 
 
+class _Turn:
+    """A Ready whose messages wait until it, and every one before it, is durable."""
+
+    __slots__ = ("durable", "messages", "seq")
+
+    def __init__(self, seq: int, messages: list[Message]) -> None:
+        self.seq = seq
+        self.messages = messages
+        self.durable = False
+
+
 class Driver:
     """Runs one RaftNode on one store. Single-threaded; never blocks on the log's disk."""
 
@@ -90,9 +103,9 @@ class Driver:
         self._flush_due = False
         self._proposals: list[bytes] = []
         self._outgoing: dict[NodeId, list[Any]] = {}
-        self._held: deque[tuple[int, list[Message]]] = deque()
-        """(ready seq, messages) that wait for durability. Invariant: seqs grow."""
-        self._unpersisted: deque[int] = deque()
+        self._waiting: deque[_Turn] = deque()
+        """Readys that wait for their turn of durability. Invariant: seqs grow, and the first is
+        not durable yet."""
         self._committed: list[LogSlice] = []
         self._applying: Generator[None, None, AppliedBatch] | None = None
         self._apply_pause_due = False
@@ -100,6 +113,7 @@ class Driver:
         self._leadership: tuple[Term, NodeId] = (raft.term, raft.leader)
         self._stamp_term: Term | None = None
         self._stamp_base_ms = 0
+        self._install_due: SnapshotMeta | None = None
         self._installing = False
         self.applied_entries = 0
         self.flushes = 0
@@ -109,16 +123,16 @@ class Driver:
     @property
     def is_leader(self) -> bool:
         """This node leads its term (perhaps not yet ready to take proposals)."""
-        return self.raft.is_leader
+        return self.raft.role is Role.LEADER
 
     @property
     def accepts_proposals(self) -> bool:
         """Leader whose own first entry is applied: it knows every session and the log's time."""
-        return self.raft.is_leader and self.store.machine.applied_term == self.raft.term
+        return self.is_leader and self.store.machine.applied_term == self.raft.term
 
     def propose(self, commands: list[bytes]) -> bool:
         """Queue commands for the next flush; False if the queue is full or this is no leader."""
-        if not self.raft.is_leader or len(self._proposals) >= PROPOSALS_MAX:
+        if not self.is_leader or len(self._proposals) >= PROPOSALS_MAX:
             return False
         self._proposals.extend(commands)
         self.wake()
@@ -183,7 +197,7 @@ class Driver:
             self.wake()
 
     def _propose_queued(self) -> None:
-        if not self.raft.is_leader:
+        if not self.is_leader:
             self._proposals.clear()
         elif self.accepts_proposals:
             stamp = self._stamp()
@@ -209,13 +223,8 @@ class Driver:
     def _dispatch(self, ready: Ready) -> None:
         for message in ready.messages:
             self._outgoing.setdefault(message.to, []).append(message)
-        if ready.needs_sync or ready.appended_membership is not None:
+        if ready.must_wait:
             self._persist(ready)
-        elif ready.messages_after:
-            if self._unpersisted:
-                self._held.append((self._unpersisted[-1], ready.messages_after))
-            else:
-                self._queue(ready.messages_after)
         if ready.committed:
             self._committed.extend(ready.committed)
         if ready.read_states:
@@ -244,32 +253,40 @@ class Driver:
     # --- durability -----------------------------------------------------------------------------
 
     def _persist(self, ready: Ready) -> None:
-        seq = ready.seq
-        self._unpersisted.append(seq)
-        if ready.messages_after:
-            self._held.append((seq, ready.messages_after))
+        turn = _Turn(ready.seq, ready.messages_after)
+        self._waiting.append(turn)
+        if not ready.needs_sync:
+            turn.durable = True
+            self._release()
+            return
         write = LogWrite(ready.entries, ready.hard_state, ready.appended_membership)
 
         def done(error: BaseException | None) -> None:
-            self._on_persisted(seq, error)
+            if self.stopped:
+                return
+            if error is not None:
+                # EIO, ENOSPC and short writes look alike: what the disk holds is unknown, so
+                # nothing may be acknowledged from here on (docs/storage.md).
+                self.stopped = True
+                self._events.on_fatal(error)
+                return
+            turn.durable = True
+            self._release()
 
         self._log_writer.submit(write, done)
 
-    def _on_persisted(self, seq: int, error: BaseException | None) -> None:
-        if self.stopped:
-            return
-        if error is not None:
-            # EIO, ENOSPC and short writes look alike: what the disk holds is unknown, so nothing
-            # may be acknowledged from here on (docs/storage.md).
-            self.stopped = True
-            self._events.on_fatal(error)
-            return
-        assert self._unpersisted[0] == seq, "log writes complete in the order submitted"
-        self._unpersisted.popleft()
-        self.raft.persisted(seq)
-        while self._held and self._held[0][0] <= seq:
-            self._queue(self._held.popleft()[1])
-        self.wake()
+    def _release(self) -> None:
+        """Report and let go what is durable, in order."""
+        seq = 0
+        waiting = self._waiting
+        while waiting and waiting[0].durable:
+            turn = waiting.popleft()
+            seq = turn.seq
+            self._queue(turn.messages)
+        if seq:
+            self.raft.persisted(seq)
+            self._maybe_install()
+            self.wake()
 
     # --- applying -------------------------------------------------------------------------------
 
@@ -347,7 +364,7 @@ class Driver:
         now = (self.raft.term, self.raft.leader)
         if now != self._leadership:
             self._leadership = now
-            if not self.raft.is_leader:
+            if not self.is_leader:
                 self._proposals.clear()
             self._events.on_leadership(*now)
 
@@ -355,29 +372,30 @@ class Driver:
 
     def _filled(self, message: InstallSnapshot) -> InstallSnapshot | None:
         """A snapshot message with its bytes, or None if the file is gone."""
-        data = self.store.snapshots.read_chunk(
-            message.meta.checksum, message.offset, message.size
-        )
+        data = self.store.snapshots.read_chunk(message.meta.checksum, message.offset, message.size)
         if data is None:
             self.raft.snapshot_unavailable(message.to)
             return None
-        return message.with_data(data)
+        return replace(message, data=data)
 
     def _store_chunk(self, ready: Ready) -> None:
         chunk = ready.snapshot_chunk
         assert chunk is not None
-        if self._installing:
+        if self._installing or self._install_due is not None:
             return
-        wanted = self.store.snapshots.receive_chunk(chunk.meta, chunk.offset, chunk.data)
-        self.raft.chunk_stored(chunk.meta.checksum, wanted)
-        if wanted >= chunk.meta.length:
-            self._install(chunk.meta)
+        held = self.store.snapshots.receive_chunk(chunk.meta, chunk.offset, chunk.data)
+        self.raft.chunk_stored(chunk.meta.checksum, held)
+        if held >= chunk.meta.length:
+            self._install_due = chunk.meta
+            self._maybe_install()
 
-    def _install(self, meta: SnapshotMeta) -> None:
-        """Replace the tree once the received file is verified. The log holds still meanwhile:
-        applying stops, and nothing that was committed before is served afterwards."""
-        if meta.index <= self.store.machine.applied_index:
+    def _maybe_install(self) -> None:
+        """Install the received snapshot once every earlier Ready is durable. The core takes no
+        entries meanwhile; what was committed and not applied is covered by the snapshot."""
+        meta = self._install_due
+        if meta is None or self._waiting:
             return
+        self._install_due = None
         self._installing = True
         if self._applying is not None:
             self._applying.close()
@@ -388,15 +406,14 @@ class Driver:
             self._installing = False
             if self.stopped:
                 return
-            if error is not None:
-                if isinstance(error, CorruptionError):
-                    self.raft.chunk_failed(meta.checksum)
-                else:
-                    self.stopped = True
-                    self._events.on_fatal(error)
-                return
-            self.raft.snapshot_installed(meta)
-            self._events.on_installed()
+            if isinstance(error, CorruptionError):
+                self.raft.chunk_failed(meta.checksum)
+            elif error is not None:
+                self.stopped = True
+                self._events.on_fatal(error)
+            else:
+                self.raft.snapshot_installed(meta)
+                self._events.on_installed()
             self.wake()
 
         self.store.snapshots.install(meta, done)
@@ -409,5 +426,10 @@ class Driver:
             self._scheduler.call_soon(lambda: self.run_when_idle(call))
 
     def best_successor(self) -> NodeId:
-        """The voter that has most of the log, to hand leadership to; 0 if there is none."""
-        return self.raft.best_successor()
+        """The live voter that has most of the log, to hand leadership to; NO_NODE if none."""
+        voters = [
+            progress
+            for progress in self.raft.statistics().progress
+            if progress.recently_active and not progress.is_learner
+        ]
+        return max(voters, key=lambda progress: progress.match).id if voters else NO_NODE

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from coord.node.attach import Attachments
     from coord.node.forwarding import Forwarder
     from coord.node.liveness import Liveness
-    from coord.node.ports import ClientLink
+    from coord.node.ports import ClientLink, Codec
     from coord.node.reads import ReadRounds, ReadServer
     from coord.node.streams import Streams
     from coord.store.member_store import Store
@@ -86,7 +86,7 @@ class Gateway:
 
     # --- connections ----------------------------------------------------------------------------
 
-    def open(self, link: ClientLink, codec: Any, address: str) -> Connection:
+    def open(self, link: ClientLink, codec: Codec, address: str) -> Connection:
         """A client has said hello."""
         conn = Connection(link, codec, address)
         self.connections[conn] = None
@@ -131,8 +131,11 @@ class Gateway:
         serve, outbox = self._reads.serve, conn.outbox
         for xid, request, seq, acked in items:
             kind = type(request)
-            if kind in READS and not conn.waiting and not conn.in_flight and (
-                request.level == _STALE or (request.level and conn.session)
+            if (
+                kind in READS
+                and not conn.waiting
+                and not conn.in_flight
+                and (request.level == _STALE or (request.level and conn.session))
             ):
                 outbox.append(serve(conn, xid, request))
             elif kind in WRITES and not conn.waiting:
@@ -158,8 +161,10 @@ class Gateway:
         elif kind is rq.Admin:
             self._admin.call(conn, xid, request)
         elif conn.session == NO_SESSION and getattr(request, "level", 0) != _STALE:
-            error = request if isinstance(request, CoordError) else NotReadyError(
-                "connect (open or attach a session) before this request"
+            error = (
+                request
+                if isinstance(request, CoordError)
+                else NotReadyError("connect (open or attach a session) before this request")
             )
             self._refuse(conn, xid, error)
         else:
@@ -180,7 +185,9 @@ class Gateway:
         kind = type(request)
         if kind in READS:
             return bool(request.level == _LINEARIZABLE)
-        return kind is rq.Sync or (kind in STREAM_OPENS and getattr(request, "resume", None) is None)
+        return kind is rq.Sync or (
+            kind in STREAM_OPENS and getattr(request, "resume", None) is None
+        )
 
     def _pump(self, conn: Connection) -> None:
         """Serve what waits, as far as the session's order allows."""
@@ -277,8 +284,7 @@ class Gateway:
         """``body`` of a refused write: (message,) or (message, detail)."""
         message = body[0] if body else ""
         detail = body[1] if len(body) > 1 else None
-        frame: bytes = conn.codec.error(xid, revision, code, message, detail)
-        return frame
+        return conn.codec.error(xid, revision, code, message, detail)
 
     # --- what comes up from the core ------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Snapshots, log cuts and the reaping of TTL and container nodes: what a node does between times."""
+"""Snapshots, log cuts, reaping of TTL and container nodes: what a node does between times."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from coord.node.driver import Driver
     from coord.raft.types import Index, SnapshotMeta
-    from coord.store.member_store import Store
     from coord.store.log_writer import LogWriter
+    from coord.store.member_store import Store
     from coord.store.reader import TreeReader
 
 REAP_BATCH: Final = 500
@@ -33,11 +33,9 @@ class Housekeeping:
     def check(self) -> None:
         """Take a snapshot if the log has outgrown the last one."""
         if self._store.snapshots.should_take():
-            self.take_snapshot(lambda outcome: None)
+            self.take_snapshot(lambda _outcome: None)
 
-    def take_snapshot(
-        self, on_done: Callable[[SnapshotMeta | BaseException], None]
-    ) -> bool:
+    def take_snapshot(self, on_done: Callable[[SnapshotMeta | BaseException], None]) -> bool:
         """Start one; False if one is running. ``on_done`` gets the snapshot or the reason."""
 
         def done(outcome: SnapshotMeta | BaseException) -> None:

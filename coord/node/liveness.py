@@ -6,7 +6,7 @@ Heartbeats do not go through the log; ends of sessions do (design section 6).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from coord.model import commands
 from coord.node.peer_messages import Touches, TouchesConfirmed
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from coord.node.ports import Clock
     from coord.store.member_store import Store
     from coord.store.state_machine import Applied
+
+
+class _Ping(NamedTuple):
+    """A heartbeat that waits for the leader's acknowledgement."""
+
+    conn: Connection
+    xid: int
 
 
 class Liveness:
@@ -49,7 +56,7 @@ class Liveness:
 
     def ping(self, conn: Connection, xid: int) -> None:
         """A heartbeat: answered once the leader has acknowledged its batch."""
-        self._heartbeats.ping(conn.session, (conn, xid), self._clock.monotonic_ms())
+        self._heartbeats.ping(conn.session, _Ping(conn, xid), self._clock.monotonic_ms())
 
     def forget(self, session: int) -> None:
         """The session's connection is gone."""
@@ -76,7 +83,8 @@ class Liveness:
     def _confirmed(self, batch: int, refused: list[int]) -> None:
         revision = self._store.machine.applied_index
         for token in self._heartbeats.acknowledged(batch, frozenset(refused)):
-            conn, xid = token  # type: ignore[misc]  # tokens are ours: see ping()
+            assert isinstance(token, _Ping)
+            conn, xid = token
             self.gateway.send(conn, conn.codec.reply(xid, revision, ()))
         self.gateway.flush()
 

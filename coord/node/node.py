@@ -74,6 +74,7 @@ class Node:
         self._transport = transport
         self._on_fatal = on_fatal
         self.started_ms = clock.monotonic_ms()
+        self.id = settings.raft.id
         raft = RaftNode(settings.raft, store.log, jitter, store.machine.applied_index)
         self.raft = raft
         self.driver = Driver(raft, store, log_writer, transport, scheduler, clock, self)
@@ -83,8 +84,8 @@ class Node:
         self.reads = ReadServer(self.reader, self.registry, clock)
         self.streams = Streams(self.registry, self.reader, store)
         self.forwarder = Forwarder(self.driver, scheduler)
-        self.liveness = Liveness(self.driver, store, clock, raft.id)
-        self.keeper = MembershipKeeper(self.driver, raft.id)
+        self.liveness = Liveness(self.driver, store, clock, self.id)
+        self.keeper = MembershipKeeper(self.driver, self.id)
         self.housekeeping = Housekeeping(self.driver, store, log_writer)
         self.admin = Admin(
             self.driver, store, self.reader, self.keeper, self.housekeeping, self._status_dict
@@ -105,7 +106,7 @@ class Node:
         self.liveness.gateway = self.gateway
         self.forwarder.bind(self._unapplied)
         self.ticker = Ticker(clock, scheduler, self._tick, self.woke_after_stall, settings.stall_ms)
-        self._digests = DigestBook(raft.id)
+        self._digests = DigestBook(self.id)
         self._last_sample = 0
         self._membership = raft.membership
         self._ticks = 0
@@ -266,9 +267,9 @@ class Node:
         for index, digest in samples:
             self._last_sample = index
             for member in self.raft.membership.members:
-                if member.id != self.raft.id:
+                if member.id != self.id:
                     self.driver.post(member.id, DigestSample(index, digest))
-            self._judge(self.raft.id, index, digest)
+            self._judge(self.id, index, digest)
 
     def _judge(self, node: NodeId, index: int, digest: int) -> None:
         voters = [member.id for member in self.raft.membership.members if member.role == 0]
@@ -285,7 +286,7 @@ class Node:
             self.digest_alarm = True
 
     def _on_digest(self, peer: NodeId, message: DigestSample) -> None:
-        self._judge(peer, message.index, message.digest)
+        self._judge(peer, message.revision, message.digest)
 
     # --- facts ----------------------------------------------------------------------------------
 
@@ -305,7 +306,7 @@ class Node:
 
     def _handshake_info(self) -> dict[str, Any]:
         return {
-            "node": int(self.raft.id),
+            "node": int(self.id),
             "version": self.settings.version,
             "history_id": self.store.machine.history_id,
             "leader": int(self.raft.leader),

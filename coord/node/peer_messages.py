@@ -52,20 +52,14 @@ class AdminAnswer(NamedTuple):
 
 
 class DigestSample(NamedTuple):
-    """A node's state digest after applying ``index``."""
+    """A node's state digest after applying the entry at ``revision``."""
 
-    index: int
+    revision: int
     digest: int
 
 
 PeerMessage = (
-    Forward
-    | ForwardRefused
-    | Touches
-    | TouchesConfirmed
-    | AdminCall
-    | AdminAnswer
-    | DigestSample
+    Forward | ForwardRefused | Touches | TouchesConfirmed | AdminCall | AdminAnswer | DigestSample
 )
 
 PEER_TYPES: Final[dict[int, type[PeerMessage]]] = {
@@ -100,7 +94,7 @@ def from_wire(fields: list[Any]) -> PeerMessage:
     """Inverse of :func:`to_wire`. Raises ValueError on anything malformed."""
     tag = fields[0] if fields else None
     shape = _SHAPES.get(tag) if isinstance(tag, int) else None
-    if shape is None or len(fields) != len(shape) + 1:
+    if not isinstance(tag, int) or shape is None or len(fields) != len(shape) + 1:
         raise ValueError(f"peer message with unknown tag or shape: {tag!r}")
     for value, wanted in zip(fields[1:], shape, strict=True):
         if type(value) is not wanted:

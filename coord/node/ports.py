@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from coord.model.errors import CoordError
+    from coord.model.events import WatchEvent
     from coord.raft.types import Membership, NodeId
 
 
@@ -75,6 +77,39 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """End all links."""
+        ...
+
+
+class Codec(Protocol):
+    """How replies and events become bytes on one connection (``coord.protocol.native``)."""
+
+    def reply(self, xid: int, revision: int, body: tuple[Any, ...]) -> bytes:
+        """Success."""
+        ...
+
+    def error(
+        self,
+        xid: int,
+        revision: int,
+        error: CoordError | int,
+        message: str = "",
+        detail: object = None,
+    ) -> bytes:
+        """A refusal."""
+        ...
+
+    def events(
+        self, watch_id: int, revision: int, part: int, complete: bool, changes: Sequence[Any]
+    ) -> bytes:
+        """A push of a watch stream; without changes a bookmark."""
+        ...
+
+    def one_shot(self, event: WatchEvent) -> bytes:
+        """A one-shot watch fired."""
+        ...
+
+    def notice(self, revision: int, reason: str, message: str) -> bytes:
+        """The connection is about to be closed, and why."""
         ...
 
 

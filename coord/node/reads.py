@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from coord.model import requests as rq
-from coord.model.errors import ListingExpiredError, NoAuthError, NoNodeError
 from coord.model.acl import ADMIN, READ, permits
+from coord.model.errors import ListingExpiredError, NoAuthError, NoNodeError
 from coord.model.limits import PAGE_CHILDREN_MAX, PINNED_LISTING_MS_MAX, PINNED_LISTINGS_MAX
 
 if TYPE_CHECKING:
@@ -103,9 +103,7 @@ class Pages:
 class ReadServer:
     """Turns a read into its reply, from the state applied on this node."""
 
-    def __init__(
-        self, reader: TreeReader, watches: WatchRegistry, clock: Clock
-    ) -> None:
+    def __init__(self, reader: TreeReader, watches: WatchRegistry, clock: Clock) -> None:
         self.reader = reader
         self.pages = Pages(clock)
         self._watches = watches

@@ -78,7 +78,8 @@ class MembershipKeeper:
                 if known.role is MemberRole.VOTER:
                     self._to_promote.add((peer, candidate.incarnation))
                 return _without(membership, peer)
-        caught_up = self._driver.raft.statistics().learners_caught_up
+        progress = self._driver.raft.statistics().progress
+        caught_up = {follower.id for follower in progress if follower.caught_up}
         for member in membership.members:
             due = (member.id, member.incarnation) in self._to_promote
             if due and member.role is MemberRole.LEARNER and member.id in caught_up:

@@ -64,7 +64,7 @@ def describe(node: Node) -> NodeStatus:
     """Read everything once."""
     raft, machine = node.raft, node.store.machine
     return NodeStatus(
-        node=int(raft.id),
+        node=int(node.id),
         version=node.settings.version,
         cluster=machine.cluster_id.hex(),
         uptime_ms=node.clock.monotonic_ms() - node.started_ms,
@@ -95,7 +95,7 @@ def describe(node: Node) -> NodeStatus:
 
 def _members(node: Node) -> tuple[MemberStatus, ...]:
     raft = node.raft
-    matches = raft.statistics().match_of
+    matches = {follower.id: follower.match for follower in raft.statistics().progress}
     return tuple(
         MemberStatus(
             id=int(member.id),
@@ -103,7 +103,7 @@ def _members(node: Node) -> tuple[MemberStatus, ...]:
             client=member.client,
             peer=member.peer,
             is_leader=member.id == raft.leader,
-            reachable=member.id == raft.id or node.is_linked(member.id),
+            reachable=member.id == node.id or node.is_linked(member.id),
             lag=raft.last_index - matches[member.id] if member.id in matches else None,
         )
         for member in raft.membership.members
@@ -117,7 +117,7 @@ def _why_no_leader(node: Node) -> str:
     if not raft.membership.members:
         return "this node belongs to no cluster yet: it waits to be added or replaced"
     voters = [m.id for m in raft.membership.members if m.role is MemberRole.VOTER]
-    reached = [voter for voter in voters if voter == raft.id or node.is_linked(voter)]
+    reached = [voter for voter in voters if voter == node.id or node.is_linked(voter)]
     majority = len(voters) // 2 + 1
     if len(reached) < majority:
         lost = ", ".join(str(voter) for voter in voters if voter not in reached)

@@ -57,8 +57,8 @@ class Streams:
             else:
                 return self._watch(conn, xid, request)
         except CoordError as error:
-            return conn.codec.error(xid, self.reader.revision, error)  # type: ignore[no-any-return]
-        return conn.codec.reply(xid, self.reader.revision, body)  # type: ignore[no-any-return]
+            return conn.codec.error(xid, self.reader.revision, error)
+        return conn.codec.reply(xid, self.reader.revision, body)
 
     def _watch(self, conn: Connection, xid: int, request: rq.Watch) -> bytes:
         replay = b""

@@ -1,0 +1,1 @@
+"""Faces clients: accepts sockets, recognises the protocol, moves bytes to and from the gateway."""
