@@ -16,7 +16,7 @@ from coord.model.types import ReadLevel
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class PathType(click.ParamType):
+class PathType(click.ParamType[str]):
     """A path of the tree, checked before anything is sent."""
 
     name = "path"
@@ -24,9 +24,7 @@ class PathType(click.ParamType):
     def __init__(self, *, sequential: bool = False) -> None:
         self.sequential = sequential
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The path itself, or a usage error that names the rule it breaks."""
         text = str(value)
         try:
@@ -36,14 +34,12 @@ class PathType(click.ParamType):
         return text
 
 
-class NumberType(click.ParamType):
+class NumberType(click.ParamType[int]):
     """A whole number, decimal or with 0x as session ids are printed."""
 
     name = "number"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number, or a usage error."""
         try:
             return int(str(value), 0)

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -16,7 +16,6 @@ from coord.model.errors import CoordError, OperationTimeoutError
 if TYPE_CHECKING:
     from coord_client import Client
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 DEFAULT_HOSTS: Final = "127.0.0.1:2181"
@@ -42,9 +41,7 @@ def _open(target: Target) -> AbstractAsyncContextManager[Client]:
     return connect(target.hosts, session_timeout_s=SESSION_TIMEOUT_S, client_name="coord")
 
 
-def options(
-    function: Callable[Concatenate[Target, P], None],
-) -> Callable[..., None]:
+def options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command ``--hosts``, ``--timeout`` and ``--json``, handed over as one Target."""
 
     @click.option(
@@ -66,11 +63,10 @@ def options(
     )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, one value per line.")
     @functools.wraps(function)
-    def wrapper(
-        *args: P.args, hosts: str, timeout_s: float, as_json: bool, **kwargs: P.kwargs
-    ) -> None:
-        click.get_current_context().find_root().meta["coord.json"] = as_json
-        function(Target(hosts, timeout_s, as_json), *args, **kwargs)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        target = Target(kwargs.pop("hosts"), kwargs.pop("timeout_s"), kwargs.pop("as_json"))
+        click.get_current_context().find_root().meta["coord.json"] = target.as_json
+        function(target, *args, **kwargs)
 
     return wrapper
 
@@ -100,9 +96,18 @@ def stream(target: Target, body: Callable[[Client, asyncio.Timeout], Awaitable[T
                 begun = True
                 return await body(client, limit)
         except TimeoutError as error:
-            raise _too_late(target, begun=begun) from error
+            raise too_late(target, begun=begun) from error
 
     return run(session())
+
+
+async def limited(target: Target, body: Awaitable[T]) -> T:
+    """Wait for ``body`` within the target's time. Raises OperationTimeoutError, not definite."""
+    try:
+        async with asyncio.timeout(target.timeout_s):
+            return await body
+    except TimeoutError as error:
+        raise too_late(target, begun=True) from error
 
 
 def run(body: Coroutine[Any, Any, T]) -> T:
@@ -121,7 +126,8 @@ def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _too_late(target: Target, *, begun: bool) -> OperationTimeoutError:
+def too_late(target: Target, *, begun: bool) -> OperationTimeoutError:
+    """The time ran out; ``begun``: after something had been asked for."""
     what = "no answer from" if begun else "could not reach"
     return OperationTimeoutError(
         f"{what} {target.hosts} within {target.timeout_s:g} s", definite=not begun

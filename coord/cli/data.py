@@ -149,9 +149,7 @@ def create_command(
 @click.option("-r", "--recursive", is_flag=True, help="Delete what is below it too.")
 @click.option("-f", "--force", is_flag=True, help="Succeed if there is no such node.")
 @context.options
-def delete_command(
-    target: Target, path: str, version: int, recursive: bool, force: bool
-) -> None:
+def delete_command(target: Target, path: str, version: int, recursive: bool, force: bool) -> None:
     """Delete the node at PATH."""
     if recursive and version >= 0:
         raise click.UsageError("--version names one node; it does not go with --recursive")

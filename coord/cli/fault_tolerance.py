@@ -65,14 +65,11 @@ def strength(seats: Sequence[Seat]) -> Strength:
     return Strength(len(voters), len(seats) - len(voters), down)
 
 
-def added(seats: Sequence[Seat], member: int, *, voter: bool) -> Effect:
-    """Adding a member. Even a future voter joins as a learner and is promoted when caught up."""
+def added(seats: Sequence[Seat], member: int) -> Effect:
+    """Adding a member: it joins as a learner."""
     assert all(seat.id != member for seat in seats), "a member is added once"
-    joined = [*seats, Seat(member, voter=voter, up=True)]
-    remarks = ["it joins as a learner: nothing waits for it until it has caught up"]
-    if voter:
-        remarks.append("it becomes a voter when it has caught up")
-    return _effect(seats, joined, remarks)
+    remarks = ["it joins as a learner: nothing waits for it; promote it when it has caught up"]
+    return _effect(seats, [*seats, Seat(member, voter=False, up=True)], remarks)
 
 
 def promoted(seats: Sequence[Seat], member: int) -> Effect:

@@ -1,5 +1,4 @@
-"""The entry point of ``coord``: checks the interpreter and the installation, then runs the command.
-"""
+"""The entry point: checks the interpreter and the installation, then runs the command."""
 
 from __future__ import annotations
 

@@ -69,7 +69,9 @@ class Table:
 
     def _is_number(self, position: int) -> bool:
         texts = [row[position].text for row in self.rows]
-        return bool(texts) and all(text.lstrip("-").isdigit() or text in {"", "-"} for text in texts)
+        return bool(texts) and all(
+            text.lstrip("-").isdigit() or text in {"", "-"} for text in texts
+        )
 
     def _show_rich(self) -> None:
         from rich import box

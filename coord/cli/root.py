@@ -39,7 +39,9 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "watch": Entry("watch", "watch_command", "Print changes as they happen."),
         "txn": Entry("txn", "txn_command", "Run several operations, all or none."),
         "sync": Entry("data", "sync_command", "Wait until this node has caught up."),
-        "history": Entry("history", "history_command", "Who changed a node, when, and what it was."),
+        "history": Entry(
+            "history", "history_command", "Who changed a node, when, and what it was."
+        ),
     },
     "Coordinate": {
         "elect": Entry("hold", "elect_command", "Run a command while being the leader."),
@@ -106,9 +108,10 @@ class Root(click.Group):
             import difflib
 
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            if close:
-                error.message += f" Did you mean {close[0]!r}?"
-            raise
+            if not close:
+                raise
+            text = f"{error.format_message()} Did you mean {close[0]!r}?"
+            raise click.UsageError(text, ctx=ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; every error this product raises ends in its exit code."""
@@ -125,16 +128,20 @@ class Root(click.Group):
             raise _missing_extra(ctx.invoked_subcommand or "coord", error) from error
 
 
-def _missing_extra(command: str, error: ModuleNotFoundError) -> click.ClickException:
+class MissingExtraError(click.ClickException):
+    """A command needs a package that an extra of the installation would bring."""
+
+    exit_code = exits.CONFIG
+
+
+def _missing_extra(command: str, error: ModuleNotFoundError) -> MissingExtraError:
     """Say which extra to install; a missing module of our own is a fault and stays one."""
     extra = EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
     if extra is None:
         raise error
-    found = click.ClickException(
+    return MissingExtraError(
         f"'coord {command}' needs the extra '{extra}': pip install 'coord[{extra}]'"
     )
-    found.exit_code = exits.CONFIG
-    return found
 
 
 @click.group(

@@ -29,7 +29,9 @@ def parse(lines: Iterable[str]) -> list[Operation]:
 
     Raises BadArgumentsError naming the line and what is wrong with it.
     """
-    return [parse_line(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return [
+        parse_line(line) for line in lines if line.strip() and not line.lstrip().startswith("#")
+    ]
 
 
 def parse_line(line: str) -> Operation:
