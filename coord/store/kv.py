@@ -55,6 +55,10 @@ class ReadTxn(Protocol):
         """The same records as ``scan``, descending."""
         ...
 
+    def scan_keys(self, db: Table, start: bytes, stop: bytes | None = None) -> Iterator[bytes]:
+        """Keys of the same records as ``scan``; values are not touched."""
+        ...
+
     def count(self, db: Table) -> int:
         """Number of records in the table."""
         ...
@@ -102,6 +106,8 @@ class WriteTxn(ReadTxn, Protocol):
 class Environment(Protocol):
     """A set of tables with one writer and any number of readers."""
 
+    name: str
+    """What messages about damage call it: the path of the file."""
     failures: tuple[type[Exception], ...]
     """What reads, ``put`` and ``delete`` may raise besides StorageError: the engine's own
     errors."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
 import lmdb
+import lmdb.verify
 
 from coord.model.errors import CorruptionError, StorageError
 from coord.model.limits import MAP_BYTES
@@ -30,6 +31,7 @@ _TABLES_MAX: Final = 32
 _READERS_MAX: Final = 256
 _META_PAGES: Final = 2
 _SPARE_TXNS: Final = 4
+_verify: Final[Callable[[str], list[str]]] = lmdb.verify.verify
 
 
 class LmdbReadTxn:
@@ -72,6 +74,16 @@ class LmdbReadTxn:
                 if record[0] < start:
                     return
                 yield record
+
+    def scan_keys(self, db: Table, start: bytes, stop: bytes | None = None) -> Iterator[bytes]:
+        """Keys with start <= key < stop, ascending; values are not touched."""
+        with self._txn.cursor(cast("Any", db)) as cursor:
+            if not (cursor.set_range(start) if start else cursor.first()):
+                return
+            for key in cursor.iternext(values=False):
+                if stop is not None and key >= stop:
+                    return
+                yield key
 
     def count(self, db: Table) -> int:
         """Number of records in the table."""
@@ -137,6 +149,7 @@ class LmdbEnvironment:
     failures: tuple[type[Exception], ...] = (lmdb.Error,)
 
     def __init__(self, env: lmdb.Environment, directory: Path) -> None:
+        self.name = str(directory / DATA_FILE)
         self._env = env
         self._readonly = env.flags()["readonly"]
         self._tables: dict[str, Any] = {}
@@ -149,9 +162,9 @@ class LmdbEnvironment:
             try:
                 handle = self._env.open_db(name.encode(), create=not self._readonly)
             except lmdb.NotFoundError as error:
-                raise CorruptionError(f"{self._file}: table {name} is missing") from error
+                raise CorruptionError(f"{self.name}: table {name} is missing") from error
             except lmdb.Error as error:
-                raise StorageError(f"{self._file}: table {name}: {error}") from error
+                raise StorageError(f"{self.name}: table {name}: {error}") from error
             self._tables[name] = handle
         return cast("Table", handle)
 
@@ -160,14 +173,14 @@ class LmdbEnvironment:
         try:
             return LmdbReadTxn(self._env.begin())
         except lmdb.Error as error:
-            raise StorageError(f"{self._file}: cannot read: {error}") from error
+            raise StorageError(f"{self.name}: cannot read: {error}") from error
 
     def write(self) -> WriteTxn:
         """Begin writing; waits for another writer. Raises StorageError."""
         try:
-            return LmdbWriteTxn(self._env.begin(write=True), str(self._file))
+            return LmdbWriteTxn(self._env.begin(write=True), self.name)
         except lmdb.Error as error:
-            raise StorageError(f"{self._file}: cannot write: {error}") from error
+            raise StorageError(f"{self.name}: cannot write: {error}") from error
 
     def refresh(self, txn: ReadTxn) -> ReadTxn:
         """Move a reader to the newest committed state."""
@@ -180,7 +193,7 @@ class LmdbEnvironment:
         try:
             self._env.sync(True)
         except lmdb.Error as error:
-            raise StorageError(f"{self._file}: sync failed: {error}") from error
+            raise StorageError(f"{self.name}: sync failed: {error}") from error
 
     def used_bytes(self) -> int:
         """Bytes of all pages in use by tables opened so far."""
@@ -200,16 +213,22 @@ class LmdbEnvironment:
         try:
             self._env.copyfd(fd, compact=True, txn=txn.handle)
         except lmdb.Error as error:
-            raise StorageError(f"{self._file}: copy failed: {error}") from error
+            raise StorageError(f"{self.name}: copy failed: {error}") from error
 
     def close(self) -> None:
         """Close; all transactions must have ended."""
         self._tables.clear()
         self._env.close()
 
-    @property
-    def _file(self) -> Path:
-        return self.directory / DATA_FILE
+
+def structural_problems(file: Path) -> list[str]:
+    """What is wrong with an LMDB file's pages, found without handing it to LMDB (which may abort
+    the process on damage). Reads every page in Python: for child processes. Raises
+    CorruptionError if it is no LMDB file at all."""
+    try:
+        return _verify(str(file))
+    except (lmdb.verify.VerifyError, OSError) as error:
+        raise CorruptionError(f"{file}: {error}") from error
 
 
 def sync_directory(directory: Path) -> None:
@@ -235,17 +254,25 @@ def environment_exists(directory: Path) -> bool:
     return directory.is_dir()
 
 
-def create_environment(directory: Path, *, map_bytes: int = MAP_BYTES) -> None:
-    """Make an empty environment at ``directory`` so that a crash at any point leaves either
-    nothing there or a whole one. Raises StorageError."""
+def create_environment(
+    directory: Path,
+    *,
+    map_bytes: int = MAP_BYTES,
+    meta: Iterable[tuple[bytes, bytes]] = (),
+) -> None:
+    """Make an environment at ``directory`` that holds the records ``meta`` in a table of that
+    name, so that a crash at any point leaves either nothing there or all of it. Raises
+    StorageError."""
     fresh = directory.with_name(directory.name + ".new")
     if fresh.exists():
         shutil.rmtree(fresh)
     try:
         fresh.mkdir(parents=True)
         env = _open(fresh, sync=True, readonly=False, map_bytes=map_bytes)
+        table = env.open_db(b"meta")
         with env.begin(write=True) as txn:
-            env.open_db(b"meta", txn)
+            for key, value in meta:
+                txn.put(key, value, db=table)
         env.close()
         sync_file(fresh / DATA_FILE)
         sync_directory(fresh)

@@ -167,6 +167,10 @@ class MemoryReadTxn:
         """Records with start <= key < stop, descending."""
         return self._tree(db).scan_back(start, stop)
 
+    def scan_keys(self, db: Table, start: bytes, stop: bytes | None = None) -> Iterator[bytes]:
+        """Keys with start <= key < stop, ascending."""
+        return (key for key, _ in self.scan(db, start, stop))
+
     def count(self, db: Table) -> int:
         """Number of records in the table."""
         return self._tree(db).count
@@ -281,6 +285,7 @@ class MemoryEnvironment:
     def __init__(
         self, image: Image | None = None, *, sync: bool = True, keep_pending: bool = False
     ) -> None:
+        self.name = "memory"
         self._committed: Image = image if image is not None else {}
         self._durable: Image = self._committed
         self._pending: list[Image] = []

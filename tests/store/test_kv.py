@@ -127,6 +127,7 @@ def test_scan_ranges(
     with env.read() as txn:
         assert list(txn.scan(table, start, stop)) == [(k, b"=" + k) for k in expected]
         assert [k for k, _ in txn.scan_back(table, start, stop)] == expected[::-1]
+        assert list(txn.scan_keys(table, start, stop)) == expected
 
 
 def test_scan_may_stop_early(env: Environment) -> None:
