@@ -30,12 +30,13 @@ from coord.node.peer_messages import (
 from coord.node.reads import ReadRounds, ReadServer
 from coord.node.replacement import MembershipKeeper
 from coord.node.status import NodeStatus, describe
-from coord.node.streams import BOOKMARK_MS, Streams
+from coord.node.streams import Streams
 from coord.node.ticker import Ticker
 from coord.raft import RaftNode
 from coord.session.expiry import CHECK_INTERVAL_MS
 from coord.session.heartbeats import BATCH_INTERVAL_MS
 from coord.store.reader import TreeReader
+from coord.watch.notify import BOOKMARK_MS
 from coord.watch.registry import WatchRegistry
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Node:
             (PROGRESS_CHECK_MS, self.reads.pages.expire),
             (HOUSEKEEPING_MS, self.housekeeping.check),
             (settings.reap_interval_ms, self._reap),
-            (BOOKMARK_MS, self._bookmark),
+            (BOOKMARK_MS // 2, self._bookmark),
         )
 
     # --- life -----------------------------------------------------------------------------------

@@ -98,10 +98,14 @@ class Codec(Protocol):
         """A refusal."""
         ...
 
+    def changes(self, events: Sequence[WatchEvent], *, with_values: bool) -> bytes:
+        """Events as a push carries them; none make a bookmark."""
+        ...
+
     def events(
-        self, watch_id: int, revision: int, part: int, complete: bool, changes: Sequence[Any]
+        self, watch_id: int, revision: int, part: int, complete: bool, changes: bytes
     ) -> bytes:
-        """A push of a watch stream; without changes a bookmark."""
+        """A push of a watch stream."""
         ...
 
     def one_shot(self, event: WatchEvent) -> bytes:

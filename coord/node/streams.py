@@ -17,7 +17,7 @@ from coord.model.errors import (
     TooLargeError,
 )
 from coord.model.limits import MIB
-from coord.watch.notify import pushes
+from coord.watch.notify import Shared, idle_streams, pushes
 from coord.watch.registry import ONE_SHOT_ID, events_for
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 LIST_ENTRIES_MAX: Final = 10_000
 LIST_BYTES_MAX: Final = 1 * MIB
 REPLAY_BYTES_MAX: Final = 8 * MIB
-BOOKMARK_MS: Final = 10_000
 
 
 class Streams:
@@ -43,6 +42,7 @@ class Streams:
         self.registry = registry
         self.reader = reader
         self._store = store
+        self._bookmarked = 0
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class Streams:
                 raise CompactedError("too much has changed since then to replay; list afresh")
         if events:
             self._frame(conn, xid, events, request.with_values, frames)
-        frames.append(conn.codec.events(xid, self.reader.revision, 0, True, ()))
+        frames.append(_bookmark(conn, xid, self.reader.revision))
         return b"".join(frames)
 
     @staticmethod
@@ -132,14 +132,19 @@ class Streams:
         """Queue the events of an applied batch with the connections that watch."""
         matches = self.registry.match(batch.changes)
         shared: dict[int, bytes] = {}
+        encoded: Shared = {}
         for owner, events in matches:
             conn: Connection = owner  # type: ignore[assignment]  # owners are our connections
-            for frame in self._frames(conn, events, shared):
+            for frame in self._frames(conn, events, shared, encoded):
                 conn.events.append(frame)
             mark(conn)
 
     def _frames(
-        self, conn: Connection, events: list[tuple[int, WatchEvent]], shared: dict[int, bytes]
+        self,
+        conn: Connection,
+        events: list[tuple[int, WatchEvent]],
+        shared: dict[int, bytes],
+        encoded: Shared,
     ) -> list[tuple[int, bytes]]:
         """(revision, frame) in order; a stream's events of one revision share a push."""
         frames: list[tuple[int, bytes]] = []
@@ -155,16 +160,24 @@ class Streams:
         for watch_id, own in by_stream.items():
             stream = self.registry.stream(conn, watch_id)
             with_values = stream is not None and stream.with_values
-            frames.extend(pushes(conn.codec, watch_id, own, with_values=with_values))
+            frames.extend(
+                pushes(conn.codec, watch_id, own, with_values=with_values, shared=encoded)
+            )
         return frames
 
     def bookmark(self, send: Callable[[Connection, bytes], None]) -> None:
-        """Tell every stream how far it has got: called every BOOKMARK_MS."""
+        """Tell idle streams how far they have got: called every half BOOKMARK_MS."""
         revision = self.reader.revision
-        for stream in list(self.registry.streams()):
-            conn: Connection = stream.owner  # type: ignore[assignment]
-            send(conn, conn.codec.events(stream.watch_id, revision, 0, True, ()))
+        for stream in list(idle_streams(self.registry, self._bookmarked)):
+            conn: Connection = stream.owner  # type: ignore[assignment]  # see publish()
+            send(conn, _bookmark(conn, stream.watch_id, revision))
+        self._bookmarked = revision
 
     def drop(self, conn: Connection) -> None:
         """The connection is gone, its watches with it."""
         self.registry.drop_owner(conn)
+
+
+def _bookmark(conn: Connection, watch_id: int, revision: int) -> bytes:
+    nothing = conn.codec.changes((), with_values=False)
+    return conn.codec.events(watch_id, revision, 0, True, nothing)
