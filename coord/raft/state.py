@@ -119,6 +119,16 @@ class Raft:
         self.failover_used: tuple[NodeId, Term] = (NO_NODE, Term(0))
         """Leader and term whose link loss has been taken into account: once is enough."""
 
+        self._start_office()
+        self._start_output()
+        self.reads = Reads(jitter)
+        self.chunk: SnapshotChunk | None = None
+        """A piece of snapshot to hand out. Invariant: None unless following."""
+        self.installing: SnapshotMeta | None = None
+        """All of it was handed out: the log stands still until the driver reports the end."""
+        self.reset_timer()
+
+    def _start_office(self) -> None:
         self.progress: dict[NodeId, Progress] = {}
         """Leader only: every other member."""
         self.term_start = Index(0)
@@ -134,17 +144,11 @@ class Raft:
         self.must_replicate = False
         """Leader only: there may be something to send at the next Ready."""
 
-        self.reads = Reads(jitter)
-        self.chunk: SnapshotChunk | None = None
-        """A piece of snapshot to hand out. Invariant: None unless following."""
-        self.installing: SnapshotMeta | None = None
-        """All of it was handed out: the log stands still until the driver reports the end."""
-
+    def _start_output(self) -> None:
         self.messages: list[Message] = []
         self.messages_after: list[Message] = []
         self.pending_ack: AppendAccepted | None = None
         """Newest acknowledgement to send once durable; it covers all before."""
-        self.reset_timer()
 
     # Questions -----------------------------------------------------------------------------
 
