@@ -5,11 +5,10 @@ Entries are opaque: a payload is bytes that only the state machine understands.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NewType, cast
-
-import msgpack
+from typing import NewType
 
 NodeId = NewType("NodeId", int)
 Term = NewType("Term", int)
@@ -108,65 +107,64 @@ class Membership:
         return None
 
     def encode(self) -> bytes:
-        """The payload of a CONFIG entry; ``decode`` reads it back."""
-        packed: bytes = msgpack.packb(
-            [
-                _MEMBERSHIP_FORMAT,
-                [_member_to_list(m) for m in self.members],
-                [_member_to_list(m) for m in self.outgoing],
-            ]
-        )
-        return packed
+        """The payload of a CONFIG entry; ``decode`` reads it back.
+
+        Format byte, number of members, number of outgoing voters, then each of them: id,
+        incarnation, role, and the addresses as length and UTF-8. Integers are big-endian.
+        """
+        parts = [_HEAD.pack(_FORMAT, len(self.members), len(self.outgoing))]
+        for member in (*self.members, *self.outgoing):
+            parts.append(_MEMBER.pack(member.id, member.incarnation, member.role))
+            for address in (member.peer, member.client, member.http):
+                text = address.encode()
+                parts += (_LENGTH.pack(len(text)), text)
+        return b"".join(parts)
 
     @classmethod
     def decode(cls, data: bytes) -> Membership:
         """Inverse of ``encode``. Raises ValueError on anything it cannot have produced."""
         try:
-            parts = msgpack.unpackb(data, raw=False)
-        except (ValueError, msgpack.exceptions.UnpackException) as error:
-            raise ValueError("membership is not msgpack") from error
-        if not isinstance(parts, list) or len(parts) != 3 or parts[0] != _MEMBERSHIP_FORMAT:
-            raise ValueError("membership has an unknown format")
-        members = tuple(_member_from_list(m) for m in _as_list(parts[1]))
-        outgoing = tuple(_member_from_list(m) for m in _as_list(parts[2]))
-        for group in (members, outgoing):
-            ids = [m.id for m in group]
+            form, incoming, outgoing = _HEAD.unpack_from(data, 0)
+            if form != _FORMAT:
+                raise ValueError(f"membership has unknown format {form}")
+            members = []
+            offset = _HEAD.size
+            for _ in range(incoming + outgoing):
+                member, offset = _decode_member(data, offset)
+                members.append(member)
+        except struct.error as error:
+            raise ValueError("membership is cut short") from error
+        if offset != len(data):
+            raise ValueError("membership has trailing bytes")
+        groups = tuple(members[:incoming]), tuple(members[incoming:])
+        for group in groups:
+            ids = [member.id for member in group]
             if ids != sorted(set(ids)):
                 raise ValueError("member ids are not sorted and distinct")
-        return cls(members, outgoing)
+        return cls(*groups)
 
 
-_MEMBERSHIP_FORMAT = 1
-_MEMBER_FIELDS = (int, int, int, str, str, str)
+_FORMAT = 1
+_HEAD = struct.Struct(">BHH")
+_MEMBER = struct.Struct(">QQB")
+_LENGTH = struct.Struct(">H")
 
 
-def _as_list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise ValueError("membership does not hold lists")
-    return value
-
-
-def _member_to_list(member: Member) -> list[object]:
-    return [
-        member.id,
-        member.incarnation,
-        int(member.role),
-        member.peer,
-        member.client,
-        member.http,
-    ]
-
-
-def _member_from_list(value: object) -> Member:
-    parts = _as_list(value)
-    if tuple(map(type, parts)) != _MEMBER_FIELDS:
-        raise ValueError("a member has the wrong fields")
-    numbers = cast(tuple[int, int, int], tuple(parts[:3]))
-    addresses = cast(tuple[str, str, str], tuple(parts[3:]))
-    node, incarnation, role = numbers
+def _decode_member(data: bytes, offset: int) -> tuple[Member, int]:
+    node, incarnation, role = _MEMBER.unpack_from(data, offset)
+    offset += _MEMBER.size
+    addresses = []
+    for _ in range(3):
+        (length,) = _LENGTH.unpack_from(data, offset)
+        offset += _LENGTH.size
+        text = data[offset : offset + length]
+        if len(text) != length:
+            raise ValueError("membership is cut short")
+        addresses.append(text.decode())
+        offset += length
     if node < 1:
         raise ValueError("a member id is not positive")
-    return Member(NodeId(node), Incarnation(incarnation), MemberRole(role), *addresses)
+    return Member(NodeId(node), Incarnation(incarnation), MemberRole(role), *addresses), offset
 
 
 @dataclass(frozen=True, slots=True)
