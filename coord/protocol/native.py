@@ -8,18 +8,24 @@ place, everything else through the tables of ``native_requests``.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgpack
 
 from coord.model.errors import CoordError, ProtocolError, RequestError, TransactionError
-from coord.model.events import Change, ChangeKind, WatchEvent
+from coord.model.events import ChangeKind, WatchEvent
 from coord.model.limits import DATA_BYTES_MAX, FRAME_BYTES_MAX, KIB
-from coord.model.paths import check_path
 from coord.model.requests import GET, SET, Get, Request, Set
 from coord.protocol.framing import LENGTH, LENGTH_BYTES
-from coord.protocol.native_requests import ANY_VERSION, INT32_MAX, XID_MAX, decode_request
+from coord.protocol.native_requests import (
+    ANY_VERSION,
+    INT32_MAX,
+    LEVEL_MAX,
+    SEQ_MAX,
+    XID_MAX,
+    decode_request,
+)
 from coord.protocol.sniff import HELLO, HELLO_BYTES, VERSION
 
 # Negative xids are the server's own messages.
@@ -28,12 +34,18 @@ ONE_SHOT: Final = -2
 NOTICE: Final = -3
 CANCELLED: Final = -4
 
+NO_CHANGES: Final = b"\x90"
+"""An empty array, packed."""
+_SIX: Final = b"\x96"
+"""Head of an array of six, packed."""
+
 FRAME_BYTES_MIN: Final = 3
 """A fixarray head, an xid and an op."""
 _SMALL_FRAME_BYTES: Final = 4 * KIB
+assert _SMALL_FRAME_BYTES <= DATA_BYTES_MAX
 _ARRAY_ITEMS_MAX: Final = 16_384
 _MAP_ITEMS_MAX: Final = 1_024
-_DEPTH_FAULTS: Final = (ValueError, TypeError, OverflowError, RecursionError)
+_NOT_MSGPACK: Final = (ValueError, TypeError, OverflowError, RecursionError)
 """All that msgpack raises for bytes that are not msgpack (its own errors are ValueErrors)."""
 
 Decoded = tuple[int, Request | CoordError, int, int]
@@ -43,26 +55,15 @@ _unpack: Final = msgpack.unpackb
 _pack: Final = msgpack.Packer(autoreset=True).pack
 _length_at: Final = LENGTH.unpack_from
 _new: Final = tuple.__new__
+_KNOWN_PATHS_MAX: Final = 65_536
+_known_paths: Final[set[str]] = set()
+"""Paths that have passed check_path, process-wide and bounded: a cache of a pure function."""
 _LENGTHS: Final = tuple(struct.pack(">I", length) for length in range(1_024))
 
 
 def _framed(payload: bytes) -> bytes:
     size = len(payload)
     return (_LENGTHS[size] if size < 1_024 else LENGTH.pack(size)) + payload
-
-
-def _unpack_fields(payload: bytes) -> list[Any]:
-    """The array a frame holds. Raises ProtocolError: what follows cannot be trusted either."""
-    try:
-        if len(payload) <= _SMALL_FRAME_BYTES:
-            fields = _unpack(payload)
-        else:  # a few bytes may claim a huge array, which is allocated before it is filled
-            fields = _unpack(payload, max_array_len=_ARRAY_ITEMS_MAX, max_map_len=_MAP_ITEMS_MAX)
-    except _DEPTH_FAULTS as error:
-        raise ProtocolError(f"a frame is not msgpack: {error}") from error
-    if type(fields) is not list or len(fields) < 2 or type(fields[1]) is not int:
-        raise ProtocolError("a frame is not an array [xid, op, …]")
-    return fields
 
 
 class NativeCodec:
@@ -114,26 +115,58 @@ class NativeCodec:
             )
 
     def _frames(self, data: bytes, at: int) -> list[Decoded]:
-        """Decode every whole frame from ``at``; keep the rest."""
+        """Decode every whole frame from ``at``; keep the rest.
+
+        Most of all traffic is Get and Set: in a small frame whose path was seen before, they are
+        decoded right here. Whatever is unusual about one falls through to the tables.
+        """
         decoded: list[Decoded] = []
-        append, last_xid, end = decoded.append, self._last_xid, len(data)
+        append, known, last_xid, end = decoded.append, _known_paths, self._last_xid, len(data)
         needed = LENGTH_BYTES
         while at + LENGTH_BYTES <= end:
             length: int = _length_at(data, at)[0]
-            if not FRAME_BYTES_MIN <= length <= FRAME_BYTES_MAX:
-                raise ProtocolError(f"a frame of {length} bytes is not within the limits")
-            at += LENGTH_BYTES
-            if at + length > end:
-                at -= LENGTH_BYTES
-                needed = LENGTH_BYTES + length
+            stop = at + LENGTH_BYTES + length
+            if stop > end and length <= FRAME_BYTES_MAX:
+                needed = stop - at
                 break
-            fields = _unpack_fields(data[at : at + length])
-            at += length
-            xid = fields[0]
+            if FRAME_BYTES_MIN <= length <= _SMALL_FRAME_BYTES:
+                try:
+                    fields = _unpack(data[at + LENGTH_BYTES : stop])
+                except _NOT_MSGPACK as error:
+                    raise ProtocolError(f"a frame is not msgpack: {error}") from error
+            else:
+                fields = _unpack_large(data, at + LENGTH_BYTES, length)
+            at = stop
+            if type(fields) is not list or len(fields) < 2:
+                raise ProtocolError("a frame is not an array [xid, op, …]")
+            xid, op = fields[0], fields[1]
             if type(xid) is not int or not last_xid < xid <= XID_MAX:
                 raise ProtocolError("an xid is not an integer above the one before")
             last_xid = xid
-            append(_decode(xid, fields))
+            if op == SET and len(fields) == 7 and length <= _SMALL_FRAME_BYTES:
+                _, _, seq, acked, path, value, version = fields
+                if (
+                    type(path) is str
+                    and path in known
+                    and type(value) is bytes
+                    and type(op) is type(version) is type(seq) is type(acked) is int
+                    and ANY_VERSION <= version <= INT32_MAX
+                    and 0 <= acked < seq <= SEQ_MAX
+                ):
+                    append((xid, _new(Set, (path, value, version)), seq, acked))
+                    continue
+            elif op == GET and len(fields) == 5:
+                _, _, path, watch, level = fields
+                if (
+                    type(path) is str
+                    and path in known
+                    and type(watch) is bool
+                    and type(op) is type(level) is int
+                    and 0 <= level <= LEVEL_MAX
+                ):
+                    append((xid, _new(Get, (path, watch, level)), 0, 0))
+                    continue
+            append(_decode(xid, op, fields))
         self._last_xid = last_xid
         self._needed = needed
         if at < end:
@@ -171,18 +204,25 @@ class NativeCodec:
         return _framed(_pack((xid, error, revision, message, detail)))
 
     @staticmethod
+    def changes(events: Sequence[WatchEvent], *, with_values: bool) -> bytes:
+        """The changes of a push, packed; the same for every stream that hears ``events``."""
+        packed: bytes = _pack([_change(event, with_values) for event in events])
+        return packed
+
+    @staticmethod
     def events(
         watch_id: int,
         revision: int,
         part: int,
         complete: bool,
-        changes: Iterable[list[Any] | tuple[Any, ...]],
+        changes: bytes | tuple[()] = NO_CHANGES,
     ) -> bytes:
         """Frame of a stream: [−1, watch_id, revision, part, complete, changes].
 
-        ``changes`` as :func:`wire_change` makes them; none and complete is a bookmark.
+        ``changes`` as :meth:`changes` packs them; none and complete is a bookmark.
         """
-        return _framed(_pack((EVENTS, watch_id, revision, part, complete, list(changes))))
+        head: bytes = _pack((EVENTS, watch_id, revision, part, complete))
+        return _framed(_SIX + head[1:] + (changes or NO_CHANGES))
 
     @staticmethod
     def one_shot(event: WatchEvent) -> bytes:
@@ -200,46 +240,44 @@ class NativeCodec:
         return _framed(_pack((CANCELLED, watch_id, revision, error.code, str(error))))
 
 
-def _decode(xid: int, fields: list[Any]) -> Decoded:
-    """Get and Set in place, since they are most of all traffic; the rest through the tables."""
-    op = fields[1]
+def _unpack_large(data: bytes, at: int, length: int) -> Any:
+    """A frame outside the usual sizes. A few bytes may claim a huge array, which msgpack allocates
+    before it fills it: hence the bounds."""
+    if not FRAME_BYTES_MIN <= length <= FRAME_BYTES_MAX:
+        raise ProtocolError(
+            f"a frame of {length} bytes is not within {FRAME_BYTES_MIN} to {FRAME_BYTES_MAX}"
+        )
     try:
-        if op == SET and len(fields) == 7:
-            _, _, seq, acked, path, data, version = fields
-            if (
-                type(path) is str
-                and type(data) is bytes
-                and type(version) is int
-                and type(seq) is int
-                and type(acked) is int
-                and ANY_VERSION <= version <= INT32_MAX
-                and 0 <= acked < seq <= XID_MAX
-                and len(data) <= DATA_BYTES_MAX
-            ):
-                check_path(path)
-                return xid, _new(Set, (path, data, version)), seq, acked
-        elif op == GET and len(fields) == 5:
-            _, _, path, watch, level = fields
-            if type(path) is str and type(watch) is bool and type(level) is int and 0 <= level <= 2:
-                check_path(path)
-                return xid, _new(Get, (path, watch, level)), 0, 0
+        return _unpack(
+            data[at : at + length], max_array_len=_ARRAY_ITEMS_MAX, max_map_len=_MAP_ITEMS_MAX
+        )
+    except _NOT_MSGPACK as error:
+        raise ProtocolError(f"a frame is not msgpack: {error}") from error
+
+
+def _decode(xid: int, op: Any, fields: list[Any]) -> Decoded:
+    """Any request, through the tables; a path that proves valid takes the short way next time."""
+    if type(op) is not int:
+        raise ProtocolError("a frame is not an array [xid, op, …] of integers")
+    try:
         request, seq, acked = decode_request(fields)
     except RequestError as error:
         return xid, error, 0, 0
+    if isinstance(request, Get | Set):
+        if len(_known_paths) >= _KNOWN_PATHS_MAX:
+            _known_paths.clear()
+        _known_paths.add(request.path)
     return xid, request, seq, acked
 
 
-def wire_change(event: WatchEvent, *, with_values: bool) -> tuple[Any, ...]:
+def _change(event: WatchEvent, with_values: bool) -> tuple[Any, ...]:
     """[kind, path, stat, data, prev_stat, prev_data] of an event; data only ``with_values``.
 
     A CHILDREN event names the parent only: its cause is another node's change.
     """
-    if event.kind == ChangeKind.CHILDREN:
-        return (int(event.kind), event.path, None, None, None, None)
-    change: Change = event.change
+    kind, path, _, change = event
+    if kind == ChangeKind.CHILDREN:
+        return (int(kind), path, None, None, None, None)
     if with_values:
-        return (int(event.kind), event.path, *change[3:])
-    return (int(event.kind), event.path, change.stat, None, change.prev_stat, None)
-
-
-__all__ = ["CANCELLED", "EVENTS", "NOTICE", "ONE_SHOT", "Decoded", "NativeCodec", "wire_change"]
+        return (int(kind), path, *change[3:])
+    return (int(kind), path, change.stat, None, change.prev_stat, None)

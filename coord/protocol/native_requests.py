@@ -35,6 +35,7 @@ from coord.model.types import ReadLevel
 from coord.model.znode import CreateMode
 
 XID_MAX: Final = 2**63 - 1
+SEQ_MAX: Final = 2**63 - 1
 INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 ANY_VERSION: Final = -1
@@ -50,7 +51,7 @@ ADMIN_ARGUMENTS_MAX: Final = 16
 Arguments = list[Any]
 _MODES: Final = tuple(CreateMode)
 _OPEN_ON_WIRE: Final = [[ALL, "world", "anyone"]]
-_LEVEL_MAX: Final = max(ReadLevel)
+LEVEL_MAX: Final = int(max(ReadLevel))
 _FIELD_OPERANDS: Final[dict[str, type]] = {
     "exists": bool,
     "value": bytes,
@@ -115,7 +116,7 @@ def _version(value: Any) -> int:
 
 
 def _level(value: Any) -> int:
-    return _int(value, "level", 0, _LEVEL_MAX)
+    return _int(value, "level", 0, LEVEL_MAX)
 
 
 def _acl(value: Any) -> tuple[Acl, ...]:
@@ -409,6 +410,6 @@ def decode_request(fields: Arguments) -> tuple[requests.Request, int, int]:
         return decode(fields[2:]), 0, 0
     if len(fields) < 4:
         raise BadArgumentsError("a write carries seq and acked")
-    seq = _int(fields[2], "seq", 1, INT64_MAX)
+    seq = _int(fields[2], "seq", 1, SEQ_MAX)
     acked = _int(fields[3], "acked", 0, seq - 1)
     return decode_write(fields[4:]), seq, acked

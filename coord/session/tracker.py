@@ -62,14 +62,21 @@ class SessionTracker:
         return session in self._rows
 
     def opened(self, session: int, generation: int, timeout_ms: int, now_ms: int) -> None:
-        """A session was created or attached: whole timeout from now, in its new generation."""
+        """A session was created or attached: whole timeout from now, in its new generation.
+
+        A repeat of the generation already known is contact, no more: it does not undo a hand-out.
+        """
         assert 0 < timeout_ms <= TIMEOUT_MS_MAX
         row = self._rows.get(session)
         now = now_ms - self._shift_ms
         if row is None:
             row = self._rows[session] = _Row(generation, timeout_ms, now)
+        elif generation == row.generation:
+            if row.queued_ms is not None:
+                self.touch(session, now_ms)
+            return
         else:
-            assert generation >= row.generation, "generations only grow"
+            assert generation > row.generation, "generations only grow"
             row.generation = generation
             row.timeout_ms = timeout_ms
             row.heard_ms = max(row.heard_ms, now)

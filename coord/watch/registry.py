@@ -106,6 +106,8 @@ class WatchRegistry:
         self._child: dict[str, dict[Owner, None]] = {}
         self._exact: dict[str, dict[Stream, None]] = {}
         self._recursive: dict[str, dict[Stream, None]] = {}
+        self._ended: dict[tuple[Owner, int], Stream] = {}
+        """One-shot streams that the newest match ended: whoever delivers still asks about them."""
 
     # --- arming ----------------------------------------------------------------------------------
 
@@ -192,6 +194,8 @@ class WatchRegistry:
 
         Each owner comes once, with its (watch id, event) pairs; id 0 is the one-shot watches.
         """
+        if self._ended:
+            self._ended.clear()
         if not self._owned:
             return []
         heard: _ByOwner = {}
@@ -273,6 +277,7 @@ class WatchRegistry:
                 ended.append(stream)
         for stream in ended:
             self.remove_stream(stream.owner, stream.watch_id)
+            self._ended[stream.owner, stream.watch_id] = stream
 
     def _fire_ancestors(self, path: str, event: WatchEvent, heard: _ByOwner) -> None:
         recursive = self._recursive
@@ -305,9 +310,10 @@ class WatchRegistry:
         return path in (owned.child if table == "child" else owned.data)
 
     def stream(self, owner: Owner, watch_id: int) -> Stream | None:
-        """An open stream, or None."""
+        """An open stream, or a one-shot one that the newest match ended; else None."""
         owned = self._owned.get(owner)
-        return None if owned is None else owned.streams.get(watch_id)
+        stream = None if owned is None else owned.streams.get(watch_id)
+        return stream or self._ended.get((owner, watch_id))
 
     def streams(self) -> Iterator[Stream]:
         """Every open stream, owner by owner."""
