@@ -7,6 +7,7 @@ has no leader.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,13 +52,12 @@ async def ask(address: str, op: int, arguments: dict[str, Any] | None = None) ->
     try:
         reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConnectionLostError(f"{address}: {reason}", definite=True) from error
+        raise ConnectionLostError(f"{address}: {_reason(error)}", definite=True) from error
     try:
         writer.write(OPENING + encode_request(_XID, Admin(op, arguments or {})))
         reply = await _reply(reader, address)
     except OSError as error:
-        raise ConnectionLostError(f"{address}: {error.strerror or error}") from error
+        raise ConnectionLostError(f"{address}: {_reason(error)}") from error
     finally:
         writer.close()
     if reply.code:
@@ -65,6 +65,12 @@ async def ask(address: str, op: int, arguments: dict[str, Any] | None = None) ->
     if not reply.body:
         raise ProtocolError(f"{address} sent an empty answer")
     return reply.body
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without the address that asyncio puts in front of it."""
+    known = error.errno is not None and error.errno > 0
+    return os.strerror(error.errno) if known else error.strerror or str(error)
 
 
 async def _reply(reader: asyncio.StreamReader, address: str) -> Reply:

@@ -1,4 +1,4 @@
-"""About nodes: status, digest, snapshot, version."""
+"""About nodes: status, digest, snapshot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-import coord
 from coord.cli import ask, context, diagnosis, exits, output
 from coord.cli.context import Target
 from coord.cli.diagnosis import Diagnosis, NodeView
@@ -215,14 +214,3 @@ def snapshot_command(target: Target) -> None:
         output.json_line({"address": address, "index": index, "bytes": length})
     else:
         click.echo(f"{address}: snapshot at index {index}, {length} bytes, verified")
-
-
-@click.command("version")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def version_command(as_json: bool) -> None:
-    """Print the versions of coord and of Python."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    if as_json:
-        output.json_line({"coord": coord.__version__, "python": python})
-    else:
-        click.echo(f"coord {coord.__version__}, Python {python}")

@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from coord_client.values import ListedNode, WatchBatch, WatchChange
 
 from coord.cli import context, output
 from coord.cli.arguments import path_argument
 from coord.cli.context import Target
 from coord.model.events import ChangeKind
+from coord_client.values import ListedNode, WatchBatch, WatchChange
 
 if TYPE_CHECKING:
     from coord_client import Client
