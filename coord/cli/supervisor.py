@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
@@ -59,14 +59,16 @@ class Supervisor:
         restart: bool,
         report: Report,
         command: Command | None = None,
-        environment: Mapping[str, str] | None = None,
+        restart_after_s: float = RESTART_AFTER_S,
+        stop_within_s: float = STOP_WITHIN_S,
     ) -> None:
         self.layout = layout
         self.running = [Running(node) for node in layout.nodes]
         self._restart = restart
         self._report = report
         self._command = command or layout.command_of
-        self._environment = dict(os.environ if environment is None else environment)
+        self._restart_after_s = restart_after_s
+        self._stop_within_s = stop_within_s
         self._stopping = asyncio.Event()
         self._pipe_read, self._pipe_write = os.pipe()
 
@@ -95,7 +97,7 @@ class Supervisor:
             if not self._restart:
                 return
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RESTART_AFTER_S):
+                async with asyncio.timeout(self._restart_after_s):
                     await self._stopping.wait()
 
     async def _start(self, node: DevNode) -> asyncio.subprocess.Process:
@@ -105,7 +107,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**self._environment, "COORD_PARENT_FD": str(self._pipe_read)},
+                env={**os.environ, "COORD_PARENT_FD": str(self._pipe_read)},
                 pass_fds=(self._pipe_read,),
                 start_new_session=True,
                 preexec_fn=children.dies_with_parent(),
@@ -120,7 +122,7 @@ class Supervisor:
         if not ending.done():
             _signal(process, signal.SIGTERM)
             _signal(process, signal.SIGCONT)  # A node that was frozen could not hear the first.
-            done, _ = await asyncio.wait({ending}, timeout=STOP_WITHIN_S)
+            done, _ = await asyncio.wait({ending}, timeout=self._stop_within_s)
             if not done:
                 _signal(process, signal.SIGKILL)
         return await ending
