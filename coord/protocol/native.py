@@ -70,7 +70,8 @@ class NativeCodec:
     """One connection's codec. Not shared; holds only bytes that are not yet a frame.
 
     Invariants:
-      * ``len(_rest) < _needed`` between calls: bytes trickling in are copied once per frame.
+      * ``len(_rest) < _needed`` between calls, once the hello is read: bytes trickling in are
+        copied once per frame.
       * ``_last_xid`` is the greatest xid seen; xids only grow, so a reply names one request.
     """
 
@@ -78,7 +79,7 @@ class NativeCodec:
 
     def __init__(self) -> None:
         self._rest = bytearray()
-        self._needed = HELLO_BYTES
+        self._needed = LENGTH_BYTES
         self._last_xid = -1
         """−1 until the hello has been read."""
 
@@ -89,30 +90,31 @@ class NativeCodec:
         array, xid not growing): close the connection. Requests of the same read go with it,
         unanswered as the whole connection is.
         """
+        if self._last_xid < 0:
+            return self._hello(data)
         if self._rest:
             self._rest += data
             if len(self._rest) < self._needed:
                 return []
             data = bytes(self._rest)
             self._rest.clear()
-        start = 0
-        if self._last_xid < 0:
-            if len(data) < HELLO_BYTES:
-                self._check_hello(data)
-                self._rest += data
-                return []
-            self._check_hello(data)
-            self._last_xid = 0
-            start = HELLO_BYTES
-        return self._frames(data, start)
+        return self._frames(data, 0)
 
-    def _check_hello(self, head: bytes) -> None:
+    def _hello(self, data: bytes) -> list[Decoded]:
+        """The connection's first bytes, judged as early as they can be."""
+        self._rest += data
+        head = bytes(self._rest)
         if head[: len(HELLO)] != HELLO[: len(head)]:
             raise ProtocolError("the connection does not open with the native hello")
-        if len(head) >= HELLO_BYTES and head[len(HELLO)] != VERSION:
+        if len(head) < HELLO_BYTES:
+            return []
+        if head[len(HELLO)] != VERSION:
             raise ProtocolError(
                 f"protocol version {head[len(HELLO)]} is not spoken here, only {VERSION}"
             )
+        self._rest.clear()
+        self._last_xid = 0
+        return self._frames(head, HELLO_BYTES)
 
     def _frames(self, data: bytes, at: int) -> list[Decoded]:
         """Decode every whole frame from ``at``; keep the rest.
