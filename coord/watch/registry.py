@@ -139,12 +139,12 @@ class WatchRegistry:
 
     def _room_for_one(self, owner: Owner) -> _Owned:
         owned = self._owned.get(owner)
-        if owned is None:
-            owned = self._owned[owner] = _Owned()
-        if len(owned) >= self._watches_max:
+        if (0 if owned is None else len(owned)) >= self._watches_max:
             raise LimitError(
                 f"this connection has {self._watches_max} watches, the most allowed; close some"
             )
+        if owned is None:
+            owned = self._owned[owner] = _Owned()
         return owned
 
     def _table_of(self, stream: Stream) -> dict[str, dict[Stream, None]]:

@@ -76,22 +76,22 @@ def test_order_holds(steps: list[tuple[str, int]]) -> None:
     """Replies keep their order, and none overtakes an event that it reflects."""
     outbox, event_revision, shown, sent = Outbox(), 1, 0, b""
     expected_replies: list[Any] = []
-    for kind, step in steps:
-        if kind == "e":
+    for step_kind, step in steps:
+        if step_kind == "e":
             event_revision = max(event_revision, shown + 1) + step
             outbox.event(event_revision, b"e%d " % event_revision)
-        elif kind == "r":
+        elif step_kind == "r":
             shown = max(shown, event_revision + step - 1)
             revision = event_revision + step - 1
             outbox.reply(revision, b"r%d " % revision)
             expected_replies.append(revision)
-        elif kind == "a":
+        elif step_kind == "a":
             outbox.aside(b"a0 ")
         else:
             sent += outbox.take()
     sent += outbox.take()
-    messages = [(part[:1], int(part[1:])) for part in sent.split()]
-    assert [revision for kind, revision in messages if kind == b"r"] == expected_replies
+    messages = [(part[:1], int(part[1:])) for part in sent.decode().split()]
+    assert [revision for kind, revision in messages if kind == "r"] == expected_replies
     for at, (kind, revision) in enumerate(messages):
-        if kind == b"e":
-            assert all(earlier < revision for other, earlier in messages[:at] if other == b"r")
+        if kind == "e":
+            assert all(earlier < revision for other, earlier in messages[:at] if other == "r")
