@@ -1,0 +1,247 @@
+"""Reads of the committed tree, on the loop thread, from one long-lived read transaction."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any, Final
+from zlib import crc32
+
+from coord.model.acl import Acl
+from coord.model.events import Change
+from coord.model.paths import ROOT, join
+from coord.store.history import JournalReader, changes_after, head_of, history_of
+from coord.store.kv import Environment, ReadTxn
+from coord.store.reaping import reapable
+from coord.store.retention import floor_of
+from coord.store.schema import (
+    CRC_BYTES,
+    U64,
+    PathKeys,
+    children_range,
+    open_tables,
+    successor,
+    unseal,
+    verify,
+)
+from coord.store.state import load_state
+from coord.store.tree import Node
+from coord.store.znode_record import (
+    BLOB,
+    FLAGS_AT,
+    PATH_AT,
+    STAT_AT,
+    STAT_END,
+    TTL,
+    TTL_FIELDS,
+    unpack_acl,
+)
+
+_SHAPE: Final = struct.Struct(">BHH")
+_shape_of: Final = _SHAPE.unpack_from
+_crc_of: Final = struct.Struct(">I").unpack_from
+
+Listing = tuple[list[str], bytes, bool]
+Entry = tuple[str, bytes, bytes]
+
+
+class TreeReader:
+    """The tree at ``revision``, the applied index read inside the same transaction.
+
+    Sees nothing of later batches until ``refresh``; iterators end at a refresh.
+    ``floor``: history and changes of revisions above it are kept.
+    """
+
+    __slots__ = ("_env", "_get", "_keys", "_nodes", "_tables", "_txn", "floor", "revision")
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._tables = open_tables(env)
+        self._nodes: Any = self._tables.nodes
+        self._keys = PathKeys()
+        self._bind(env.read())
+
+    def refresh(self) -> None:
+        """Move to the newest committed state. After every applied batch."""
+        self._bind(self._env.refresh(self._txn))
+
+    def pin(self) -> TreeReader:
+        """Another reader that stays at the newest committed state; to be closed soon."""
+        return TreeReader(self._env)
+
+    def close(self) -> None:
+        """Let go of the transaction. Idempotent."""
+        self._txn.close()
+
+    # -- nodes ------------------------------------------------------------------------------------
+
+    def get(self, path: str) -> tuple[bytes, bytes] | None:
+        """(data, packed Stat); None if there is no such node. Raises CorruptionError.
+
+        Hot path: the body of ``_find`` is repeated here.
+        """
+        raw = path.encode()
+        cut = raw.rfind(b"/")
+        parent = raw[:cut]
+        key = (self._keys.cache.get(parent) or self._keys.prefix(parent)) + raw[cut + 1 :]
+        record = self._get(key, None, self._nodes)
+        if record is None:
+            return None
+        if crc32(record[CRC_BYTES:], crc32(key)) != _crc_of(record)[0]:
+            verify("nodes", key, record)
+        flags, acl_length, length = _shape_of(record, FLAGS_AT)
+        if length != len(raw) or not record.startswith(raw, PATH_AT):
+            return None
+        if flags:
+            return self._data(record), record[STAT_AT:STAT_END]
+        return record[PATH_AT + length + acl_length :], record[STAT_AT:STAT_END]
+
+    def stat(self, path: str) -> bytes | None:
+        """Packed Stat of a node, or None."""
+        record = self._find(path)
+        return None if record is None else record[STAT_AT:STAT_END]
+
+    def acl(self, path: str) -> tuple[tuple[Acl, ...], bytes] | None:
+        """(ACL, packed Stat) of a node, or None."""
+        record = self._find(path)
+        if record is None:
+            return None
+        _, acl_length, length = _shape_of(record, FLAGS_AT)
+        at = PATH_AT + length
+        return unpack_acl(record[at : at + acl_length]), record[STAT_AT:STAT_END]
+
+    def children(self, path: str, after: str = "", limit: int = 0) -> Listing | None:
+        """(names behind ``after`` in byte order, packed Stat, whether there are more), or None.
+
+        ``limit`` 0: all of them.
+        """
+        record = self._find(path)
+        if record is None:
+            return None
+        names: list[str] = []
+        more = False
+        for name, _ in self._children(path, after):
+            if limit and len(names) == limit:
+                more = True
+                break
+            names.append(name)
+        return names, record[STAT_AT:STAT_END], more
+
+    def subtree(self, path: str, after: str = "", limit: int = 0) -> tuple[list[Entry], bool]:
+        """(path, data, packed Stat) of a node and all below it, parents first, by name.
+
+        ``after``: go on behind this path. ``limit`` 0: all of them. Second: whether there are more.
+        """
+        entries: list[Entry] = []
+        for found, record in self._walk(path, after):
+            if limit and len(entries) == limit:
+                return entries, True
+            entries.append((found, self._data(record), record[STAT_AT:STAT_END]))
+        return entries, False
+
+    def owners(self, session: int) -> list[str]:
+        """Paths of a session's ephemeral nodes, sorted."""
+        prefix = U64.pack(session)
+        table = self._tables.ephemerals
+        return sorted(
+            unseal("ephemerals", key, record).decode()
+            for key, record in self._txn.scan(table, prefix, successor(prefix))
+        )
+
+    def reapable(self, log_ms: int, limit: int) -> list[tuple[str, int, int]]:
+        """(path, mzxid, pzxid) of TTL and container nodes that may be reaped at ``log_ms``."""
+        return reapable(self._txn, self._tables, log_ms, limit)
+
+    # -- the past ---------------------------------------------------------------------------------
+
+    def history(
+        self, path: str, before_revision: int | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Changes of a path, newest first; those before a revision if one is given.
+
+        Keys: revision, kind, path, wall_ms, session, address, who, stat, data, acl (the node's
+        after the change; of a deleted node what it had).
+        """
+        key = self._keys.key(path.encode())
+        head = head_of(self._txn, self._tables, key, self._find(path))
+        return history_of(self._journal(), path, head, before_revision, limit)
+
+    def changes_after(self, revision: int, limit: int = 0) -> Iterator[Change]:
+        """All changes after a revision; ends between two revisions past ``limit`` (0: none).
+
+        Raises CompactedError at the first step if ``revision`` is below ``floor``.
+        """
+        return changes_after(self._journal(), revision, limit)
+
+    # -- private ----------------------------------------------------------------------------------
+
+    def _bind(self, txn: ReadTxn) -> None:
+        self._txn = txn
+        self._get = txn.get
+        state = load_state(txn, self._tables)
+        assert state is not None, "the state machine has initialised the tree"
+        self.revision = state.applied
+        self.floor = floor_of(state.first_block)
+
+    def _journal(self) -> JournalReader:
+        return JournalReader(self._txn, self._tables, self.floor)
+
+    def _find(self, path: str) -> bytes | None:
+        raw = path.encode()
+        key = self._keys.key(raw)
+        record = self._get(key, None, self._nodes)
+        if record is None:
+            return None
+        verify("nodes", key, record)
+        length = _shape_of(record, FLAGS_AT)[2]
+        return record if length == len(raw) and record.startswith(raw, PATH_AT) else None
+
+    def _data(self, record: bytes) -> bytes:
+        flags, acl_length, length = _shape_of(record, FLAGS_AT)
+        tail = record[PATH_AT + length + acl_length + (TTL_FIELDS.size if flags & TTL else 0) :]
+        if not flags & BLOB:
+            return tail
+        blob = self._get(tail, None, self._tables.blobs)
+        assert blob is not None, f"blob {tail.hex()} of a node is missing"
+        return unseal("blobs", tail, blob)
+
+    def _children(self, path: str, after: str) -> Iterator[tuple[str, bytes]]:
+        """(name, record) of the children behind ``after``."""
+        parent = b"" if path == ROOT else path.encode()
+        prefix = self._keys.prefix(parent)
+        start, stop = children_range(prefix, after.encode())
+        skip = len(prefix)
+        expected = len(parent) + 1
+        for key, record in self._txn.scan(self._nodes, start, stop):
+            verify("nodes", key, record)
+            length = _shape_of(record, FLAGS_AT)[2]
+            name = key[skip:]
+            if length == expected + len(name) and record.startswith(parent + b"/", PATH_AT):
+                yield name.decode(), record
+
+    def _walk(self, path: str, after: str) -> Iterator[tuple[str, bytes]]:
+        """The subtree in depth-first order, behind ``after``."""
+        levels: list[tuple[str, Iterator[tuple[str, bytes]]]] = []
+        if after:
+            at = path
+            for name in after[len(path) :].strip("/").split("/") if after != path else ():
+                levels.append((at, self._children(at, name)))
+                at = join(at, name)
+            levels.append((at, self._children(at, "")))
+        else:
+            record = self._find(path)
+            if record is None:
+                return
+            yield path, record
+            levels.append((path, self._children(path, "")))
+        while levels:
+            parent, names = levels[-1]
+            found = next(names, None)
+            if found is None:
+                levels.pop()
+                continue
+            name, record = found
+            here = join(parent, name)
+            yield here, record
+            if Node.of(record).children:
+                levels.append((here, self._children(here, "")))

@@ -1,0 +1,296 @@
+"""Applies committed entries to the tree environment: the deterministic heart of every member.
+
+One call applies a batch in one write transaction and moves the applied index in the same one. It
+reads no clock and no randomness; equal logs give equal records, results and digests, however the
+log was cut into batches. A local failure is never turned into a result: it propagates, nothing of
+the batch is applied, and the same batch may be tried again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from typing import Any
+
+import msgpack
+
+from coord.model.errors import MisuseError
+from coord.model.limits import DIGEST_SAMPLES_KEPT, JOURNAL_BLOCK_ENTRIES
+from coord.raft.types import EntryKind, LogSlice
+from coord.store.applied import AppliedBatch, ApplyLimits
+from coord.store.dispatch import apply_command
+from coord.store.journal import JournalTail
+from coord.store.journal_rows import block_key, block_of, body_of, changes_of, rows_of
+from coord.store.kv import Environment, ReadTxn
+from coord.store.retention import end_block, last_fold
+from coord.store.run import STEP_OPERATIONS, Run, Steps
+from coord.store.schema import (
+    CLUSTER,
+    CRC_BYTES,
+    FEATURE_LEVEL,
+    MEMBERSHIP,
+    SAMPLES,
+    STATE,
+    U64,
+    PathKeys,
+    open_tables,
+    unseal,
+)
+from coord.store.sessions import Result, SessionRow, SessionTable, session_key
+from coord.store.state import State, initialise, load_state
+from coord.store.writes import apply_writes
+
+
+class StateMachine:
+    """The replicated state as of ``applied_index``.
+
+    ``digests`` are samples (index, digest) at indexes ≡ 0 mod 4096, oldest first.
+    ``membership`` is the packed raft Membership of the newest applied CONFIG entry, empty before.
+    """
+
+    def __init__(self, env: Environment, limits: ApplyLimits | None = None) -> None:
+        """Load the state, making an empty tree in an empty environment.
+
+        Raises CorruptionError, NewerFormatError.
+        """
+        self._env = env
+        self._tables = open_tables(env)
+        self._limits = limits or ApplyLimits()
+        self._keys = PathKeys()
+        self._busy = False
+        self.sessions = SessionTable()
+        self.digests: deque[tuple[int, int]] = deque(maxlen=DIGEST_SAMPLES_KEPT)
+        self.cluster_id = b""
+        self.history_id = 0
+        self.feature_level = 0
+        self.membership = b""
+        with env.read() as txn:
+            state = load_state(txn, self._tables)
+        self._state = state or initialise(env, self._tables)
+        with env.read() as txn:
+            self._load_facts(txn)
+            self._tail = self._load_tail(txn)
+            self._load_sessions(txn)
+
+    # -- what it stands at ------------------------------------------------------------------------
+
+    @property
+    def applied_index(self) -> int:
+        """Index of the last applied entry."""
+        return self._state.applied
+
+    @property
+    def applied_term(self) -> int:
+        """Its term."""
+        return self._state.term
+
+    @property
+    def log_ms(self) -> int:
+        """Newest log time applied; never decreases."""
+        return self._state.log_ms
+
+    @property
+    def digest(self) -> int:
+        """Digest of the replicated records."""
+        return self._state.digest
+
+    @property
+    def replicated_bytes(self) -> int:
+        """Key and record bytes of everything the digest covers: what the quota counts."""
+        return self._state.size
+
+    def result_of(self, session: int, seq: int) -> Result | None:
+        """(code, revision, body) of a write of an open or lately ended session, if kept."""
+        if self.sessions.get(session) is not None:
+            return self.sessions.results_of(session, seq)
+        ended = self.ended_session(session)
+        if ended is None or not ended["acked"] < seq <= ended["last_seq"]:
+            return None
+        result: Result = ended["results"][seq - ended["acked"] - 1]
+        return result
+
+    def ended_session(self, session: int) -> dict[str, Any] | None:
+        """The post-mortem of a session that ended at most ten minutes of log time ago.
+
+        Keys: session, reason (a dict with "kind"), generation, timeout_ms, client, address,
+        attaches [(revision, wall_ms, address)], opened_revision, opened_wall_ms, ended_revision,
+        ended_wall_ms, ended_log_ms, ephemerals (paths), last_seq, acked, results.
+        """
+        key = session_key(session)
+        with self._env.read() as txn:
+            record = txn.get(key, None, self._tables.ended)
+        if record is None:
+            return None
+        found: dict[str, Any] = msgpack.unpackb(unseal("ended", key, record), use_list=False)
+        return found
+
+    # -- changing it ------------------------------------------------------------------------------
+
+    def adopt_cluster(self, cluster_id: bytes, history_id: int) -> None:
+        """Enter the cluster's identity, before the first entry is applied.
+
+        Raises MisuseError afterwards, or if it has another identity already.
+        """
+        if (self.cluster_id, self.history_id) == (cluster_id, history_id):
+            return
+        if self.applied_index or self.cluster_id:
+            raise MisuseError("a tree that belongs to a cluster cannot be given to another")
+        with self._env.write() as txn:
+            run = self._run(txn)
+            packed: bytes = msgpack.packb((cluster_id, history_id))
+            run.put("facts", CLUSTER, packed)
+            run.flush_now()
+            state = run.state(self.applied_term)
+            txn.put(STATE, state.encode(), db=self._tables.meta)
+            txn.commit()
+        self._state = state
+        self.cluster_id, self.history_id = cluster_id, history_id
+
+    def apply(self, slices: list[LogSlice]) -> AppliedBatch:
+        """Apply consecutive entries from ``applied_index`` + 1 on, in one transaction.
+
+        Raises StorageError or one of the environment's ``failures``: nothing was applied.
+        """
+        steps = self.apply_steps(slices)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                batch: AppliedBatch = end.value
+                return batch
+
+    def apply_steps(self, slices: list[LogSlice]) -> Generator[None, None, AppliedBatch]:
+        """``apply`` in steps of about 500 operations, so that others can be served in between.
+
+        Nothing is visible before the last step. Closing the generator early applies nothing.
+        """
+        assert not self._busy, "batches are applied one after the other"
+        self._busy = True
+        try:
+            with self._env.write() as txn:
+                committed = load_state(txn, self._tables)
+                assert committed == self._state, "nobody else writes this environment"
+                run = self._run(txn)
+                for piece in slices:
+                    assert piece.first == run.index + 1, "entries are applied in order"
+                    yield from self._piece(run, piece)
+                yield from run.flush()
+                state = run.state(slices[-1].term if slices else self.applied_term)
+                txn.put(STATE, state.encode(), db=self._tables.meta)
+                txn.commit()
+            return self._adopt(run, state)
+        finally:
+            self._busy = False
+
+    def _run(self, txn: Any) -> Run:
+        return Run(
+            txn,
+            self._tables,
+            self._limits,
+            self._state,
+            self._tail,
+            self.sessions,
+            list(self.digests),
+            self._keys,
+        )
+
+    @staticmethod
+    def _piece(run: Run, piece: LogSlice) -> Steps:
+        """Apply one slice."""
+        if piece.kind is not EntryKind.NORMAL:
+            _apply_other(run, piece)
+            return
+        at, count, first = 0, len(piece.payloads), piece.first
+        while at < count:
+            stop = min(count, at + STEP_OPERATIONS)
+            at = apply_writes(run, piece, at, stop)
+            if at < stop:
+                yield from apply_command(run, first + at, piece.payloads[at])
+                if not run.index % JOURNAL_BLOCK_ENTRIES:
+                    end_block(run)
+                at += 1
+            elif at < count:
+                yield
+
+    def _adopt(self, run: Run, state: State) -> AppliedBatch:
+        """The transaction is committed: its state is the state."""
+        self._state = state
+        self._tail = run.journal.tail
+        self.sessions.publish(run.sessions)
+        self.digests = deque(run.samples, maxlen=DIGEST_SAMPLES_KEPT)
+        facts = run.others("facts").now
+        if facts:
+            self._read_facts(facts)
+        batch = run.batch
+        batch.last, batch.term, batch.changes = state.applied, state.term, run.tree.changes
+        return batch
+
+    # -- loading ----------------------------------------------------------------------------------
+
+    def _load_facts(self, txn: ReadTxn) -> None:
+        found = dict(txn.scan(self._tables.facts, b""))
+        for key, record in found.items():
+            unseal("facts", key, record)
+        self._read_facts(found)
+        sampled = txn.get(SAMPLES, None, self._tables.meta)
+        if sampled is not None:
+            samples = msgpack.unpackb(unseal("meta", SAMPLES, sampled), use_list=False)
+            self.digests.extend(samples)
+
+    def _read_facts(self, records: Any) -> None:
+        if records.get(CLUSTER):
+            self.cluster_id, self.history_id = msgpack.unpackb(records[CLUSTER][CRC_BYTES:])
+        if records.get(FEATURE_LEVEL):
+            self.feature_level = msgpack.unpackb(records[FEATURE_LEVEL][CRC_BYTES:])
+        if records.get(MEMBERSHIP):
+            self.membership = records[MEMBERSHIP][CRC_BYTES:]
+
+    def _load_tail(self, txn: ReadTxn) -> JournalTail:
+        """The block that the next entry's row belongs to."""
+        block = block_of(self.applied_index + 1)
+        key = block_key(block)
+        record = txn.get(key, None, self._tables.journal)
+        return JournalTail.start(block, b"" if record is None else unseal("journal", key, record))
+
+    def _load_sessions(self, txn: ReadTxn) -> None:
+        """Rows as they were folded, ephemerals counted, and what came after the fold."""
+        table = self.sessions
+        for key, record in txn.scan(self._tables.sessions, b""):
+            unseal("sessions", key, record)
+            table.add(SessionRow.decode(record))
+        for key, _ in txn.scan(self._tables.ephemerals, b""):
+            row = table.get(U64.unpack_from(key)[0])
+            assert row is not None, "an ephemeral's session is open"
+            row.ephemerals += 1
+        self._replay(txn)
+
+    def _replay(self, txn: ReadTxn) -> None:
+        """Recover sequence numbers and results of the writes after the last fold."""
+        journal = self._tables.journal
+
+        def spilled(key: bytes) -> bytes:
+            record = txn.get(key, None, journal)
+            assert record is not None, f"journal record {key.hex()} is missing"
+            return unseal("journal", key, record)
+
+        first = block_key(block_of(last_fold(self.applied_index) + 1))
+        for key, record in txn.scan(journal, first):
+            if len(key) != U64.size:
+                continue
+            for row in rows_of(unseal("journal", key, record)):
+                session = self.sessions.get(row.session)
+                if session is None or not row.seq or row.revision <= session.touched:
+                    continue
+                body = body_of(row, changes_of(row, spilled))
+                session.finish(row.seq, row.acked, row.revision, (row.code, row.revision, body))
+                self.sessions.unfolded[row.session] = None
+
+
+def _apply_other(run: Run, piece: LogSlice) -> None:
+    """Entries that are no commands: a new leader's empty one, a membership."""
+    for index, payload in enumerate(piece.payloads, piece.first):
+        run.index = index
+        if piece.kind is EntryKind.CONFIG:
+            run.put("facts", MEMBERSHIP, payload)
+        if not index % JOURNAL_BLOCK_ENTRIES:
+            end_block(run)

@@ -1,0 +1,545 @@
+"""Create, delete, set and set_acl on the tree, inside one write transaction.
+
+Checks come in ZooKeeper's order (which error wins when several apply): each operation says it.
+All time comes from the entry's stamps; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from coord.model.acl import ADMIN, CREATE, DELETE, WRITE, Acl, permits
+from coord.model.errors import (
+    BadArgumentsError,
+    BadVersionError,
+    LimitError,
+    NoAuthError,
+    NoChildrenForEphemeralsError,
+    NodeExistsError,
+    NoNodeError,
+    NotEmptyError,
+    TooLargeError,
+)
+from coord.model.events import Change, ChangeKind
+from coord.model.limits import (
+    DATA_BYTES_MAX,
+    INLINE_DATA_BYTES_MAX,
+    NAME_BYTES_MAX,
+    PATH_BYTES_MAX,
+    TTL_MS_MAX,
+)
+from coord.model.paths import RESERVED, ROOT, sequence_suffix
+from coord.model.znode import CreateMode
+from coord.store.digest import Totals
+from coord.store.kv import WriteTxn
+from coord.store.records import Records
+from coord.store.schema import (
+    CRC_BYTES,
+    GRAVE_BLOB,
+    GRAVE_NODE,
+    NO_CRC,
+    U64,
+    PathKeys,
+    Tables,
+    blob_id,
+    blob_key,
+)
+from coord.store.sessions import SessionBatch
+from coord.store.znode_record import (
+    BLOB,
+    CHILDREN,
+    CHILDREN_AT,
+    CONTAINER,
+    FLAGS_AT,
+    NODE,
+    PATH_AT,
+    STAMPED,
+    STAT_AT,
+    STAT_END,
+    TTL,
+    TTL_FIELDS,
+    children_created,
+    pack_acl,
+    unpack_acl,
+    wrap32,
+)
+
+CREATED: Final = int(ChangeKind.CREATED)
+DELETED: Final = int(ChangeKind.DELETED)
+DATA: Final = int(ChangeKind.DATA)
+ACL: Final = int(ChangeKind.ACL)
+
+_UNDELETABLE: Final = frozenset((ROOT, *RESERVED))
+_PROTECTED_ROOT: Final = b"/"
+_CONTAINER_DUE: Final = U64.pack(0)
+_new: Final = tuple.__new__
+_unpack_node: Final = NODE.unpack_from
+_pack_stamped: Final = STAMPED.pack
+_unpack_children: Final = CHILDREN.unpack_from
+_pack_children: Final = CHILDREN.pack
+
+
+class _Mode(NamedTuple):
+    ephemeral: bool
+    sequential: bool
+    flags: int
+
+
+_MODES: Final = {
+    int(mode): _Mode(
+        mode.is_ephemeral,
+        mode.is_sequential,
+        TTL if mode.has_ttl else CONTAINER if mode is CreateMode.CONTAINER else 0,
+    )
+    for mode in CreateMode
+}
+
+
+class Node(NamedTuple):
+    """A stored node, taken apart. Field order is that of ``znode_record.NODE``."""
+
+    crc: int
+    czxid: int
+    mzxid: int
+    ctime_ms: int
+    mtime_ms: int
+    version: int
+    cversion: int
+    aversion: int
+    owner: int
+    data_length: int
+    children: int
+    pzxid: int
+    changed: int
+    flags: int
+    acl_length: int
+    path_length: int
+
+    @classmethod
+    def of(cls, record: bytes) -> Node:
+        """Take a record apart."""
+        return cls._make(_unpack_node(record))
+
+
+class Tree:
+    """The tree as one batch of commands sees and changes it.
+
+    The caller sets the entry's ``index``, stamps, ``session`` and ``who`` before each command.
+    ``changes`` collects what watchers are told of the whole batch, ``row`` what history keeps of
+    the current entry.
+    """
+
+    __slots__ = (
+        "blobs",
+        "changes",
+        "counted",
+        "ephemerals",
+        "ephemerals_max",
+        "gone",
+        "graves",
+        "index",
+        "keys",
+        "log_ms",
+        "nodes",
+        "ordinal",
+        "reap",
+        "row",
+        "session",
+        "sessions",
+        "wall_ms",
+        "who",
+    )
+
+    def __init__(
+        self,
+        txn: WriteTxn,
+        tables: Tables,
+        totals: Totals,
+        keys: PathKeys,
+        sessions: SessionBatch,
+        ephemerals_max: int,
+    ) -> None:
+        self.keys = keys
+        self.sessions = sessions
+        self.ephemerals_max = ephemerals_max
+        self.nodes = Records(txn, "nodes", tables.nodes, totals)
+        self.blobs = Records(txn, "blobs", tables.blobs, totals)
+        self.ephemerals = Records(txn, "ephemerals", tables.ephemerals, totals)
+        self.reap = Records(txn, "reap", tables.reap, totals)
+        self.gone = Records(txn, "gone", tables.gone, totals)
+        self.graves = Records(txn, "graves", tables.graves, totals)
+        self.index = 0
+        self.wall_ms = 0
+        self.log_ms = 0
+        self.session = 0
+        self.who: list[Any] | None = None
+        self.changes: list[Change] = []
+        self.row: list[tuple[Any, ...]] = []
+        self.ordinal = 0
+        self.counted: list[tuple[int, int]] | None = None
+
+    # -- operations, as coord.model.requests has their arguments and results ------------------
+
+    def set(self, path: str, data: bytes, version: int) -> tuple[bytes]:
+        """−101, WRITE −102, −103. Hot path: nothing is called that need not be."""
+        raw = path.encode()
+        cut = raw.rfind(b"/")
+        parent = raw[:cut]
+        prefix = self.keys.cache.get(parent)
+        key = (prefix or self.keys.prefix(parent)) + raw[cut + 1 :]
+        nodes = self.nodes
+        record = nodes.now.get(key) or nodes.load(key)
+        if record is None:
+            raise NoNodeError(path)
+        (
+            _, czxid, _, ctime, _, current, cversion, aversion, owner, _, children, pzxid,
+            changed, flags, acl_length, path_length,
+        ) = _unpack_node(record)  # fmt: skip
+        if path_length != len(raw) or not record.startswith(raw, PATH_AT):
+            raise NoNodeError(path)
+        end = PATH_AT + path_length + acl_length
+        if acl_length:
+            self._require(record, Node.of(record), WRITE, path)
+        if version not in (-1, current):
+            raise BadVersionError(f"{path} has version {current}, not {version}")
+        length = len(data)
+        index = self.index
+        stamped = _pack_stamped(
+            0, czxid, index, ctime, self.wall_ms, wrap32(current + 1), cversion, aversion, owner,
+            length, children, pzxid, index,
+        )  # fmt: skip
+        if flags or length > INLINE_DATA_BYTES_MAX:
+            return self._set_special(path, key, record, stamped, data)
+        new = stamped + record[FLAGS_AT:end] + data
+        nodes.store(key, new)
+        stat, old_stat, old = new[STAT_AT:STAT_END], record[STAT_AT:STAT_END], record[end:]
+        acl = record[end - acl_length : end] if acl_length else None
+        self.row.append((DATA, path, stat, data, old_stat, old, changed, acl))
+        self.changes.append(_new(Change, (DATA, path, index, stat, data, old_stat, old)))
+        return (stat,)
+
+    def create(self, path: str, data: bytes, acl: Any, mode: int, ttl_ms: int) -> tuple[str, bytes]:
+        """−8, ACL −114, parent −101, CREATE on it −102, final path −8, −110, −108, limit."""
+        form = _MODES.get(mode)
+        if form is None or (form.ephemeral and not self.session):
+            raise BadArgumentsError(f"a node cannot be created with mode {mode} here")
+        if form.flags & TTL and not 0 < ttl_ms <= TTL_MS_MAX:
+            raise BadArgumentsError(f"time to live must be 1 to {TTL_MS_MAX} ms, not {ttl_ms}")
+        length = len(data)
+        if length > DATA_BYTES_MAX:
+            raise TooLargeError(f"{length} bytes for {path}; at most {DATA_BYTES_MAX} are allowed")
+        acl_packed = pack_acl(acl)
+        if path == ROOT:
+            raise NodeExistsError(path)
+        raw = path.encode()
+        cut = raw.rfind(b"/")
+        parent = raw[:cut]
+        parent_key = self.keys.key(parent) if parent else self.keys.key(_PROTECTED_ROOT)
+        parent_record = self._parent(parent_key, parent, CREATE, path)
+        cversion, aversion, owner, parent_length, children, _ = _unpack_children(
+            parent_record, CHILDREN_AT
+        )
+        if form.sequential:
+            path += sequence_suffix(children_created(cversion, children))
+            raw = path.encode()
+        key = self._free_key(parent, raw, cut, path)
+        if owner:
+            raise NoChildrenForEphemeralsError(f"{path}: its parent is ephemeral")
+        session = self._claim(key, raw) if form.ephemeral else 0
+        index = self.index
+        counts = _pack_children(
+            wrap32(cversion + 1), aversion, owner, parent_length, children + 1, index
+        )
+        self._store_parent(parent_key, parent_record, counts, children, children + 1)
+        stamped = _pack_stamped(
+            0, index, index, self.wall_ms, self.wall_ms, 0, 0, 0, session, length, 0, index, index
+        )
+        self._insert(key, path, raw, stamped, form.flags, acl_packed, ttl_ms, data)
+        return path, stamped[STAT_AT:STAT_END]
+
+    def delete(self, path: str, version: int) -> tuple[()]:
+        """Reserved −8, parent −101, DELETE on the parent −102, −101, −103, −111."""
+        if path in _UNDELETABLE:
+            raise BadArgumentsError(f"{path} cannot be deleted")
+        raw = path.encode()
+        parent = raw[: raw.rfind(b"/")]
+        parent_key = self.keys.key(parent) if parent else self.keys.key(_PROTECTED_ROOT)
+        self._parent(parent_key, parent, DELETE, path)
+        key, record = self.find(path)
+        node = Node.of(record)
+        if version not in (-1, node.version):
+            raise BadVersionError(f"{path} has version {node.version}, not {version}")
+        if node.children:
+            raise NotEmptyError(f"{path} has {node.children} children")
+        self.remove(path, key, record)
+        return ()
+
+    def set_acl(self, path: str, acl: Any, version: int) -> tuple[bytes]:
+        """ACL −114, −101, ADMIN −102, aversion −103."""
+        packed = pack_acl(acl)
+        key, record = self.find(path)
+        node = Node.of(record)
+        self._require(record, node, ADMIN, path)
+        if version not in (-1, node.aversion):
+            raise BadVersionError(f"the ACL of {path} has version {node.aversion}, not {version}")
+        acl_at = PATH_AT + node.path_length
+        fields = node._replace(
+            aversion=wrap32(node.aversion + 1), changed=self.index, acl_length=len(packed)
+        )
+        new = (
+            NODE.pack(*fields)
+            + record[PATH_AT:acl_at]
+            + packed
+            + record[acl_at + node.acl_length :]
+        )
+        self.nodes.store(key, new)
+        stat, old_stat = new[STAT_AT:STAT_END], record[STAT_AT:STAT_END]
+        kept = self._kept_data(record, node)
+        data = self.data_of(record, node)
+        self.row.append((ACL, path, stat, kept, old_stat, kept, node.changed, packed or None))
+        self.changes.append(Change(ACL, path, self.index, stat, data, old_stat, data))
+        return (stat,)
+
+    # -- building blocks, also used by conditions, session ends and the reaper ------------------
+
+    def find(self, path: str) -> tuple[bytes, bytes]:
+        """(key, record) of an existing node. Raises NoNodeError."""
+        raw = path.encode()
+        key = self.keys.key(raw)
+        record = self.nodes.now.get(key) or self.nodes.load(key)
+        if record is None or not _is_at(record, raw):
+            raise NoNodeError(path)
+        return key, record
+
+    def data_of(self, record: bytes, node: Node) -> bytes:
+        """The node's data, wherever it lies."""
+        tail = record[self._data_at(node) :]
+        if not node.flags & BLOB:
+            return tail
+        blob = self.blobs.load(tail)
+        assert blob is not None, f"blob {tail.hex()} of a node is missing"
+        return blob[CRC_BYTES:]
+
+    def remove(self, path: str, key: bytes, record: bytes) -> None:
+        """Delete a childless node: the node, its parent's counts, its index entries."""
+        node = Node.of(record)
+        assert node.children == 0, f"{path} has children"
+        raw = path.encode()
+        parent = raw[: raw.rfind(b"/")]
+        parent_key = self.keys.key(parent or _PROTECTED_ROOT)
+        parent_record = self.nodes.now.get(parent_key) or self.nodes.load(parent_key)
+        assert parent_record is not None, f"{path} has no parent"
+        cversion, aversion, owner, length, children, _ = _unpack_children(
+            parent_record, CHILDREN_AT
+        )
+        counts = _pack_children(
+            wrap32(cversion + 1), aversion, owner, length, children - 1, self.index
+        )
+        self._store_parent(parent_key, parent_record, counts, children, children - 1)
+        self.nodes.store(key, None)
+        old_stat = record[STAT_AT:STAT_END]
+        old = kept = self._kept_data(record, node)
+        if node.flags:
+            old = self.data_of(record, node)
+            self._unlist(key, record, node)
+            self._bury_blob(record, node)
+        if node.owner:
+            self._release(node.owner, key)
+        self._put_new(self.gone, key, U64.pack(self.index))
+        self._put_new(self.graves, U64.pack(self.index) + GRAVE_NODE + key, b"")
+        at = PATH_AT + node.path_length
+        acl = record[at : at + node.acl_length] or None
+        self.row.append((DELETED, path, None, None, old_stat, kept, node.changed, acl))
+        self.changes.append(_new(Change, (DELETED, path, self.index, None, None, old_stat, old)))
+
+    def require(self, path: str, record: bytes, wanted: int) -> None:
+        """Raises NoAuthError unless the caller holds one of the ``wanted`` permissions."""
+        self._require(record, Node.of(record), wanted, path)
+
+    def due_of(self, record: bytes, node: Node) -> int | None:
+        """The log_ms from which the reaper may delete the node; None: never while it is so."""
+        if node.children:
+            return None
+        if node.flags & CONTAINER:
+            return 0 if children_created(node.cversion, node.children) else None
+        if node.flags & TTL:
+            ttl_ms, touched = TTL_FIELDS.unpack_from(record, self._ttl_at(node))
+            due: int = ttl_ms + touched
+            return due
+        return None
+
+    # -- private ----------------------------------------------------------------------------------
+
+    def _require(self, record: bytes, node: Node, wanted: int, path: str) -> None:
+        if not node.acl_length:
+            return
+        at = PATH_AT + node.path_length
+        entries: tuple[Acl, ...] = unpack_acl(record[at : at + node.acl_length])
+        who = tuple((scheme, name) for scheme, name in self.who or ())
+        if not permits(entries, wanted, who):
+            raise NoAuthError(f"the ACL of {path} does not allow this")
+
+    def _parent(self, key: bytes, parent: bytes, wanted: int, path: str) -> bytes:
+        record = self.nodes.now.get(key) or self.nodes.load(key)
+        if record is None or not _is_at(record, parent or _PROTECTED_ROOT):
+            raise NoNodeError(f"the parent of {path} does not exist")
+        if record[FLAGS_AT + 1] or record[FLAGS_AT + 2]:
+            self._require(record, Node.of(record), wanted, (parent or _PROTECTED_ROOT).decode())
+        return record
+
+    def _free_key(self, parent: bytes, raw: bytes, cut: int, path: str) -> bytes:
+        name = raw[cut + 1 :]
+        if not 0 < len(name) <= NAME_BYTES_MAX or len(raw) > PATH_BYTES_MAX:
+            raise BadArgumentsError(f"{path} is too long a name, or none")
+        key = self.keys.prefix(parent) + name
+        record = self.nodes.now.get(key) or self.nodes.load(key)
+        if record is not None:
+            if _is_at(record, raw):
+                raise NodeExistsError(path)
+            raise BadArgumentsError(f"{path} cannot be stored: its key collides with another's")
+        return key
+
+    def _store_parent(
+        self, key: bytes, record: bytes, counts: bytes, before: int, after: int
+    ) -> None:
+        new = record[:CHILDREN_AT] + counts + record[STAT_END:]
+        self.nodes.store(key, new)
+        if record[FLAGS_AT] & (TTL | CONTAINER) and not (before and after):
+            node = Node.of(record)
+            self._unlist(key, record, node)
+            self._list(key, new)
+
+    def _insert(
+        self,
+        key: bytes,
+        path: str,
+        raw: bytes,
+        stamped: bytes,
+        flags: int,
+        acl: bytes,
+        ttl_ms: int,
+        data: bytes,
+    ) -> None:
+        tail = kept = data
+        if len(data) > INLINE_DATA_BYTES_MAX:
+            flags |= BLOB
+            tail, kept = self._bear_blob(data)
+        extra = TTL_FIELDS.pack(ttl_ms, self.log_ms) if flags & TTL else b""
+        shape = flags.to_bytes() + len(acl).to_bytes(2) + len(raw).to_bytes(2)
+        record = stamped + shape + raw + acl + extra + tail
+        self.nodes.store(key, record)
+        if flags & TTL:
+            self._list(key, record)
+        previous = 0
+        tombstone = self.gone.load(key)
+        if tombstone is not None:
+            previous = U64.unpack_from(tombstone, CRC_BYTES)[0]
+            self.gone.store(key, None)
+            grave = U64.pack(previous) + GRAVE_NODE + key
+            self.graves.load(grave)
+            self.graves.store(grave, None)
+        stat = stamped[STAT_AT:STAT_END]
+        self.row.append((CREATED, path, stat, kept, None, None, previous, acl or None))
+        self.changes.append(_new(Change, (CREATED, path, self.index, stat, data, None, None)))
+
+    def _set_special(
+        self, path: str, key: bytes, record: bytes, stamped: bytes, data: bytes
+    ) -> tuple[bytes]:
+        """``set`` where data lies or will lie apart, or a time to live starts again."""
+        length = len(data)
+        if length > DATA_BYTES_MAX:
+            raise TooLargeError(f"{length} bytes for {path}; at most {DATA_BYTES_MAX} are allowed")
+        node = Node.of(record)
+        old, old_kept = self.data_of(record, node), self._kept_data(record, node)
+        self._unlist(key, record, node)
+        self._bury_blob(record, node)
+        flags = node.flags & ~BLOB
+        tail = kept = data
+        if length > INLINE_DATA_BYTES_MAX:
+            flags |= BLOB
+            tail, kept = self._bear_blob(data)
+        middle = record[FLAGS_AT + 1 : self._ttl_at(node)]
+        if flags & TTL:
+            ttl_ms, _ = TTL_FIELDS.unpack_from(record, self._ttl_at(node))
+            middle += TTL_FIELDS.pack(ttl_ms, self.log_ms)
+        new = stamped + flags.to_bytes() + middle + tail
+        self.nodes.store(key, new)
+        self._list(key, new)
+        stat, old_stat = new[STAT_AT:STAT_END], record[STAT_AT:STAT_END]
+        acl = record[self._ttl_at(node) - node.acl_length : self._ttl_at(node)] or None
+        self.row.append((DATA, path, stat, kept, old_stat, old_kept, node.changed, acl))
+        self.changes.append(Change(DATA, path, self.index, stat, data, old_stat, old))
+        return (stat,)
+
+    def _bear_blob(self, data: bytes) -> tuple[bytes, Any]:
+        """Store data apart; (its key, the form that history keeps)."""
+        key = blob_key(self.index, self.ordinal)
+        self.ordinal += 1
+        self._put_new(self.blobs, key, data)
+        return key, blob_id(key)
+
+    def _bury_blob(self, record: bytes, node: Node) -> None:
+        """Superseded data stays readable until history has passed this entry."""
+        if node.flags & BLOB:
+            key = record[self._data_at(node) :]
+            self._put_new(self.graves, U64.pack(self.index) + GRAVE_BLOB + key, b"")
+
+    def _kept_data(self, record: bytes, node: Node) -> Any:
+        tail = record[self._data_at(node) :]
+        return blob_id(tail) if node.flags & BLOB else tail
+
+    @staticmethod
+    def _ttl_at(node: Node) -> int:
+        return PATH_AT + node.path_length + node.acl_length
+
+    def _data_at(self, node: Node) -> int:
+        return self._ttl_at(node) + (TTL_FIELDS.size if node.flags & TTL else 0)
+
+    def _list(self, key: bytes, record: bytes) -> None:
+        """Enter a node into the reaper's index if it waits to be reaped."""
+        node = Node.of(record)
+        due = self.due_of(record, node)
+        if due is not None:
+            path = record[PATH_AT : PATH_AT + node.path_length]
+            self._put_new(self.reap, U64.pack(due) + key, path)
+
+    def _unlist(self, key: bytes, record: bytes, node: Node) -> None:
+        due = self.due_of(record, node)
+        if due is not None:
+            entry = U64.pack(due) + key
+            self.reap.load(entry)
+            self.reap.store(entry, None)
+
+    def _claim(self, key: bytes, raw: bytes) -> int:
+        """Make the new node an ephemeral of the current session."""
+        session = self.session
+        row = self.sessions.touch(session)
+        assert row is not None, "an ephemeral's session is open"
+        if row.ephemerals >= self.ephemerals_max:
+            raise LimitError(f"session {session} has {row.ephemerals} ephemeral nodes, the most")
+        row.ephemerals += 1
+        if self.counted is not None:
+            self.counted.append((session, 1))
+        self._put_new(self.ephemerals, U64.pack(session) + key, raw)
+        return session
+
+    def _release(self, session: int, key: bytes) -> None:
+        entry = U64.pack(session) + key
+        self.ephemerals.load(entry)
+        self.ephemerals.store(entry, None)
+        row = self.sessions.touch(session)
+        assert row is not None, "an ephemeral's session is open"
+        row.ephemerals -= 1
+        if self.counted is not None:
+            self.counted.append((session, -1))
+
+    @staticmethod
+    def _put_new(records: Records, key: bytes, body: bytes) -> None:
+        records.load(key)
+        records.store(key, NO_CRC + body)
+
+
+def _is_at(record: bytes, raw: bytes) -> bool:
+    """Whether a record is that of the node at path ``raw`` and not of a colliding one."""
+    length = int.from_bytes(record[PATH_AT - 2 : PATH_AT], "big")
+    return length == len(raw) and record.startswith(raw, PATH_AT)

@@ -1,0 +1,103 @@
+"""The stored form of a node, laid out so that a reply is cut out of it.
+
+offset  bytes
+0       4      CRC-32 of key ‖ everything behind it
+4       68     Stat, as every reply carries it
+72      8      revision of the last change that history recorded (data or ACL)
+80      1      flags: BLOB, TTL, CONTAINER
+81      2      length of the ACL
+83      2      length of the path
+85             path, ACL (msgpack; empty: world:anyone may do everything),
+with TTL: ttl_ms u64, log_ms of the last write u64,
+data, or with BLOB the 10-byte key of the data in table ``blobs``
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+import msgpack
+
+from coord.model import acl as acls
+from coord.model.acl import Acl
+from coord.model.errors import InvalidAclError
+from coord.model.limits import ACL_ENTRIES_MAX
+
+BLOB: Final = 1
+TTL: Final = 2
+CONTAINER: Final = 4
+
+NODE: Final = struct.Struct(">IqqqqiiiqiiqQBHH")
+"""crc, the eleven fields of Stat, changed, flags, ACL length, path length."""
+STAMPED: Final = struct.Struct(">IqqqqiiiqiiqQ")
+"""crc, Stat and changed: what every write replaces."""
+CHILDREN: Final = struct.Struct(">iiqiiq")
+"""cversion, aversion, ephemeral owner, data length, child count, pzxid: at CHILDREN_AT."""
+TTL_FIELDS: Final = struct.Struct(">QQ")
+
+STAT_AT: Final = 4
+STAT_END: Final = 72
+FLAGS_AT: Final = 80
+PATH_AT: Final = 85
+CHILDREN_AT: Final = 40
+assert NODE.size == PATH_AT
+assert STAMPED.size == FLAGS_AT
+assert CHILDREN_AT + CHILDREN.size == STAT_END
+
+INT32_MAX: Final = 2**31 - 1
+_U16_MAX: Final = 2**16 - 1
+_OPEN_WIRE: Final = [[31, "world", "anyone"]]
+
+
+def pack_acl(entries: Any) -> bytes:
+    """The stored form of an ACL as it came in a command: duplicates removed, open ones empty.
+
+    Raises InvalidAclError if it is empty, too long or has an entry that is none.
+    """
+    if entries == _OPEN_WIRE:
+        return b""
+    if not isinstance(entries, list | tuple) or not 0 < len(entries) <= ACL_ENTRIES_MAX:
+        raise InvalidAclError(f"an ACL has 1 to {ACL_ENTRIES_MAX} entries")
+    kept: dict[tuple[int, str, str], None] = {}
+    for entry in entries:
+        if not _is_entry(entry):
+            raise InvalidAclError(f"not an ACL entry (permissions, scheme, id): {entry!r}")
+        kept[entry[0], entry[1], entry[2]] = None
+    packed: bytes = msgpack.packb(list(kept))
+    if len(packed) > _U16_MAX:
+        raise InvalidAclError(f"the ACL is longer than {_U16_MAX} bytes")
+    return b"" if list(kept) == [tuple(_OPEN_WIRE[0])] else packed
+
+
+def _is_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, list | tuple)
+        and len(entry) == 3
+        and isinstance(entry[0], int)
+        and 0 <= entry[0] <= acls.ALL
+        and isinstance(entry[1], str)
+        and isinstance(entry[2], str)
+        and bool(entry[1])
+    )
+
+
+def unpack_acl(packed: bytes) -> tuple[Acl, ...]:
+    """Inverse of :func:`pack_acl`."""
+    if not packed:
+        return acls.OPEN
+    return tuple(Acl(*entry) for entry in msgpack.unpackb(packed))
+
+
+def wrap32(value: int) -> int:
+    """A counter of the Stat after it grew by one: 32 bits, signed, as ZooKeeper's overflow."""
+    return value - 2**32 if value > INT32_MAX else value
+
+
+def children_created(cversion: int, children: int) -> int:
+    """How many children a node ever had: numbers its sequential children.
+
+    ``cversion`` is the client's form, 2 × created − children (``model.znode.Stat``). Counts 2³¹
+    children and starts again at 0.
+    """
+    return (cversion + children & 0xFFFF_FFFF) >> 1
