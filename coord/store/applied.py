@@ -17,7 +17,7 @@ class Applied(NamedTuple):
     (message, (one code per operation)). A repeated write carries its first code and body again.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls here
     kind: int
     session: int
     generation: int

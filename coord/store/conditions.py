@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import eq, gt, lt, ne
-from typing import Final
+from typing import Any, Final
 
 from coord.model.acl import READ
 from coord.model.errors import (
@@ -16,7 +16,7 @@ from coord.model.errors import (
 )
 from coord.store.tree import Node, Tree
 
-_RELATIONS: Final[dict[str, Callable[[object, object], bool]]] = {
+_RELATIONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "=": eq,
     "!=": ne,
     "<": lt,

@@ -43,7 +43,7 @@ def apply_multi(run: Run, operations: list[list[Any]]) -> Generator[None, None, 
     failure: RequestError | None = None
     for operation in operations:
         try:
-            function = functions.get(operation[0], _unknown)
+            function = functions.get(operation[0]) or _unknown
             results.append((OK, *function(*operation[1:])))
         except RequestError as error:
             failure = error
@@ -79,7 +79,7 @@ def _functions(tree: Tree) -> dict[int, Callable[..., tuple[Any, ...]]]:
     }
 
 
-def _unknown(*_: Any) -> tuple[Any, ...]:
+def _unknown(*_arguments: object) -> tuple[Any, ...]:
     raise BadArgumentsError("a transaction cannot hold an operation of this kind")
 
 

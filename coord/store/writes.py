@@ -68,7 +68,8 @@ def apply_writes(run: Run, piece: LogSlice, start: int, stop: int) -> int:
                     end_block(run)
                 continue
         tree.wall_ms, tree.log_ms, tree.session, tree.who = wall_ms, newest_ms, session, who
-        tree.row = changes = []
+        changes: list[Any] = []
+        tree.row = changes
         tree.ordinal = code = 0
         detail = None
         try:
@@ -81,22 +82,8 @@ def apply_writes(run: Run, piece: LogSlice, start: int, stop: int) -> int:
             address = row.facts.address
         else:
             address = ""
-        keep(
-            (
-                index,
-                wall_ms,
-                newest_ms,
-                kind,
-                session,
-                seq,
-                acked,
-                code,
-                detail,
-                address,
-                who,
-                changes,
-            )
-        )
+        outcome = (kind, session, seq, acked, code, detail, address, who, changes)
+        keep((index, wall_ms, newest_ms, *outcome))
         answer(_new(Applied, (index, kind, session, generation, seq, code, body)))
         if not index & _BLOCK_MASK:
             end_block(run)
