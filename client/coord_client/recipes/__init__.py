@@ -1,0 +1,1 @@
+"""Recipes: what services build on the tree. Each file imports the client, never the reverse."""
