@@ -243,12 +243,12 @@ class Admin:
         path = str(arguments["path"])
         before = arguments.get("before")
         limit = min(int(arguments.get("limit") or 100), HISTORY_LISTED_MAX)
-        acl = self.reader.restricting_acl(path)
+        today = self.reader.acl(path)
         who = (conn.identities if conn is not None else None) or ()
-        if acl is not None and not permits(acl, READ, who):
+        if today is not None and not permits(today[0], READ, who):
             raise NoAuthError(f"the ACL of {path} does not allow reading its history")
         found = self.reader.history(path, None if before is None else int(before), limit)
-        if not found and self.reader.stat(path) is None:
+        if not found and today is None:
             raise NoNodeError(f"{path} does not exist and nothing of it is retained")
         return [found, self.reader.floor]
 
@@ -297,7 +297,7 @@ class Admin:
         _check_secret(ended["secret_hash"], arguments["secret"])
         if seq > ended["last_seq"]:
             return ["not applied", 0, 0, []]
-        return _outcome(ended["results"].get(seq))
+        return _outcome(machine.result_of(session, seq))
 
     def _do_sessions(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
         del conn

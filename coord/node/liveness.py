@@ -106,7 +106,7 @@ class Liveness:
         """After each batch: the moment this leader's own first entry is applied, contact counts,
         and every session has its whole timeout again."""
         if not self._policy.is_active and self._driver.accepts_proposals:
-            rows = self._store.machine.sessions.open_rows()
+            rows = self._store.machine.sessions
             sessions = ((row.id, row.generation, row.timeout_ms) for row in rows)
             self._policy.activate(sessions, self._clock.monotonic_ms())
 

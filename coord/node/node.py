@@ -35,7 +35,6 @@ from coord.node.ticker import Ticker
 from coord.raft import RaftNode
 from coord.session.expiry import CHECK_INTERVAL_MS
 from coord.session.heartbeats import BATCH_INTERVAL_MS
-from coord.store.reader import TreeReader
 from coord.watch.notify import BOOKMARK_MS
 from coord.watch.registry import WatchRegistry
 
@@ -79,7 +78,7 @@ class Node:
         raft = RaftNode(settings.raft, store.log, jitter, store.machine.applied_index)
         self.raft = raft
         self.driver = Driver(raft, store, log_writer, transport, scheduler, clock, self)
-        self.reader = TreeReader(store.machine)
+        self.reader = store.reader()
         self.registry = WatchRegistry()
         self.rounds = ReadRounds()
         self.reads = ReadServer(self.reader, self.registry, clock)
@@ -227,7 +226,7 @@ class Node:
         self.gateway.end_all("draining", "this node has installed a snapshot; reconnect")
         self.reads.pages.close()
         self.reader.close()
-        self.reader = TreeReader(self.store.machine)
+        self.reader = self.store.reader()
         self.reads.reader = self.streams.reader = self.admin.reader = self.reader
 
     def on_fatal(self, error: BaseException) -> None:

@@ -172,6 +172,9 @@ class ReadServer:
         return (request.path,)
 
     def _check(self, conn: Connection, path: str, wanted: int) -> None:
-        acl = self.reader.restricting_acl(path)
-        if acl is not None and not permits(acl, wanted, conn.identities or ()):
-            raise NoAuthError(f"the ACL of {path} does not allow this")
+        """Called right after the reader found ``path``."""
+        if self.reader.is_restricted:
+            found = self.reader.acl(path)
+            assert found is not None, "found a moment ago in the same transaction"
+            if not permits(found[0], wanted, conn.identities or ()):
+                raise NoAuthError(f"the ACL of {path} does not allow this")

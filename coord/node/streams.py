@@ -17,6 +17,7 @@ from coord.model.errors import (
     TooLargeError,
 )
 from coord.model.limits import MIB
+from coord.model.paths import join
 from coord.watch.notify import Shared, idle_streams, pushes
 from coord.watch.registry import ONE_SHOT_ID, events_for
 
@@ -110,9 +111,7 @@ class Streams:
         """(history id, complete, entries): the node first, then its subtree or children."""
         if self.reader.stat(request.path) is None:
             raise NoNodeError(f"node {request.path} does not exist")
-        found, more = self.reader.subtree(
-            request.path, "", LIST_ENTRIES_MAX, recursive=request.recursive
-        )
+        found, more = self._listing(request)
         size = sum(len(path) + len(data) + 80 for path, data, _ in found)
         if more or size > LIST_BYTES_MAX:
             raise TooLargeError(
@@ -125,6 +124,15 @@ class Streams:
             (path, data if request.with_values else None, stat) for path, data, stat in found
         ]
         return (self._store.machine.history_id, True, entries)
+
+    def _listing(self, request: rq.ListWatch) -> tuple[list[tuple[str, bytes, bytes]], bool]:
+        if request.recursive:
+            return self.reader.subtree(request.path, "", LIST_ENTRIES_MAX)
+        listed = self.reader.children(request.path, "", LIST_ENTRIES_MAX)
+        assert listed is not None, "the caller has looked"
+        names, _, more = listed
+        paths = [request.path, *(join(request.path, name) for name in names)]
+        return [(path, *found) for path in paths if (found := self.reader.get(path))], more
 
     # --- events ---------------------------------------------------------------------------------
 

@@ -50,14 +50,26 @@ class TreeReader:
 
     Sees nothing of later batches until ``refresh``; iterators end at a refresh.
     ``floor``: history and changes of revisions above it are kept.
+    ``is_restricted``: the node found last has an ACL other than the open one.
     """
 
-    __slots__ = ("_env", "_get", "_keys", "_nodes", "_tables", "_txn", "floor", "revision")
+    __slots__ = (
+        "_env",
+        "_get",
+        "_keys",
+        "_nodes",
+        "_tables",
+        "_txn",
+        "floor",
+        "is_restricted",
+        "revision",
+    )
 
     def __init__(self, env: Environment) -> None:
         self._env = env
         self._tables = open_tables(env)
         self._nodes: Any = self._tables.nodes
+        self.is_restricted = False
         self._keys = PathKeys()
         self._bind(env.read())
 
@@ -92,6 +104,7 @@ class TreeReader:
         flags, acl_length, length = _shape_of(record, FLAGS_AT)
         if length != len(raw) or not record.startswith(raw, PATH_AT):
             return None
+        self.is_restricted = acl_length > 0
         if flags:
             return self._data(record), record[STAT_AT:STAT_END]
         return record[PATH_AT + length + acl_length :], record[STAT_AT:STAT_END]
@@ -193,7 +206,8 @@ class TreeReader:
         if record is None:
             return None
         verify("nodes", key, record)
-        length = _shape_of(record, FLAGS_AT)[2]
+        _, acl_length, length = _shape_of(record, FLAGS_AT)
+        self.is_restricted = acl_length > 0
         return record if length == len(raw) and record.startswith(raw, PATH_AT) else None
 
     def _data(self, record: bytes) -> bytes:
