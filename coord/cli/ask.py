@@ -69,8 +69,9 @@ async def ask(address: str, op: int, arguments: dict[str, Any] | None = None) ->
 
 def _reason(error: OSError) -> str:
     """What the system says, without the address that asyncio puts in front of it."""
-    known = error.errno is not None and error.errno > 0
-    return os.strerror(error.errno) if known else error.strerror or str(error)
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 async def _reply(reader: asyncio.StreamReader, address: str) -> Reply:

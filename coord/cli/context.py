@@ -38,7 +38,12 @@ Opener = Callable[[Target], AbstractAsyncContextManager["Client"]]
 def _open(target: Target) -> AbstractAsyncContextManager[Client]:
     from coord_client import connect
 
-    return connect(target.hosts, session_timeout_s=SESSION_TIMEOUT_S, client_name="coord")
+    return connect(
+        target.hosts,
+        session_timeout_s=SESSION_TIMEOUT_S,
+        request_timeout_s=target.timeout_s,
+        client_name="coord",
+    )
 
 
 def options(function: Callable[..., None]) -> Callable[..., None]:
@@ -59,7 +64,7 @@ def options(function: Callable[..., None]) -> Callable[..., None]:
         default=DEFAULT_TIMEOUT_S,
         show_default=True,
         metavar="SECONDS",
-        help="Give up after this long.",
+        help="Give up when a request has had no answer for so long.",
     )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, one value per line.")
     @functools.wraps(function)
@@ -78,25 +83,12 @@ def opener() -> Opener:
 
 
 def call(target: Target, body: Callable[[Client], Awaitable[T]]) -> T:
-    """Connect, run ``body``, close; within the target's time.
-
-    Raises OperationTimeoutError, definite if the time ran out before ``body`` began.
-    """
-    return stream(target, lambda client, _limit: body(client))
-
-
-def stream(target: Target, body: Callable[[Client, asyncio.Timeout], Awaitable[T]]) -> T:
-    """Like :func:`call`, for commands that go on: ``body`` lifts the limit once it is served."""
+    """Connect, run ``body``, close. The client limits each request to the target's time."""
     open_client = opener()
 
     async def session() -> T:
-        begun = False
-        try:
-            async with asyncio.timeout(target.timeout_s) as limit, open_client(target) as client:
-                begun = True
-                return await body(client, limit)
-        except TimeoutError as error:
-            raise too_late(target, begun=begun) from error
+        async with open_client(target) as client:
+            return await body(client)
 
     return run(session())
 
@@ -107,7 +99,9 @@ async def limited(target: Target, body: Awaitable[T]) -> T:
         async with asyncio.timeout(target.timeout_s):
             return await body
     except TimeoutError as error:
-        raise too_late(target, begun=True) from error
+        raise OperationTimeoutError(
+            f"no answer from {target.hosts} within {target.timeout_s:g} s"
+        ) from error
 
 
 def run(body: Coroutine[Any, Any, T]) -> T:
@@ -124,11 +118,3 @@ def run(body: Coroutine[Any, Any, T]) -> T:
 def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
     first = group.exceptions[0]
     return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def too_late(target: Target, *, begun: bool) -> OperationTimeoutError:
-    """The time ran out; ``begun``: after something had been asked for."""
-    what = "no answer from" if begun else "could not reach"
-    return OperationTimeoutError(
-        f"{what} {target.hosts} within {target.timeout_s:g} s", definite=not begun
-    )

@@ -23,8 +23,6 @@ from coord.model.types import ReadLevel
 from coord.model.znode import CreateMode, Stat
 
 if TYPE_CHECKING:
-    import asyncio
-
     from coord_client import Client
 
 
@@ -129,18 +127,17 @@ def create_command(
         raise click.UsageError("PATH ends with /: add --sequential, or name the node")
     data = value_of(value, file)
 
-    async def create(client: Client, limit: asyncio.Timeout) -> None:
+    async def create(client: Client) -> None:
         created = await client.create(path, data, mode=mode, make_parents=parents, ttl_s=ttl_s)
         if target.as_json:
             output.json_line({"path": created.path, "stat": output.stat_fields(created.stat)})
         else:
             click.echo(created.path)
         if ephemeral:
-            limit.reschedule(None)
             output.note("held while this command runs; end it with Ctrl-C")
             await waiting.interrupted()
 
-    context.stream(target, create)
+    context.call(target, create)
 
 
 @click.command("delete")

@@ -21,6 +21,8 @@ class MemberView:
     voter: bool
     client: str
     peer: str
+    reachable: bool
+    """From the node that answered, on the peer port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,9 @@ class NodeView:
     uptime_ms: int = 0
     cluster: str = ""
     waiting: str = ""
+    """Why it belongs to no cluster yet; empty if it does."""
     members: tuple[MemberView, ...] = ()
-    peers_up: tuple[int, ...] | None = None
+    alarms: tuple[str, ...] = ()
     error: str = ""
 
     @classmethod
@@ -51,7 +54,7 @@ class NodeView:
         if answer.body is None:
             return cls(answer.address, error=answer.error)
         fields = answer.body[0]
-        peers = fields.get("peers_up")
+        members = tuple(_member(one) for one in fields.get("members", ()))
         return cls(
             address=answer.address,
             id=int(fields.get("node", 0)),
@@ -66,9 +69,9 @@ class NodeView:
             version=str(fields.get("version", "")),
             uptime_ms=int(fields.get("uptime_ms", 0)),
             cluster=_text(fields.get("cluster", "")),
-            waiting=str(fields.get("waiting") or ""),
-            members=tuple(_member(one) for one in fields.get("members", ())),
-            peers_up=None if peers is None else tuple(int(peer) for peer in peers),
+            waiting="" if members else str(fields.get("why_no_leader") or ""),
+            members=members,
+            alarms=tuple(_alarms(fields)),
         )
 
     @property
@@ -87,7 +90,20 @@ def _member(fields: dict[str, Any]) -> MemberView:
         str(fields.get("role", "voter")).lower() == "voter",
         str(fields.get("client", "")),
         str(fields.get("peer", "")),
+        bool(fields.get("reachable", True)),
     )
+
+
+def _alarms(fields: dict[str, Any]) -> list[str]:
+    """What a node knows to be wrong with itself."""
+    found = []
+    if fields.get("digest_alarm"):
+        found.append("its contents disagree with the other replicas")
+    if not fields.get("writes_allowed", True):
+        found.append("it refuses writes: free disk space or the quota is used up")
+    if fields.get("last_snapshot_error"):
+        found.append(f"its last snapshot failed: {fields['last_snapshot_error']}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +138,7 @@ def diagnose(views: Sequence[NodeView]) -> Diagnosis:
     up_ids = {view.id for view in up}
     down = [member.id for member in members if member.id not in up_ids]
     if leader:
-        return _led(leader, voters, down)
+        return _led(up, leader, voters, down)
     waiting = [view for view in up if view.waiting]
     if waiting and not voters:
         return _waiting(waiting)
@@ -160,22 +176,27 @@ def _several_clusters(up: Sequence[NodeView]) -> Diagnosis:
     )
 
 
-def _led(leader: int, voters: Sequence[int], down: Sequence[int]) -> Diagnosis:
-    if not down:
-        return Diagnosis(
-            serving=True, healthy=True, leader=leader, headline=f"healthy, led by node {leader}"
-        )
-    spare = (len(voters) - 1) // 2 - len(set(down) & set(voters))
-    reasons = [f"{_nodes(down)} {'is' if len(down) == 1 else 'are'} not reachable from here"]
-    if spare <= 0:
-        reasons.append("one more lost voter stops the cluster")
+def _led(
+    up: Sequence[NodeView], leader: int, voters: Sequence[int], down: Sequence[int]
+) -> Diagnosis:
+    reasons = [f"node {view.id}: {alarm}" for view in up for alarm in view.alarms]
+    advice = ["read that node's log; `coord digest` compares the replicas"] if reasons else []
+    headline = f"healthy, led by node {leader}"
+    if reasons:
+        headline = f"serving, led by node {leader}, with alarms"
+    if down:
+        headline = f"serving, led by node {leader}, with members missing"
+        reasons.append(f"{_nodes(down)} cannot be reached from here")
+        if len(set(down) & set(voters)) >= (len(voters) - 1) // 2:
+            reasons.append("one more lost voter stops the cluster")
+        advice.append(f"start {_nodes(down)}, or replace for good with `coord member`")
     return Diagnosis(
         serving=True,
-        healthy=False,
+        healthy=not reasons,
         leader=leader,
-        headline=f"serving, led by node {leader}, with members missing",
+        headline=headline,
         reasons=tuple(reasons),
-        advice=(f"start {_nodes(down)}, or replace for good with `coord member`",),
+        advice=tuple(advice),
     )
 
 
@@ -230,12 +251,11 @@ def _leaderless(up: Sequence[NodeView], voters: Sequence[int], up_ids: set[int])
 
 
 def _cut_links(up: Sequence[NodeView], voting: Sequence[int]) -> list[str]:
+    """Voters that answer us and have no link to each other."""
     cut = []
     for view in up:
-        if view.peers_up is None or view.id not in voting:
-            continue
-        silent = [peer for peer in voting if peer not in view.peers_up and peer != view.id]
-        if silent:
+        silent = [m.id for m in view.members if m.id in voting and not m.reachable]
+        if silent and view.id in voting:
             cut.append(f"node {view.id} has no link to {_nodes(silent)}")
     return cut
 

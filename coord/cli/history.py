@@ -94,16 +94,16 @@ def explain_session(session: int, found: dict[str, Any]) -> list[str]:
     name = output.session_name(session)
     reason = found.get("reason")
     lines = []
-    if found.get("open"):
+    if found.get("state") == "open":
         lines.append(f"session {name} is open")
     elif isinstance(reason, dict):
         lines.append(f"session {name} expired: {_silence(reason)}")
     else:
         lines.append(f"session {name} ended: {reason or 'closed by its client'}")
+    told = {"state"} if isinstance(reason, dict) else {"state", "reason"}
     for key, value in found.items():
-        if key in {"open", "results"} or value in (None, "", [], ()):
-            continue
-        lines.append(f"  {str(key).replace('_', ' '):<16} {_fact(str(key), value)}")
+        if key not in told and value not in (None, "", [], ()):
+            lines.append(f"  {str(key).replace('_', ' '):<16} {_fact(str(key), value)}")
     return lines
 
 

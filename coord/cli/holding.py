@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from coord.cli import exits
 
@@ -82,7 +82,7 @@ async def _end(
     left_s = remaining_s() - KILL_MARGIN_S
     if not gone.done() and left_s > 0:
         command.signal(signal.SIGTERM)
-        waiting = {ended, gone}
+        waiting: set[asyncio.Future[Any]] = {ended, gone}
         await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():
         command.signal(signal.SIGKILL)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from coord.cli import context, output, txn_syntax
 from coord.cli.context import Target
-from coord.model import requests
 from coord.model.errors import BY_CODE, BadArgumentsError, TransactionError
 from coord.model.requests import Operation
 
 if TYPE_CHECKING:
     from coord_client import Client
+    from coord_client.transaction import Result
 
 
 @click.command("txn")
@@ -43,11 +43,11 @@ def txn_command(target: Target, operations: tuple[str, ...]) -> None:
     if not parsed:
         raise click.UsageError("a transaction needs at least one operation")
 
-    async def commit(client: Client) -> list[Any]:
-        async with client.transaction() as txn:
-            for operation in parsed:
-                add(txn, operation)
-            return list(await txn.commit())
+    async def commit(client: Client) -> list[Result]:
+        txn = client.transaction()
+        for operation in parsed:
+            txn.add(operation)
+        return list(await txn.commit())
 
     try:
         results = context.call(target, commit)
@@ -58,31 +58,12 @@ def txn_command(target: Target, operations: tuple[str, ...]) -> None:
         _show(target, operation, result)
 
 
-def add(txn: Any, operation: Operation) -> None:
-    """Put one parsed operation into the client's transaction."""
-    match operation:
-        case requests.Check(path, version):
-            txn.check(path, version)
-        case requests.Compare(path, field, relation, operand):
-            txn.compare(path, field, relation, operand)
-        case requests.Guard(path, token):
-            txn.guard(path, token)
-        case requests.Create(path, data, _, mode, _):
-            txn.create(path, data, mode=mode)
-        case requests.Set(path, data, version):
-            txn.set(path, data, version=version)
-        case requests.Delete(path, version):
-            txn.delete(path, version=version)
-        case requests.SetAcl():
-            raise AssertionError("the syntax has no set_acl")
-
-
 def _name(operation: Operation) -> str:
     return type(operation).__name__.lower()
 
 
-def _show(target: Target, operation: Operation, result: Any) -> None:
-    path = getattr(result, "path", None) or operation.path
+def _show(target: Target, operation: Operation, result: Result) -> None:
+    path = getattr(result, "path", operation.path)
     if target.as_json:
         output.json_line({"operation": _name(operation), "path": path})
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -71,14 +70,12 @@ def watch_command(
 ) -> None:
     """Print changes of the node at PATH and of its list of children, until interrupted.
 
-    No change is lost through reconnects and leader changes. --timeout bounds the
-    connecting only.
+    No change is lost through reconnects and leader changes.
     """
 
-    async def follow(client: Client, limit: asyncio.Timeout) -> None:
+    async def follow(client: Client) -> None:
         left = count
         stream = client.watch(path, recursive=recursive, values=not no_values)
-        limit.reschedule(None)
         async with stream:
             async for batch in stream:
                 if batch.listing is not None:
@@ -95,4 +92,4 @@ def watch_command(
                     if left == 0:
                         return
 
-    context.stream(target, follow)
+    context.call(target, follow)

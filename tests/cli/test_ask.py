@@ -17,7 +17,7 @@ from coord.protocol.native_client import OPENING
 
 
 def _frame(*fields: Any) -> bytes:
-    payload = msgpack.packb(fields)
+    payload: bytes = msgpack.packb(fields)
     return len(payload).to_bytes(4, "big") + payload
 
 
@@ -84,7 +84,7 @@ async def test_nonsense_is_a_protocol_error(answer: bytes) -> None:
 
 async def test_nobody_listens() -> None:
     """A refused connection is definite: nothing was asked."""
-    with pytest.raises(ConnectionLostError, match="127.0.0.1:1: ") as caught:
+    with pytest.raises(ConnectionLostError, match=r"127\.0\.0\.1:1: ") as caught:
         await ask.ask("127.0.0.1:1", requests.STATUS)
 
     assert caught.value.definite

@@ -12,8 +12,9 @@ MEMBERS = [
 ]
 
 
-def _up(node: int, **fields: Any) -> NodeView:
-    answer = {"node": node, "term": 4, "applied": 10, "members": MEMBERS, "cluster": "c", **fields}
+def _up(node: int, *, cut_off: tuple[int, ...] = (), **fields: Any) -> NodeView:
+    members = [{**member, "reachable": member["id"] not in cut_off} for member in MEMBERS]
+    answer = {"node": node, "term": 4, "applied": 10, "members": members, "cluster": "c", **fields}
     return NodeView.of(Answer(f"h{node}:2181", (answer,)))
 
 
@@ -40,7 +41,7 @@ def test_one_node_down() -> None:
 
     assert found.serving
     assert not found.healthy
-    assert "node 3 is not reachable from here" in found.reasons
+    assert "node 3 cannot be reached from here" in found.reasons
     assert "one more lost voter stops the cluster" in found.reasons
     assert "start node 3" in _text(found)
 
@@ -66,7 +67,7 @@ def test_election_under_way() -> None:
 
 def test_voters_cut_off_from_each_other() -> None:
     """Nodes that clients reach and peers do not: the peer port is named."""
-    found = diagnose([_up(1, peers_up=[]), _up(2, peers_up=[3]), _up(3, peers_up=[2])])
+    found = diagnose([_up(1, cut_off=(2, 3)), _up(2, cut_off=(1,)), _up(3, cut_off=(1,))])
 
     assert found.headline == "no leader: the voters cannot reach each other"
     assert "node 1 has no link to nodes 2 and 3" in found.reasons
@@ -101,10 +102,30 @@ def test_two_clusters_in_one_connect_string() -> None:
 def test_cluster_that_was_never_founded() -> None:
     """Empty nodes say what they wait for."""
     waiting = "node 3 has not been heard"
-    found = diagnose([_up(1, members=[], waiting=waiting), _down(2)])
+    found = diagnose([_up(1, members=[], why_no_leader=waiting), _down(2)])
 
     assert found.headline == "the cluster has not been founded yet"
     assert f"node 1 waits: {waiting}" in found.reasons
+
+
+def test_alarms_spoil_the_health() -> None:
+    """A node that refuses writes or disagrees with the others is named, though all are up."""
+    found = diagnose(
+        [
+            _up(1, leader=2, writes_allowed=False),
+            _up(2, leader=2, digest_alarm=True),
+            _up(3, leader=2, last_snapshot_error="disk full"),
+        ]
+    )
+
+    assert found.serving
+    assert not found.healthy
+    assert found.headline == "serving, led by node 2, with alarms"
+    assert found.reasons == (
+        "node 1: it refuses writes: free disk space or the quota is used up",
+        "node 2: its contents disagree with the other replicas",
+        "node 3: its last snapshot failed: disk full",
+    )
 
 
 def test_unknown_and_missing_keys_are_harmless() -> None:
@@ -113,4 +134,4 @@ def test_unknown_and_missing_keys_are_harmless() -> None:
 
     assert view.id == 1
     assert view.members == ()
-    assert view.peers_up is None
+    assert view.alarms == ()

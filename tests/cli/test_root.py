@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 
 from coord.cli import exits
-from coord.cli import root as root_module
 from coord.cli.root import COMMANDS, EXTRA_OF_MODULE, SECTIONS, root
 
 
@@ -66,7 +65,7 @@ def test_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.Mon
     def missing(_name: str) -> NoReturn:
         raise ModuleNotFoundError(f"No module named {module!r}", name=f"{module}.sub")
 
-    monkeypatch.setattr(root_module.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     shown = CliRunner().invoke(root, ["serve"])
 
     assert shown.exit_code == exits.CONFIG
@@ -79,7 +78,7 @@ def test_missing_module_of_ours_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> N
     def missing(_name: str) -> NoReturn:
         raise ModuleNotFoundError("No module named 'coord.gone'", name="coord.gone")
 
-    monkeypatch.setattr(root_module.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     shown = CliRunner().invoke(root, ["get", "/a"])
 
     assert isinstance(shown.exception, ModuleNotFoundError)

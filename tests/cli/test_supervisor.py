@@ -196,6 +196,7 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
     """Before anything starts, a port that is in use is named."""
     layout = Layout.of(tmp_path, _free_port(1), 1)
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", layout.port))
         other.listen()
         with pytest.raises(ConfigError, match=f"port {layout.port} is taken"):
