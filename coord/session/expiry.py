@@ -18,12 +18,14 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from coord.model.limits import SESSION_TIMEOUT_MS_MIN
+from coord.model.limits import ELECTION_TIMEOUT_MS_MAX, SESSION_TIMEOUT_MS_MIN
 from coord.session.tracker import SessionTracker
 
 GRACE_MS: Final = 2_000
 """Between a session's deadline and the proposal to end it: room for batches and acknowledgements
-under way. A gateway without an acknowledged batch for half of it closes its ZooKeeper clients."""
+under way, and for a deposed leader to notice. What it still acknowledges after its successor has
+started every timeout anew lets a client hold on for that much longer than the successor knows.
+A gateway without an acknowledged batch for half of it closes its ZooKeeper clients."""
 CHECK_INTERVAL_MS: Final = 100
 """How often the leader looks for overdue sessions."""
 PAUSE_MS: Final = 400
@@ -31,7 +33,7 @@ PAUSE_MS: Final = 400
 PAUSES_KEPT: Final = 8
 
 assert 2 * CHECK_INTERVAL_MS <= PAUSE_MS < GRACE_MS
-assert GRACE_MS <= 2 * SESSION_TIMEOUT_MS_MIN
+assert 2 * ELECTION_TIMEOUT_MS_MAX < GRACE_MS <= 2 * SESSION_TIMEOUT_MS_MIN
 
 
 class Expiry(NamedTuple):
