@@ -1,0 +1,122 @@
+"""From the configuration to the node's parts: plain constructions, no life yet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import coord
+from coord.app.parts import LoopScheduler, Parts
+from coord.model.limits import TICK_MS
+from coord.node.bootstrap import InitialMember, digest_of
+from coord.node.node import Node
+from coord.node.peer_hello import PROCESS_BYTES, Hello
+from coord.node.roster import Roster
+from coord.node.settings import NodeSettings
+from coord.node.transport import PeerTransport
+from coord.raft.config import RaftConfig
+from coord.raft.types import NodeId
+from coord.store.log_writer import ThreadLogWriter
+
+if TYPE_CHECKING:
+    from coord.config import Config
+    from coord.store.member_store import MemberStore
+
+FEATURE_LEVEL: Final = 1
+"""Newest feature level that this version can be raised to."""
+
+
+def initial_members(config: Config) -> tuple[InitialMember, ...]:
+    """The founders, as ``bootstrap`` wants them."""
+    return tuple(
+        InitialMember(NodeId(member.id), member.peer, member.client, member.http)
+        for member in config.cluster.initial
+    )
+
+
+def hello_of(config: Config, store: MemberStore) -> Hello:
+    """How this node introduces itself when it starts."""
+    return Hello(
+        node_id=NodeId(config.node.id),
+        incarnation=store.incarnation,
+        process=os.urandom(PROCESS_BYTES),
+        cluster_id=store.cluster_id,
+        empty=store.is_empty(),
+        membership=store.log.initial_state()[1],
+        initial=digest_of(initial_members(config)),
+        feature_level=FEATURE_LEVEL,
+        version=coord.__version__,
+        peer=config.node.advertise_peer,
+        client=config.node.advertise_client,
+    )
+
+
+def make_transport(
+    config: Config,
+    hello: Hello,
+    parts: Parts,
+    on_fatal: Callable[[BaseException], None],
+) -> PeerTransport:
+    """The peer links; they know the configured members until the log names others."""
+    roster = Roster(
+        hello.node_id,
+        {NodeId(member.id): member.peer for member in config.cluster.initial},
+        {NodeId(node): address for node, address in config.peers.dial.items()},
+    )
+    roster.set_members(hello.membership, 0)
+    return PeerTransport(hello, roster, jitter=parts.jitter, on_fatal=on_fatal)
+
+
+def raft_config(config: Config, store: MemberStore) -> RaftConfig:
+    """Times in ticks, rounded up."""
+
+    def ticks(duration_ms: int) -> int:
+        return -(-duration_ms // TICK_MS)
+
+    raft = config.raft
+    made = RaftConfig(
+        NodeId(config.node.id),
+        store.incarnation,
+        election_ticks_min=ticks(raft.election_timeout_ms_min),
+        election_ticks_max=ticks(raft.election_timeout_ms_max),
+        heartbeat_ticks=ticks(raft.heartbeat_ms),
+        stuck_commit_ticks=ticks(raft.stuck_commit_ms),
+    )
+    made.validate()
+    return made
+
+
+def make_node(
+    config: Config,
+    store: MemberStore,
+    transport: PeerTransport,
+    parts: Parts,
+    on_fatal: Callable[[BaseException], None],
+) -> tuple[Node, ThreadLogWriter]:
+    """The member, and the thread that makes its log durable. Call on the node's loop."""
+    loop = asyncio.get_running_loop()
+    settings = NodeSettings(
+        raft_config(config, store),
+        session_timeout_ms_min=config.sessions.timeout_ms_min,
+        session_timeout_ms_max=config.sessions.timeout_ms_max,
+        stall_ms=config.raft.election_timeout_ms_max,
+        drift_ppm=config.sessions.drift_ppm,
+        version=coord.__version__,
+    )
+    writer = ThreadLogWriter(store.log, loop.call_soon_threadsafe)
+    node = Node(
+        settings,
+        store,
+        parts.clock,
+        LoopScheduler(loop),
+        transport,
+        writer,
+        parts.random_bytes,
+        parts.jitter,
+        on_fatal,
+    )
+    transport.position = lambda: store.machine.applied_index
+    transport.before_input = node.ticker.check
+    return node, writer
