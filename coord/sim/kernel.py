@@ -53,7 +53,8 @@ class Event:
 class Kernel:
     """The clock and the heap of one run.
 
-    ``now_us`` never decreases. ``observer`` runs after every event that reached its target.
+    ``now_us`` never decreases. ``observer`` runs after every event that reached its target, and
+    gets that target.
     """
 
     def __init__(self, seed: int, trace: Trace | None = None) -> None:
@@ -61,7 +62,7 @@ class Kernel:
         self.events_run = 0
         self.streams = Streams(seed)
         self.trace = trace or Trace()
-        self.observer: Callable[[], None] | None = None
+        self.observer: Callable[[Process | None], None] | None = None
         self._heap: list[tuple[int, int, Event]] = []
         self._number = 0
         self._at_this_time = 0
@@ -122,7 +123,7 @@ class Kernel:
                 target.crash(power=kill.power)
         self.events_run += 1
         if self.observer is not None:
-            self.observer()
+            self.observer(target)
 
     def run_until(self, time_us: int) -> None:
         """Run every event up to and including ``time_us``, and let the clock reach it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.sim.history import Committed, History
 from tests.sim.model import EXPIRE_SESSION, Answer, Model
 
-DRIFT_ALLOWANCE_PPM = 50_000
+DRIFT_ALLOWANCE_PPM = 2_000
 """Clocks that differ by up to this much are within the contract."""
 
 

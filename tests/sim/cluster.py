@@ -1,0 +1,227 @@
+"""A whole cluster in virtual time: members, clients, faults, and the two phases of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from coord.raft.types import Incarnation, MemberRole, Membership, NodeId
+from coord.raft.types import Member as RaftMember
+from coord.sim import US_PER_MS, US_PER_S, Conditions, DiskConditions, Kernel, Network, Process, Trace
+from tests.sim import programs
+from tests.sim.clients import SimClient
+from tests.sim.history import History, Op
+from tests.sim.invariants import Invariants
+from tests.sim.member import Member
+from tests.sim.nemesis import Nemesis
+from tests.sim.plan import Plan
+from tests.sim.programs import Intent
+
+SETUP_US: Final = 30 * US_PER_S
+WRITABLE_US: Final = 8 * US_PER_S
+"""Ten election timeouts: every client must have completed a write this long after healing."""
+CONVERGED_US: Final = 24 * US_PER_S
+"""Thirty election timeouts: all nodes at one index with one digest."""
+
+
+class Stuck(AssertionError):  # noqa: N818 (names the finding)
+    """Healed, and still no progress."""
+
+
+class _Setup:
+    """Creates what the other programs use, then is done."""
+
+    def __init__(self, intents: list[Intent]) -> None:
+        self._left = intents
+        self.done = 0
+
+    def next(self) -> Intent | None:
+        return self._left.pop(0) if self._left else None
+
+    def answered(self, op: Op) -> None:
+        assert op.code == 0, f"setup: {op}"
+        self.done += 1
+
+
+class _Final:
+    """Reads what the checkers want to know at the end."""
+
+    def __init__(self) -> None:
+        self.counter = -1
+        self.sequence: list[str] | None = None
+        self._left = [programs.get(programs.COUNTER), programs.children(programs.SEQUENCE)]
+
+    def next(self) -> Intent | None:
+        return self._left.pop(0) if self._left else None
+
+    def answered(self, op: Op) -> None:
+        assert op.code == 0, f"final read: {op}"
+        if op.kind == "get":
+            self.counter = int(op.body[0])
+        else:
+            self.sequence = list(op.body[0])
+
+    @property
+    def is_done(self) -> bool:
+        return self.counter >= 0 and self.sequence is not None
+
+
+class Cluster:
+    """Everything of one run."""
+
+    def __init__(self, plan: Plan, trace: Trace | None = None) -> None:
+        self.plan = plan
+        self.kernel = Kernel(plan.seed, trace)
+        self.network = Network(self.kernel, Conditions())
+        self.drop_ppm = 0
+        self.history = History()
+        self.cluster_id = plan.seed.to_bytes(16, "big")
+        stream = self.kernel.streams.get("identity")
+        incarnations = {node: stream.getrandbits(63) for node in range(1, plan.nodes + 1)}
+        self.founders = Membership(
+            tuple(
+                RaftMember(NodeId(node), Incarnation(value), MemberRole.VOTER)
+                for node, value in incarnations.items()
+            )
+        )
+        drifts = (0, plan.drift_ppm, -plan.drift_ppm, 0, plan.drift_ppm)
+        self.members = {
+            node: Member(self, node, value, drifts[node - 1])
+            for node, value in incarnations.items()
+        }
+        self.invariants = Invariants(self.history, self.members)
+        self.clients: list[SimClient] = []
+        self.final = _Final()
+        self.nemesis = Nemesis(self)
+        self._by_process: dict[str, Member] = {m.process.name: m for m in self.members.values()}
+        self.kernel.observer = self._observe
+
+    def _observe(self, target: Process | None) -> None:
+        member = None if target is None else self._by_process.get(target.name)
+        if member is not None:
+            self.invariants.check(member)
+
+    def running(self) -> list[Member]:
+        """Members whose process is up."""
+        return [member for member in self.members.values() if member.node is not None]
+
+    # --- phases ---------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Start in good weather and make the nodes that the programs use."""
+        for member in self.members.values():
+            member.start()
+        intents = programs.setup(self.plan.keys)
+        program = _Setup(intents)
+        wanted = len(intents)
+        client = self._client("setup", program, depth=8, think_ms=0)
+        client.start()
+        self._until(lambda: program.done == wanted, SETUP_US, "set up")
+        client.stopping = True
+        client.hang_up()
+        client.process.crash()
+
+    def add_clients(self) -> None:
+        """One client per program in turn."""
+        plan = self.plan
+        for number in range(plan.clients):
+            name = f"c{number + 1}"
+            program = self._program(plan.programs[number % len(plan.programs)], name)
+            self.clients.append(self._client(name, program, plan.depth, plan.think_ms))
+        for client in self.clients:
+            client.start()
+
+    def _client(
+        self, name: str, program: programs.Program, depth: int, think_ms: int
+    ) -> SimClient:
+        return SimClient(
+            self.network,
+            name,
+            self.plan.nodes,
+            program,
+            self.history,
+            depth=depth,
+            think_ms=think_ms,
+            timeout_ms=self.plan.session_timeout_ms,
+        )
+
+    def _program(self, kind: str, name: str) -> programs.Program:
+        stream = self.kernel.streams.get(f"program/{name}")
+        made: dict[str, Callable[[], programs.Program]] = {
+            "register": lambda: programs.Register(name, stream, self.plan.keys),
+            "counter": programs.Counter,
+            "sequence": programs.Sequence,
+            "tree": lambda: programs.Tree(name, stream),
+            "ephemerals": lambda: programs.Ephemerals(name, stream),
+        }
+        return made[kind]()
+
+    def suffer(self) -> None:
+        """The phase with faults."""
+        plan = self.plan
+        self.network.conditions = plan.weather
+        self.drop_ppm = plan.drop_ppm
+        self.nemesis.start()
+        self.kernel.run_until(self.kernel.now_us + plan.fault_ms * US_PER_MS)
+        self.nemesis.stop()
+
+    def heal(self) -> None:
+        """Undo every fault that lasts; good weather from now on."""
+        self.kernel.emit("nemesis", "heal")
+        self.network.conditions = Conditions()
+        self.drop_ppm = 0
+        self.plan.disk = DiskConditions()
+        self.network.heal_all()
+        for client in self.clients:
+            client.process.resume()
+        for member in self.members.values():
+            member.process.resume()
+            member.start()
+            if member.writer is not None:
+                member.writer.conditions = self.plan.disk
+                member.writer.stalled_until_us = 0
+
+    def recover(self) -> None:
+        """After healing: progress for every client, then one state everywhere."""
+        before = {client: client.writes_done + client.reads_done for client in self.clients}
+
+        def waits() -> bool:
+            return any(c.writes_done + c.reads_done == before[c] for c in self.clients)
+
+        self._until(lambda: not waits(), WRITABLE_US, "serve every client")
+        for client in self.clients:
+            client.stopping = True
+        self._until(lambda: all(c.is_idle for c in self.clients), WRITABLE_US, "answer everything")
+        reader = self._client("final", self.final, depth=2, think_ms=0)
+        reader.start()
+        self._until(lambda: self.final.is_done, WRITABLE_US, "read the end state")
+        self._until(self._has_converged, CONVERGED_US, "converge")
+
+    def _has_converged(self) -> bool:
+        states = {
+            (member.store.machine.applied_index, member.store.machine.digest)
+            for member in self.running()
+            if member.store is not None
+        }
+        return len(states) == 1 and len(self.running()) == len(self.members)
+
+    def _until(self, reached: Callable[[], bool], within_us: int, what: str) -> None:
+        deadline_us = self.kernel.now_us + within_us
+        if not self.kernel.run_while(lambda: not reached(), deadline_us):
+            raise Stuck(f"no cluster to {what} within {within_us // US_PER_S} s: {self.describe()}")
+
+    def describe(self) -> str:
+        """One line per member, for reports."""
+        parts = []
+        for member in self.members.values():
+            node = member.node
+            if node is None:
+                parts.append(f"n{member.id} down")
+            else:
+                raft = node.raft
+                parts.append(
+                    f"n{member.id} {raft.role} term {raft.term} leader {raft.leader} "
+                    f"commit {raft.commit} applied {raft.applied_index} last {raft.last_index}"
+                )
+        parts += [f"{c.process.name} session {c.session} idle {c.is_idle}" for c in self.clients]
+        return "; ".join(parts)

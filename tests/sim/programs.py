@@ -1,0 +1,240 @@
+"""What simulated clients do. A program decides the next request and sees each answer."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from coord.model import requests as rq
+from coord.model.acl import OPEN
+from coord.model.znode import CreateMode, Stat
+
+if TYPE_CHECKING:
+    from tests.sim.history import Op
+
+ANY: Final = -1
+LINEARIZABLE: Final = 0
+SESSION: Final = 1
+COUNTER: Final = "/counter"
+SEQUENCE: Final = "/queue"
+EPHEMERALS: Final = "/alive"
+TREE: Final = "/tree"
+
+
+class Intent(NamedTuple):
+    """A request and how the history names it."""
+
+    kind: str
+    args: tuple[Any, ...]
+    request: rq.Request
+    level: int = 0
+
+
+class Program(Protocol):
+    """One client's behaviour."""
+
+    def next(self) -> Intent | None:
+        """The next request, or None if there is nothing to do until an answer comes."""
+        ...
+
+    def answered(self, op: Op) -> None:
+        """An operation has ended, known or unknown."""
+        ...
+
+
+def get(path: str, level: int = LINEARIZABLE) -> Intent:
+    """Read a node."""
+    return Intent("get", (path,), rq.Get(path, False, level), level)
+
+
+def exists(path: str, level: int = LINEARIZABLE) -> Intent:
+    """Read a node's Stat."""
+    return Intent("exists", (path,), rq.Exists(path, False, level), level)
+
+
+def children(path: str, level: int = LINEARIZABLE) -> Intent:
+    """List a node."""
+    return Intent("children", (path,), rq.Children(path, False, level, "", 0, 0), level)
+
+
+def set_data(path: str, data: bytes, version: int = ANY) -> Intent:
+    """Write a node."""
+    return Intent("set", (path, data, version), rq.Set(path, data, version))
+
+
+def create(path: str, data: bytes = b"", mode: CreateMode = CreateMode.PERSISTENT) -> Intent:
+    """Make a node."""
+    return Intent("create", (path, data, OPEN, int(mode), 0), rq.Create(path, data, OPEN, mode, 0))
+
+
+def delete(path: str, version: int = ANY) -> Intent:
+    """Remove a node."""
+    return Intent("delete", (path, version), rq.Delete(path, version))
+
+
+def close() -> Intent:
+    """End the session."""
+    return Intent("close", (), rq.Close())
+
+
+def multi(*parts: Intent | rq.Operation) -> Intent:
+    """All or nothing."""
+    operations = tuple(p.request if isinstance(p, Intent) else p for p in parts)
+    numbers = {rq.Create: 1, rq.Delete: 2, rq.Set: 5, rq.Check: 13, rq.Compare: 200, rq.Guard: 201}
+    named = tuple((numbers[type(op)], *op) for op in operations)  # type: ignore[index, misc]
+    return Intent("multi", (named,), rq.Multi(operations))  # type: ignore[arg-type]
+
+
+def setup(keys: int) -> list[Intent]:
+    """What must exist before the other clients start."""
+    nodes = [create(COUNTER, b"0"), create(SEQUENCE), create(EPHEMERALS), create(TREE)]
+    return nodes + [create(register(key), b"0") for key in range(keys)]
+
+
+def register(key: int) -> str:
+    """Path of a register."""
+    return f"/register-{key}"
+
+
+class Register:
+    """Reads and writes of single nodes, with and without a version; values are unique."""
+
+    def __init__(self, name: str, stream: random.Random, keys: int) -> None:
+        self._name = name
+        self._stream = stream
+        self._keys = keys
+        self._written = 0
+        self._versions: dict[str, int] = {}
+
+    def next(self) -> Intent:
+        """A read half of the time, a write with a known version a quarter."""
+        path = register(self._stream.randrange(self._keys))
+        draw = self._stream.random()
+        if draw < 0.35:
+            return get(path)
+        if draw < 0.5:
+            return get(path, SESSION)
+        self._written += 1
+        value = f"{self._name}/{self._written}".encode()
+        if draw < 0.75:
+            return set_data(path, value, self._versions.get(path, 0))
+        return set_data(path, value)
+
+    def answered(self, op: Op) -> None:
+        """Remember the newest version seen."""
+        if op.code == 0 and op.body and op.kind in ("get", "set"):
+            self._versions[op.args[0]] = Stat.unpack(op.body[-1]).version
+
+
+class Counter:
+    """Adds one to a node by a versioned set, again and again, one at a time."""
+
+    def __init__(self, path: str = COUNTER, limit: int | None = None) -> None:
+        self.added = 0
+        self._path = path
+        self._limit = limit
+        self._busy = False
+        self._read: tuple[int, int] | None = None
+
+    def next(self) -> Intent | None:
+        """Read, then set what was read plus one."""
+        if self._busy or (self._limit is not None and self.added >= self._limit):
+            return None
+        self._busy = True
+        if self._read is None:
+            return get(self._path)
+        value, version = self._read
+        return set_data(self._path, b"%d" % (value + 1), version)
+
+    def answered(self, op: Op) -> None:
+        """After a success the new version is known; after a refusal it must be read again."""
+        self._busy = False
+        if op.code != 0 or not op.body:
+            self._read = None
+        elif op.kind == "get":
+            self._read = (int(op.body[0]), Stat.unpack(op.body[1]).version)
+        else:
+            self.added += 1
+            self._read = (int(op.args[1]), Stat.unpack(op.body[0]).version)
+
+
+class Sequence:
+    """Makes sequential nodes: a create that is retried must not make two."""
+
+    def next(self) -> Intent:
+        """One more."""
+        return create(f"{SEQUENCE}/n-", mode=CreateMode.PERSISTENT_SEQUENTIAL)
+
+    def answered(self, op: Op) -> None:
+        """Nothing to remember."""
+
+
+class Tree:
+    """Random operations on a handful of paths: every refusal and every Stat gets its turn."""
+
+    def __init__(self, name: str, stream: random.Random) -> None:
+        self._name = name
+        self._stream = stream
+        self._written = 0
+
+    def _path(self) -> str:
+        parent = f"{TREE}/{self._stream.randrange(3)}"
+        return parent if self._stream.random() < 0.5 else f"{parent}/{self._stream.randrange(2)}"
+
+    def next(self) -> Intent:
+        """Any operation on any path."""
+        self._written += 1
+        value = f"{self._name}/{self._written}".encode()
+        path, version = self._path(), self._stream.choice((ANY, ANY, 0, 1))
+        choices = (
+            lambda: create(path, value),
+            lambda: create(path, value, self._stream.choice(tuple(CreateMode)[:4])),
+            lambda: delete(path, version),
+            lambda: set_data(path, value, version),
+            lambda: exists(path, self._stream.choice((LINEARIZABLE, SESSION))),
+            lambda: children(path, self._stream.choice((LINEARIZABLE, SESSION))),
+            lambda: get(path, self._stream.choice((LINEARIZABLE, SESSION))),
+            lambda: self._transaction(path, value, version),
+        )
+        return self._stream.choice(choices)()
+
+    def _transaction(self, path: str, value: bytes, version: int) -> Intent:
+        other = self._path()
+        first = self._stream.choice((
+            rq.Check(path, version),
+            rq.Compare(path, "exists", "=", True),
+            rq.Compare(path, "version", "<", 3),
+        ))
+        return multi(first, set_data(path, value), create(other, value), delete(path))
+
+    def answered(self, op: Op) -> None:
+        """Nothing to remember."""
+
+
+class Ephemerals:
+    """Holds ephemeral nodes, looks at those of others, sometimes ends its session."""
+
+    def __init__(self, name: str, stream: random.Random) -> None:
+        self._name = name
+        self._stream = stream
+        self._closing = False
+
+    def next(self) -> Intent | None:
+        """Make, drop or look at ephemerals; close the session now and then."""
+        if self._closing:
+            return None
+        path = f"{EPHEMERALS}/{self._name}-{self._stream.randrange(3)}"
+        draw = self._stream.random()
+        if draw < 0.4:
+            return create(path, mode=CreateMode.EPHEMERAL)
+        if draw < 0.6:
+            return delete(path)
+        if draw < 0.98:
+            return children(EPHEMERALS, self._stream.choice((LINEARIZABLE, SESSION)))
+        self._closing = True
+        return close()
+
+    def answered(self, op: Op) -> None:
+        """After a close a new session goes on."""
+        if op.kind == "close":
+            self._closing = False

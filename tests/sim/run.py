@@ -1,0 +1,97 @@
+"""One run from seed to verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from coord.sim import US_PER_S, Trace
+from tests.sim import programs
+from tests.sim.checkers import exactly_once, registers, sessions, witness
+from tests.sim.cluster import Cluster
+from tests.sim.plan import Plan, draw
+
+PROBLEMS_SHOWN = 10
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of a run. ``problems`` is empty if everything held."""
+
+    seed: int
+    problems: list[str] = field(default_factory=list)
+    trace_hash: str = ""
+    tail: list[str] = field(default_factory=list)
+    simulated_s: float = 0.0
+    events: int = 0
+    entries: int = 0
+    operations: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """Reproduces the run."""
+        return f"python -m tests.sim --seed {self.seed} --trace"
+
+    def report(self) -> str:
+        """Why it failed and how to see it again."""
+        shown = "\n  ".join(self.problems[:PROBLEMS_SHOWN])
+        return f"seed {self.seed}: {len(self.problems)} problems\n  {shown}\n{self.command}"
+
+
+def run_seed(seed: int, sink: Callable[[str], None] | None = None) -> Result:
+    """Run the plan of a seed."""
+    return run_plan(draw(seed), sink)
+
+
+def run_plan(plan: Plan, sink: Callable[[str], None] | None = None) -> Result:
+    """Safety under faults, then healing, progress and convergence, then every checker."""
+    trace = Trace(sink)
+    result = Result(plan.seed)
+    cluster = Cluster(plan, trace)
+    try:
+        cluster.prepare()
+        cluster.add_clients()
+        cluster.suffer()
+        cluster.heal()
+        cluster.recover()
+        result.problems = _judge(cluster)
+    except AssertionError as error:
+        result.problems = [_name_of(error)]
+        if error.__cause__ is not None or type(error) is AssertionError:
+            result.problems += _where(error)
+    result.trace_hash = trace.hexdigest()
+    result.tail = list(trace.tail)
+    result.simulated_s = cluster.kernel.now_us / US_PER_S
+    result.events = cluster.kernel.events_run
+    result.entries = len(cluster.history.log)
+    result.operations = len(cluster.history.ops)
+    result.faults = cluster.nemesis.done
+    return result
+
+
+def _name_of(error: AssertionError) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _where(error: BaseException) -> list[str]:
+    """The innermost frames of an assertion that has no name of its own."""
+    frames = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        frames.append(f"at {code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}")
+        traceback = traceback.tb_next
+    return frames[-6:]
+
+
+def _judge(cluster: Cluster) -> list[str]:
+    history, final = cluster.history, cluster.final
+    assert final.sequence is not None
+    problems = witness.check(history)
+    problems += exactly_once.check_counter(history, programs.COUNTER, final.counter)
+    problems += exactly_once.check_sequence(history, programs.SEQUENCE, final.sequence)
+    problems += sessions.check(history)
+    paths = [programs.register(key) for key in range(cluster.plan.keys)]
+    problems += registers.check(history, paths)
+    return problems
