@@ -57,7 +57,11 @@ def dev_command(nodes: int, directory: Path, port: int, no_restart: bool, as_jso
 
 
 async def _supervise(layout: Layout, *, restart: bool, as_json: bool) -> None:
+    announced = asyncio.Event()
+
     def report(event: dict[str, Any]) -> None:
+        if not announced.is_set():
+            return  # A node that ends this early ends the command, which says why.
         if as_json:
             output.json_line(event)
         else:
@@ -66,7 +70,7 @@ async def _supervise(layout: Layout, *, restart: bool, as_json: bool) -> None:
     supervisor = Supervisor(layout, restart=restart, report=report)
     with waiting.signals() as arrived:
         running = asyncio.create_task(supervisor.run())
-        ready = asyncio.create_task(_announce(supervisor, as_json=as_json))
+        ready = asyncio.create_task(_announce(supervisor, announced, as_json=as_json))
         stopper = asyncio.create_task(_stop_on_signal(supervisor, arrived))
         try:
             await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -90,7 +94,7 @@ async def _stop_on_signal(supervisor: Supervisor, arrived: asyncio.Queue[int]) -
         supervisor.stop()
 
 
-async def _announce(supervisor: Supervisor, *, as_json: bool) -> None:
+async def _announce(supervisor: Supervisor, announced: asyncio.Event, *, as_json: bool) -> None:
     try:
         async with asyncio.timeout(READY_WITHIN_S):
             await supervisor.wait_ready()
@@ -99,6 +103,7 @@ async def _announce(supervisor: Supervisor, *, as_json: bool) -> None:
             f"no leader within {READY_WITHIN_S:g} s; the logs in {supervisor.layout.directory} "
             "say why"
         ) from error
+    announced.set()
     if as_json:
         output.json_line(
             {
