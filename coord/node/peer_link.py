@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from coord.model.errors import ProtocolError
 from coord.model.limits import MIB, PEER_FRAME_BYTES_MAX
@@ -85,8 +85,7 @@ class PeerLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the socket's options and report."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
         if name:
             self.address = f"{name[0]}:{name[1]}"
