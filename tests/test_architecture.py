@@ -117,7 +117,7 @@ def _modules_after(statement: str) -> set[str]:
 
 def _foreign(modules: set[str]) -> set[str]:
     """Top-level packages among ``modules`` that are neither ours nor the standard library's."""
-    roots = {name.partition(".")[0] for name in modules}
+    roots = {name.partition(".")[0] for name in modules if "cython" not in name}
     return {name for name in roots if name not in sys.stdlib_module_names} - {
         "coord",
         "coord_client",
@@ -223,9 +223,11 @@ def test_tests_never_sleep() -> None:
 
 
 def _is_print_allowed(path: Path) -> bool:
-    """Commands talk to a terminal; everything below them returns values or logs."""
-    relative = path.relative_to(ROOT)
-    return relative.parts[:2] == ("coord", "cli") or path.name == "__main__.py"
+    """Commands talk to a terminal, and a node tells its supervisor that it is ready; everything
+    below them returns values or logs.
+    """
+    top = path.relative_to(ROOT).parts[:2]
+    return top in {("coord", "cli"), ("coord", "app")} or path.name == "__main__.py"
 
 
 def test_libraries_do_not_print() -> None:

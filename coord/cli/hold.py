@@ -147,7 +147,7 @@ def _finish(target: Target, job: Job) -> None:
 
 
 async def work(client: Client, target: Target, job: Job) -> int:
-    """Obtain, run, release; the exit code. Signals meanwhile end the waiting or reach the command."""
+    """Obtain, run, release; the exit code. A signal ends the wait or reaches the command."""
     with waiting.signals() as arrived:
         while True:
             hold = await _obtain(client, job, arrived)
