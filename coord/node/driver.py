@@ -313,7 +313,7 @@ class Driver:
                 self.stopped = True
                 self._events.on_fatal(error)
                 return
-            except StorageError:
+            except (StorageError, *self.store.tree.failures):
                 # A local failure is never a result: nothing was applied, stall and try again.
                 self._applying = None
                 self._committed[:0] = self._current
@@ -383,7 +383,11 @@ class Driver:
         assert chunk is not None
         if self._installing or self._install_due is not None:
             return
-        held = self.store.snapshots.receive_chunk(chunk.meta, chunk.offset, chunk.data)
+        try:
+            held = self.store.snapshots.receive_chunk(chunk.meta, chunk.offset, chunk.data)
+        except StorageError:
+            self.raft.chunk_failed(chunk.meta.checksum)
+            return
         self.raft.chunk_stored(chunk.meta.checksum, held)
         if held >= chunk.meta.length:
             self._install_due = chunk.meta

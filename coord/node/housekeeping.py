@@ -55,10 +55,11 @@ class Housekeeping:
         first = self._store.cut_limit()
         if first <= self._store.log.first_index():
             return
+        self._driver.raft.compacted(first)  # From here on the core reads nothing below.
 
         def done(error: BaseException | None) -> None:
-            if error is None and not self._driver.stopped:
-                self._driver.raft.compacted(first)
+            if error is not None:
+                self.last_error = str(error)  # The next append meets it too, and ends the node.
 
         self._log_writer.submit(LogWrite([], cut_before=first), done)
 

@@ -46,25 +46,31 @@ class Liveness:
         self._store = store
         self._clock = clock
         self._policy = ExpiryPolicy(own_id, grace_ms)
+        self._contacts: dict[int, int] = {}
+        """Sessions heard since the last batch, and when first."""
+        self.now_ms = clock.monotonic_ms()
+        """As of the last tick."""
         self._heartbeats = HeartbeatBatch(clock.monotonic_ms(), grace_ms)
 
     # --- the gateway's side ---------------------------------------------------------------------
 
     def heard(self, session: int) -> None:
-        """Any request of this session arrived."""
-        self._heartbeats.heard(session, self._clock.monotonic_ms())
+        """Any request of this session arrived. Hot path: dated by the first contact since the
+        last batch and by the last tick, which is early by less than BATCH_INTERVAL_MS + TICK_MS;
+        only heartbeats (:meth:`ping`), on which holds stand, are dated exactly."""
+        if session not in self._contacts:
+            self._contacts[session] = self.now_ms
 
     def ping(self, conn: Connection, xid: int) -> None:
         """A heartbeat: answered once the leader has acknowledged its batch."""
         self._heartbeats.ping(conn.session, _Ping(conn, xid), self._clock.monotonic_ms())
 
-    def forget(self, session: int) -> None:
-        """The session's connection is gone."""
-        self._heartbeats.forget(session)
-
     def send_batch(self) -> None:
         """Called every BATCH_INTERVAL_MS."""
         now_ms = self._clock.monotonic_ms()
+        contacts, self._contacts = self._contacts, {}
+        for session, heard_ms in contacts.items():
+            self._heartbeats.heard(session, heard_ms)
         leader = self._driver.raft.leader
         if leader == NO_NODE:
             return

@@ -35,6 +35,7 @@ from coord.node.ticker import Ticker
 from coord.raft import RaftNode
 from coord.session.expiry import CHECK_INTERVAL_MS
 from coord.session.heartbeats import BATCH_INTERVAL_MS
+from coord.store.reader import TreeReader
 from coord.watch.notify import BOOKMARK_MS
 from coord.watch.registry import WatchRegistry
 
@@ -78,7 +79,7 @@ class Node:
         raft = RaftNode(settings.raft, store.log, jitter, store.machine.applied_index)
         self.raft = raft
         self.driver = Driver(raft, store, log_writer, transport, scheduler, clock, self)
-        self.reader = store.reader()
+        self.reader = TreeReader(store.tree)
         self.registry = WatchRegistry()
         self.rounds = ReadRounds()
         self.reads = ReadServer(self.reader, self.registry, clock)
@@ -164,6 +165,7 @@ class Node:
         self.driver.wake()
 
     def _tick(self) -> None:
+        self.liveness.now_ms = self.clock.monotonic_ms()
         self.driver.tick()
         before_ms = self._ticks * TICK_MS
         self._ticks += 1
@@ -226,7 +228,7 @@ class Node:
         self.gateway.end_all("draining", "this node has installed a snapshot; reconnect")
         self.reads.pages.close()
         self.reader.close()
-        self.reader = self.store.reader()
+        self.reader = TreeReader(self.store.tree)
         self.reads.reader = self.streams.reader = self.admin.reader = self.reader
 
     def on_fatal(self, error: BaseException) -> None:

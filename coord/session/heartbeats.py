@@ -60,8 +60,9 @@ class HeartbeatBatch:
         """When the newest acknowledged batch was sent."""
 
     def heard(self, session: int, now_ms: int) -> None:
-        """Anything came from a session's client."""
-        self._open.heard_ms[session] = now_ms
+        """Anything came from a session's client, at ``now_ms`` or a little later."""
+        heard_ms = self._open.heard_ms
+        heard_ms[session] = max(now_ms, heard_ms.get(session, now_ms))
 
     def ping(self, session: int, token: Token, now_ms: int) -> None:
         """A heartbeat came; ``token`` is given back when its reply may leave."""
