@@ -148,12 +148,11 @@ class LmdbEnvironment:
 
     failures: tuple[type[Exception], ...] = (lmdb.Error,)
 
-    def __init__(self, env: lmdb.Environment, directory: Path) -> None:
-        self.name = str(directory / DATA_FILE)
+    def __init__(self, env: lmdb.Environment, file: Path) -> None:
+        self.name = str(file)
         self._env = env
         self._readonly = env.flags()["readonly"]
         self._tables: dict[str, Any] = {}
-        self.directory: Final = directory
 
     def table(self, name: str) -> Table:
         """Handle of a table, made if missing. Raises StorageError."""
@@ -286,8 +285,6 @@ def open_environment(
     directory: Path,
     *,
     sync: bool,
-    readonly: bool = False,
-    lock: bool = True,
     map_bytes: int = MAP_BYTES,
 ) -> LmdbEnvironment:
     """Open an environment that ``create_environment`` made.
@@ -306,19 +303,36 @@ def open_environment(
         # LMDB would take it for a new file: in a directory that had one, that is lost data.
         raise CorruptionError(f"{file}: {size} bytes are less than the two pages of an empty file")
     try:
-        env = _open(directory, sync=sync, readonly=readonly, map_bytes=map_bytes, lock=lock)
+        env = _open(directory, sync=sync, readonly=False, map_bytes=map_bytes)
     except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
         raise CorruptionError(f"{file}: not a readable LMDB 0.9 file: {error}") from error
     except lmdb.Error as error:
         raise StorageError(f"{file}: cannot open: {error}") from error
-    return LmdbEnvironment(env, directory)
+    return LmdbEnvironment(env, file)
+
+
+def open_image(file: Path) -> LmdbEnvironment:
+    """Open a file that nobody writes (a snapshot), read-only and without a lock file. Check its
+    structure first. Raises CorruptionError."""
+    try:
+        env = _open(file, sync=True, readonly=True, map_bytes=MAP_BYTES, lock=False, subdir=False)
+    except lmdb.Error as error:
+        raise CorruptionError(f"{file}: not a readable LMDB 0.9 file: {error}") from error
+    return LmdbEnvironment(env, file)
 
 
 def _open(
-    directory: Path, *, sync: bool, readonly: bool, map_bytes: int, lock: bool = True
+    path: Path,
+    *,
+    sync: bool,
+    readonly: bool,
+    map_bytes: int,
+    lock: bool = True,
+    subdir: bool = True,
 ) -> lmdb.Environment:
     return lmdb.open(
-        str(directory),
+        str(path),
+        subdir=subdir,
         map_size=map_bytes,
         max_dbs=_TABLES_MAX,
         max_readers=_READERS_MAX,

@@ -48,6 +48,11 @@ class LogVolume:
         kept = [sample for sample in self._samples if sample[0] >= first]
         self._samples = [(first - 1, before), *kept]
 
+    @property
+    def total(self) -> int:
+        """Bytes written so far, and what was there at start."""
+        return self._total
+
     def bytes_after(self, index: Index) -> int:
         """Bytes of the entries after ``index``."""
         return self._total - self._bytes_to(index)

@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self, cast
 
-from coord.model.errors import StorageError
+import msgpack
+
+from coord.model.errors import CorruptionError, StorageError
 from coord.store.kv import KEY_BYTES_MAX, ReadTxn, Table
 
 _LEAF_RECORDS_MAX: Final = 128
@@ -137,6 +139,28 @@ Image = Mapping[str, _Tree]
 """A whole committed state: shared, never changed."""
 
 
+def pack_image(image: Image) -> bytes:
+    """The image as bytes: what a file of the LMDB twin is to that one."""
+    packed: bytes = msgpack.packb(
+        {name: list(image[name].scan(b"", None)) for name in sorted(image)}
+    )
+    return packed
+
+
+def unpack_image(data: bytes) -> Image:
+    """Inverse of ``pack_image``. Raises CorruptionError."""
+    try:
+        tables = msgpack.unpackb(data)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise CorruptionError(f"not an image of an environment: {error}") from error
+    image: dict[str, _Tree] = {}
+    for name, records in tables.items():
+        tree = image[name] = _empty()
+        for key, value in records:
+            tree.put(key, value, None)
+    return image
+
+
 class MemoryReadTxn:
     """A reader: one root."""
 
@@ -178,6 +202,12 @@ class MemoryReadTxn:
     def close(self) -> None:
         """End the transaction."""
         self._root = None
+
+    @property
+    def root(self) -> Image:
+        """The state it sees."""
+        assert self._root is not None, "the transaction has ended"
+        return self._root
 
     def move_to(self, root: Image) -> None:
         """Read another state from now on."""
@@ -293,6 +323,8 @@ class MemoryEnvironment:
         self._keeps_pending = keep_pending
         self._writing = False
         self._closed = False
+        self.was_synced = False
+        """``sync`` was called at least once."""
         self.commit_error: BaseException | None = None
         """Raised, once, by the next commit instead of publishing: an injected disk fault."""
         self.put_error: BaseException | None = None
@@ -307,8 +339,8 @@ class MemoryEnvironment:
 
     def table(self, name: str) -> Table:
         """Handle of a table, made if missing."""
-        assert not self._writing, "open tables before the write transaction"
         if name not in self._committed:
+            assert not self._writing, "open tables before the write transaction"
             self._committed = {**self._committed, name: _empty()}
             if self._syncs:
                 self._durable = self._committed
@@ -335,6 +367,7 @@ class MemoryEnvironment:
     def sync(self) -> None:
         """Make every commit so far durable."""
         self._durable = self._committed
+        self.was_synced = True
         self._pending.clear()
 
     def used_bytes(self) -> int:
@@ -348,6 +381,11 @@ class MemoryEnvironment:
     def image(self) -> Image:
         """The newest committed state: what survives the end of the process."""
         return self._committed
+
+    def image_of(self, txn: ReadTxn) -> Image:
+        """The state that a reader of this environment sees."""
+        assert isinstance(txn, MemoryReadTxn)
+        return txn.root
 
     def durable_image(self) -> Image:
         """The newest synced state: what certainly survives the loss of power."""

@@ -51,15 +51,6 @@ _TRIM_RECORDS_MAX: Final = 256
 """Records deleted below the marker per transaction, so that a cut never delays a commit much."""
 
 
-@dataclass(frozen=True, slots=True)
-class Install:
-    """Step 2 of installing a snapshot: the log starts after ``meta``, and the tree is to be
-    built anew under ``trust.generation``."""
-
-    meta: SnapshotMeta
-    trust: Trust
-
-
 @dataclass(slots=True)
 class LogWrite:
     """What must become durable together. Entries first cut the log from their first index on."""
@@ -71,7 +62,9 @@ class LogWrite:
     cut_before: Index | None = None
     """Entries below are not needed any more: a verified snapshot covers them, and the core was
     told (``compacted``) before this is submitted, so that no read can race with the deletion."""
-    install: Install | None = None
+    install: SnapshotMeta | None = None
+    """The log starts after this snapshot; it comes with ``trust`` for the tree to be built."""
+    trust: Trust | None = None
 
 
 class _View(NamedTuple):
@@ -218,6 +211,10 @@ class RaftLog:
         """Bytes of the entries after ``index``."""
         return self._volume.bytes_after(index)
 
+    def written_bytes(self) -> int:
+        """Bytes of entries written so far: grows only, and starts anywhere."""
+        return self._volume.total
+
     def set_snapshot(self, meta: SnapshotMeta | None) -> None:
         """The newest verified snapshot has changed."""
         self._snapshot = meta
@@ -271,6 +268,8 @@ class RaftLog:
                     view = self._cut(txn, view, write.cut_before)
                 if write.install is not None:
                     view = self._install(txn, view, write.install)
+                if write.trust is not None:
+                    self._store(txn, TRUST, write.trust)
             if self._may_trim:
                 self._may_trim = self._trim(txn, view.first)
             txn.commit()
@@ -281,9 +280,10 @@ class RaftLog:
             self._hard_state = write.hard_state
         if write.membership is not None:
             self._membership = write.membership
-        if write.install is not None:
-            self._trust = write.install.trust
-            self._membership = write.install.meta.membership
+        if write.trust is not None:
+            self._trust = write.trust
+        if write.install is not None and self._view.marker == write.install:
+            self._membership = write.install.membership
         if write.install is not None or write.cut_before is not None:
             self._volume.cut(self._view.first, self._view.last)
 
@@ -300,8 +300,8 @@ class RaftLog:
         self._cluster_id = cluster_id
 
     def bootstrap(self, cluster_id: bytes, first: LogSlice, membership: Membership) -> None:
-        """Found a cluster: its id, term 1 and the entry that holds the first membership, in one
-        transaction. As ``write_trust``."""
+        """Found a cluster: its id, the first term and the entry that holds the first membership,
+        in one transaction. As ``write_trust``."""
         assert self.is_empty(), "only an empty directory can found a cluster"
         state = HardState(first.term)
         with self._env.write() as txn:
@@ -338,11 +338,9 @@ class RaftLog:
         self._may_trim = True
         return view.cut(marker)
 
-    def _install(self, txn: WriteTxn, view: _View, install: Install) -> _View:
+    def _install(self, txn: WriteTxn, view: _View, meta: SnapshotMeta) -> _View:
         """The log now starts after the snapshot; it is discarded unless it holds the snapshot's
         last entry (then its tail may have been acknowledged and stays)."""
-        meta = install.meta
-        self._store(txn, TRUST, install.trust)
         if view.term(meta.index) == meta.term:
             return view
         if view.last > meta.index:

@@ -18,7 +18,7 @@ from coord.store.kv import Environment
 from coord.store.lmdb_kv import open_environment
 from coord.store.log_records import FORMAT, RUN_BYTES_MAX, Trust, key_of
 from coord.store.memory_kv import MemoryEnvironment
-from coord.store.raft_log import Install, LogWrite, RaftLog
+from coord.store.raft_log import LogWrite, RaftLog
 from tests.store.log_fixtures import (
     IDENTITY,
     MAP_BYTES,
@@ -196,7 +196,7 @@ def test_cut_needs_a_snapshot_that_covers_it(env: Environment) -> None:
 def install(index: int, term: int) -> LogWrite:
     """Step 2 of an installation."""
     meta = snapshot(index, term, MORE_MEMBERS)
-    return LogWrite(install=Install(meta, Trust(clean=False, generation=7)))
+    return LogWrite(install=meta, trust=Trust(clean=False, generation=7))
 
 
 @pytest.mark.parametrize(("index", "term"), [(50, 2), (5, 2), (10, 3)])

@@ -1,0 +1,298 @@
+"""A node's store on a simulated disk: the same logic as on a directory, with crashes to order.
+
+``SimDisk`` outlives the process. ``crash`` plays the end of the process (what the kernel has been
+given survives) or of the machine (what was not synced does not): the log keeps its durable commits,
+and a tree that was written since it was last synced is *lost*: opening it is an error of the code
+under test, as LMDB may abort on such a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from coord.model.errors import CorruptionError, StorageError
+from coord.raft.types import Incarnation, SnapshotMeta
+from coord.store.kv import Environment, ReadTxn
+from coord.store.log_records import Identity
+from coord.store.memory_kv import Image, MemoryEnvironment, pack_image, unpack_image
+from coord.store.raft_log import RaftLog, format_records
+from coord.store.snapshot_file import open_sealed, seal_snapshot
+from coord.store.snapshot_store import SnapshotStore
+from coord.store.space import SpaceGuard
+from coord.store.state_machine import StateMachine
+from coord.store.store import MemberStore, StoreOptions
+from coord.store.tree_facts import TreeFacts, check_facts, read_facts
+from coord.store.tree_keeper import TreeKeeper
+from coord.store.trust import FileIdentity
+from coord.store.worker import InlineWorker
+
+
+class _TreeFile:
+    """One generation on the disk. ``image`` is None once its content was lost; ``synced``: it
+    would survive the loss of power."""
+
+    def __init__(self, inode: int, image: Image) -> None:
+        self.inode = inode
+        self.image: Image | None = image
+        self.synced = True
+        self.env: MemoryEnvironment | None = None
+
+    def end_process(self) -> None:
+        """What the kernel was given stays."""
+        if self.env is not None:
+            self.image = self.env.image()
+            self.synced = self.synced_in(self.env)
+            self.env = None
+
+    def synced_in(self, env: MemoryEnvironment) -> bool:
+        """Nothing was committed since the last sync."""
+        return env.image() is env.durable_image() and (self.synced or env.was_synced)
+
+    def lose_power(self) -> None:
+        """What was not synced is not there any more, or half of it."""
+        if not self.synced:
+            self.image = None
+
+
+class SimDisk:
+    """A machine's disk: survives its processes.
+
+    ``sync_log=False``: commits of the log wait for ``sync``, and a crash may keep any prefix of
+    those that waited; else a commit is durable when it returns.
+    """
+
+    def __init__(self, *, sync_log: bool = True) -> None:
+        self._sync_log = sync_log
+        self.log_image: Image | None = None
+        """None: there has never been a log here."""
+        self.trees: dict[int, _TreeFile] = {}
+        self.kept: dict[bytes, tuple[SnapshotMeta, bytes]] = {}
+        """Verified snapshots by checksum."""
+        self.parts: dict[bytes, bytes] = {}
+        """Snapshots written or arriving, not verified."""
+        self.free_bytes = 1 << 40
+        self.boot = 1
+        self._inodes = 0
+        self._log_env: MemoryEnvironment | None = None
+
+    # --- for the simulator ----------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Everything the log has committed becomes durable."""
+        if self._log_env is not None:
+            self._log_env.sync()
+
+    @property
+    def pending_commits(self) -> int:
+        """Commits of the log that a crash may lose (with ``sync_log=False``)."""
+        return 0 if self._log_env is None else len(self._log_env.pending_images())
+
+    def crash(self, *, power: bool = False, keep_pending: int = 0) -> None:
+        """The process ends (or the machine, with ``power``) without closing anything. Of the
+        log's commits that were not durable, the first ``keep_pending`` stay."""
+        if self._log_env is not None:
+            images = [self._log_env.durable_image(), *self._log_env.pending_images()]
+            self.log_image = images[keep_pending]
+            self._log_env = None
+        for tree in self.trees.values():
+            tree.end_process()
+            if power:
+                tree.lose_power()
+        if power:
+            self.parts.clear()
+            self.boot += 1
+
+    def wipe(self) -> None:
+        """Somebody removed the data directory while no process used it."""
+        self.log_image = None
+        self.trees.clear()
+        self.kept.clear()
+        self.parts.clear()
+
+    # --- for the store --------------------------------------------------------------------------
+
+    def open_log(self, fresh: Callable[[], Identity]) -> MemoryEnvironment:
+        """The log environment; made for a new identity if there is none."""
+        assert self._log_env is None, "the disk is used by a process that has not crashed"
+        if self.log_image is None:
+            new = MemoryEnvironment()
+            meta = new.table("meta")
+            with new.write() as txn:
+                for key, value in format_records(fresh()):
+                    txn.put(key, value, db=meta)
+                txn.commit()
+            self.log_image = new.image()
+        self._log_env = MemoryEnvironment.from_image(
+            self.log_image, sync=self._sync_log, keep_pending=not self._sync_log
+        )
+        return self._log_env
+
+    def close(self) -> None:
+        """The process has ended in good order: nothing it wrote is lost."""
+        self.sync()
+        self.crash()
+
+    def next_inode(self) -> int:
+        """Number of a new file."""
+        self._inodes += 1
+        return self._inodes
+
+
+class MemoryTrees:
+    """``TreeHome`` on a simulated disk."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        self._disk = disk
+
+    def identity(self, generation: int) -> FileIdentity | None:
+        """Device 1 and the number of the file."""
+        tree = self._disk.trees.get(generation)
+        return None if tree is None else FileIdentity(1, tree.inode)
+
+    def newest(self) -> int:
+        """The greatest generation on the disk."""
+        return max(self._disk.trees, default=0)
+
+    def open(self, generation: int) -> Environment:
+        """Open it. A lost tree must never get this far."""
+        tree = self._disk.trees[generation]
+        assert tree.image is not None, "a tree that must not be trusted was opened"
+        tree.env = MemoryEnvironment.from_image(tree.image, sync=False)
+        return tree.env
+
+    def make_empty(self, generation: int) -> None:
+        """Make an environment without tables."""
+        self._make(generation, {})
+
+    def make_from(self, generation: int, snapshot: SnapshotMeta) -> None:
+        """Make an environment from a kept snapshot. Raises CorruptionError."""
+        _, data = self._disk.kept[snapshot.checksum]
+        image, _, _ = open_sealed("snapshot", data)
+        self._make(generation, unpack_image(image))
+
+    def _make(self, generation: int, image: Image) -> None:
+        assert generation not in self._disk.trees, "a generation is built once"
+        self._disk.trees[generation] = _TreeFile(self._disk.next_inode(), image)
+
+    def drop_others(self, generation: int) -> None:
+        """Remove other generations."""
+        for other in [number for number in self._disk.trees if number != generation]:
+            del self._disk.trees[other]
+
+
+class MemoryShelf:
+    """``Shelf`` on a simulated disk."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        self._disk = disk
+
+    def kept(self) -> tuple[SnapshotMeta, ...]:
+        """Verified snapshots, newest first."""
+        metas = (meta for meta, _ in self._disk.kept.values())
+        return tuple(sorted(metas, key=lambda meta: meta.index, reverse=True))
+
+    def read(self, checksum: bytes, offset: int, size: int) -> bytes | None:
+        """A piece of a kept snapshot."""
+        found = self._disk.kept.get(checksum)
+        return None if found is None else found[1][offset : offset + size]
+
+    def write(self, env: Environment, txn: ReadTxn) -> SnapshotMeta:
+        """Pack what the transaction sees."""
+        assert isinstance(env, MemoryEnvironment)
+        facts = read_facts(env, txn)
+        data = seal_snapshot(pack_image(env.image_of(txn)), facts)
+        meta = _meta_of(data)
+        self._disk.parts[meta.checksum] = data
+        return meta
+
+    def arrived(self, checksum: bytes) -> int:
+        """Bytes that have arrived."""
+        return len(self._disk.parts.get(checksum, b""))
+
+    def append(self, checksum: bytes, data: bytes) -> None:
+        """Add to an arriving snapshot."""
+        if self._disk.free_bytes < len(data):
+            raise StorageError("snapshot: No space left on device")
+        self._disk.parts = {checksum: self._disk.parts.get(checksum, b"") + data}
+
+    def sync(self, checksum: bytes) -> None:
+        """Nothing of a part survives the loss of power before it is kept anyway."""
+
+    def verify(self, meta: SnapshotMeta) -> TreeFacts:
+        """Checksum, facts and digest, as the child process does for a file."""
+        data = self._disk.parts[meta.checksum]
+        image, facts, _ = open_sealed("snapshot", data)
+        if _meta_of(data) != meta:
+            raise CorruptionError("snapshot: is not the one that was announced")
+        check_facts(MemoryEnvironment.from_image(unpack_image(image)), facts)
+        return facts
+
+    def keep(self, meta: SnapshotMeta) -> None:
+        """It counts from now on."""
+        self._disk.kept[meta.checksum] = (meta, self._disk.parts.pop(meta.checksum))
+
+    def discard(self, checksum: bytes) -> None:
+        """Remove one that is not kept."""
+        self._disk.parts.pop(checksum, None)
+
+    def drop(self, meta: SnapshotMeta) -> None:
+        """Remove a kept one."""
+        del self._disk.kept[meta.checksum]
+
+
+class _NoReserve:
+    """Space is what the simulator says; there is no file to give up."""
+
+    size = 64 * 1024 * 1024
+    held = True
+
+    def make(self) -> None:
+        """Already held."""
+
+    def give_up(self) -> None:
+        """Nothing to give."""
+
+
+def _meta_of(data: bytes) -> SnapshotMeta:
+    _, facts, checksum = open_sealed("snapshot", data)
+    return SnapshotMeta(facts.index, facts.term, facts.membership, checksum, len(data))
+
+
+def open_memory_store(disk: SimDisk, options: StoreOptions) -> MemberStore:
+    """Open a node's store on a simulated disk, as ``open_member_store`` does on a directory.
+    Long work runs at once; only its answers come through ``post``."""
+
+    def fresh() -> Identity:
+        number = 1 + int.from_bytes(options.random_bytes(7), "big")
+        return Identity(options.node_id, Incarnation(number))
+
+    env = disk.open_log(fresh)
+    log = RaftLog(env)
+    assert log.identity.node_id == options.node_id, "the disk belongs to another node"
+    shelf = MemoryShelf(disk)
+    keeper = TreeKeeper(
+        MemoryTrees(disk),
+        shelf,
+        log,
+        f"boot {disk.boot}",
+        lambda tree: StateMachine(tree, options.limits),
+    )
+    space = SpaceGuard(
+        lambda: disk.free_bytes,
+        _NoReserve(),
+        log.written_bytes,
+        lambda: keeper.machine.replicated_bytes,
+        options.quota_bytes,
+    )
+    return MemberStore(
+        log,
+        keeper,
+        SnapshotStore(shelf, keeper, log, options.snapshots),
+        space,
+        InlineWorker,
+        disk.close,
+    )
+
+
+MemoryMemberStore = MemberStore
+"""What ``open_memory_store`` returns: there is one store class, over two homes."""
