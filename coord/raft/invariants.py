@@ -231,12 +231,28 @@ class ClusterChecker:
             self._check_matches(key, view, raft)
         if raft.log.commit > view.commit:
             self._check_commit(key, view, raft)
+        self._check_vote(key)
         view.term = raft.term
         view.commit = raft.log.commit
         view.leads = raft.term if raft.is_leader else Term(0)
         view.last, view.last_term = raft.log.last, raft.log.last_term
         view.electorate_index = raft.electorate.index
         view.membership = raft.electorate.membership
+
+    def _check_vote(self, key: Key) -> None:
+        storage = self._durable(key)
+        assert storage is not None
+        state = storage.hard_state
+        if state.vote != NO_NODE:
+            self._record_vote(key, state.term, state.vote)
+
+    def _record_vote(self, key: Key, term: Term, candidate: NodeId) -> None:
+        known = self._votes.setdefault((key, term), candidate)
+        require(
+            known == candidate,
+            "one-vote-per-term",
+            f"{key} voted for {known} and {candidate} in term {term}",
+        )
 
     def _check_election(self, key: Key, raft: Raft) -> None:
         other = self._leaders.setdefault(raft.term, key)
@@ -267,6 +283,7 @@ class ClusterChecker:
         storage = self._durable(key)
         if storage is None or storage.hard_state.term < term:
             return False
+        self._check_vote(key)
         return self._votes.get((key, term)) == candidate
 
     def _check_append_only(self, key: Key, view: _View, raft: Raft) -> None:
@@ -351,14 +368,6 @@ class ClusterChecker:
     def handed(self, key: Key, ready: Ready) -> None:
         """A Ready was taken."""
         raft, view = self._nodes[key]._raft, self._views[key]
-        state = ready.hard_state
-        if state is not None and state.vote != NO_NODE:
-            known = self._votes.setdefault((key, state.term), state.vote)
-            require(
-                known == state.vote,
-                "one-vote-per-term",
-                f"{key} voted for {known} and {state.vote} in term {state.term}",
-            )
         if ready.entries:
             first = ready.entries[0].first
             require(
@@ -428,12 +437,7 @@ class ClusterChecker:
         if isinstance(message, m.VoteRequest) or (
             isinstance(message, m.VoteResponse) and message.granted
         ):
-            known = self._votes.setdefault((key, message.term), candidate)
-            require(
-                known == candidate,
-                "one-vote-per-term",
-                f"{key} votes for {candidate} in term {message.term}, voted for {known}",
-            )
+            self._record_vote(key, message.term, candidate)
             require(
                 state.term > message.term or state.vote == candidate,
                 "vote-durable",
@@ -455,7 +459,9 @@ class ClusterChecker:
         )
         elected = self._leaders.get(message.term)
         leader = self._nodes.get(elected) if elected else None
-        if leader is not None and leader.term == message.term and match >= leader._raft.log.first:
+        if leader is None or not leader._raft.is_leader or leader.term != message.term:
+            return
+        if match >= leader._raft.log.first:
             require(
                 storage.term(match) in (None, leader._raft.log.term(match)),
                 "acknowledged-is-equal",

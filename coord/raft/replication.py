@@ -43,9 +43,7 @@ def replicate(raft: Raft, progress: Progress) -> None:
     """Send what one follower lacks, as far as its window reaches."""
     log, config = raft.log, raft.config
     durable_reads = 0
-    while progress.next <= log.last and progress.has_room(
-        config.max_inflight, config.max_inflight_bytes
-    ):
+    while _can_send(raft, progress):
         if progress.next < log.first:
             snapshots.begin(raft, progress)
             return
@@ -56,6 +54,13 @@ def replicate(raft: Raft, progress: Progress) -> None:
         run = log.entries(progress.next, config.max_slice_bytes)
         if not send_append(raft, progress, run):
             return
+
+
+def _can_send(raft: Raft, progress: Progress) -> bool:
+    config = raft.config
+    return progress.next <= raft.log.last and progress.has_room(
+        config.max_inflight, config.max_inflight_bytes
+    )
 
 
 def send_append(raft: Raft, progress: Progress, run: LogSlice | None) -> bool:
@@ -93,11 +98,10 @@ def on_append_accepted(raft: Raft, message: AppendAccepted) -> None:
         return
     assert message.match <= raft.log.last, "a follower acknowledged what we never sent"
     news = progress.acknowledged(message.match)
-    sending_file = progress.state is ProgressState.SNAPSHOT
-    if progress.state is ProgressState.PROBE or (
-        sending_file and snapshots.is_caught_up(raft, progress)
-    ):
+    if progress.state is ProgressState.PROBE:
         progress.become_replicate()
+    elif progress.state is ProgressState.SNAPSHOT and snapshots.has_arrived(raft, progress):
+        progress.become_probe()  # it may need another one, if the log was cut meanwhile
     if news:
         advance_commit(raft)
         if raft.is_leader and raft.transferee == progress.id:
@@ -135,8 +139,8 @@ def on_heartbeat_response(raft: Raft, message: HeartbeatResponse) -> None:
     progress.paused = False
     if progress.match < raft.log.last:
         raft.must_replicate = True
-        if progress.state is ProgressState.REPLICATE and progress.next > raft.log.last:
-            # All is sent, not all arrived: if something was lost, this will be rejected.
+        if progress.state is ProgressState.REPLICATE and not _can_send(raft, progress):
+            # Nothing to do but wait for what is in flight: if that was lost, this is rejected.
             send_append(raft, progress, None)
 
 

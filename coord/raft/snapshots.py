@@ -70,9 +70,10 @@ def on_progress(raft: Raft, progress: Progress, message: SnapshotProgress) -> No
         _send(raft, progress, min(remaining, raft.config.snapshot_chunk_bytes))
 
 
-def is_caught_up(raft: Raft, progress: Progress) -> bool:
-    """What follows the follower's match is in our log again."""
-    return progress.match + 1 >= raft.log.first
+def has_arrived(raft: Raft, progress: Progress) -> bool:
+    """The follower holds the snapshot's state, or has come by what our log continues."""
+    assert progress.snapshot is not None
+    return progress.match + 1 >= min(raft.log.first, progress.snapshot.index + 1)
 
 
 def tick(raft: Raft) -> None:

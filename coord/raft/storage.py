@@ -155,7 +155,9 @@ class MemoryStorage:
         self.marker = marker
 
     def install(self, meta: SnapshotMeta) -> None:
-        """Replace the log by a snapshot's marker, unless the log already holds its position."""
+        """Replace the log by a snapshot's marker, unless the log already holds its position. The
+        file is here now, so it can be sent on."""
+        self.available = meta
         if self.term(meta.index) == meta.term:
             self.compact(meta)
             return
