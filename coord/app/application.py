@@ -26,10 +26,9 @@ from coord.app import binding, logs, wiring
 from coord.app.failures import OK, exit_code_of
 from coord.app.parts import Parts
 from coord.app.supervision import Notifier, parent_has_ended
-from coord.model.errors import ConfigError
+from coord.model.errors import ConfigError, StorageError
 from coord.node.bootstrap import Bootstrapper, Found, Join, Wait, hello_after
 from coord.server.listener import ClientListener
-from coord.store.member_store import open_member_store
 
 if TYPE_CHECKING:
     from coord.config import Config
@@ -79,7 +78,7 @@ def run(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's if it is installed: it halves the cost of a socket."""
+    """The loop of uvloop if it is installed: it halves the cost of a socket."""
     try:
         import uvloop  # noqa: PLC0415 - optional
     except ModuleNotFoundError:
@@ -118,11 +117,21 @@ class Application:
         self._closed_connections = 0
 
     async def live(self, client: socket.socket, peer: socket.socket) -> int:
-        """From bound sockets to the exit code."""
+        """From bound sockets to the exit code. Raises ConfigError and StorageError before the node
+        serves; any other error is ours and ends the process here."""
+        try:
+            return await self._live(client, peer)
+        except (ConfigError, StorageError):
+            raise
+        except Exception as error:
+            self._fatal(error)
+            raise
+
+    async def _live(self, client: socket.socket, peer: socket.socket) -> int:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loop_error)
         config = self._config
-        store = open_member_store(config.node.dir, wiring.store_options(config))
+        store = wiring.open_store(config, self._parts)
         self._listen_for_the_end(loop)
         hello = wiring.hello_of(config, store)
         transport = wiring.make_transport(config, hello, self._parts, self._fatal)
@@ -160,6 +169,7 @@ class Application:
                 store.bootstrap(decision.cluster_id, decision.membership)
                 log.info("founded the cluster", extra={"cluster": decision.cluster_id.hex()})
             else:
+                store.join(decision.cluster_id)
                 log.info("joining the cluster", extra={"cluster": decision.cluster_id.hex()})
             transport.introduce(hello_after(own, decision))
             decided.set()
@@ -239,7 +249,7 @@ class Application:
             self._parent_ended = True
             self._stop_asked.set()
 
-    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _on_loop_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Whatever escaped a callback. Nothing is swallowed: an assertion that failed in the core
         means that its state is not what it should be."""
         error = context.get("exception")

@@ -17,8 +17,10 @@ from coord.node.roster import Roster
 from coord.node.settings import NodeSettings
 from coord.node.transport import PeerTransport
 from coord.raft.config import RaftConfig
-from coord.raft.types import NodeId
+from coord.raft.types import HardState, NodeId
 from coord.store.log_writer import ThreadLogWriter
+from coord.store.member_store import StoreOptions, open_member_store
+from coord.store.snapshot_store import SnapshotPolicy
 
 if TYPE_CHECKING:
     from coord.config import Config
@@ -36,15 +38,34 @@ def initial_members(config: Config) -> tuple[InitialMember, ...]:
     )
 
 
+def open_store(config: Config, parts: Parts) -> MemberStore:
+    """The data directory. Raises StorageError, of the class that says what is wrong."""
+    storage = config.storage
+    options = StoreOptions(
+        NodeId(config.node.id),
+        parts.random_bytes,
+        snapshots=SnapshotPolicy(storage.snapshot_log_bytes, storage.log_entries_kept),
+        reserve_bytes=storage.reserve_bytes,
+        quota_bytes=storage.quota_bytes,
+        map_bytes=storage.map_bytes,
+        allow_remote_file_system=storage.allow_any_filesystem,
+    )
+    return open_member_store(config.node.dir, options)
+
+
 def hello_of(config: Config, store: MemberStore) -> Hello:
     """How this node introduces itself when it starts."""
+    hard_state, membership, _ = store.log.initial_state()
+    # A node that was told to join and has heard nothing since is as free to be given a role as one
+    # that knows no cluster: it has neither voted nor acknowledged anything.
+    empty = store.is_empty() or (hard_state == HardState() and not store.log.last_index())
     return Hello(
         node_id=NodeId(config.node.id),
         incarnation=store.incarnation,
         process=os.urandom(PROCESS_BYTES),
-        cluster_id=store.cluster_id,
-        empty=store.is_empty(),
-        membership=store.log.initial_state()[1],
+        cluster_id=store.cluster_id or b"",
+        empty=empty,
+        membership=membership,
         initial=digest_of(initial_members(config)),
         feature_level=FEATURE_LEVEL,
         version=coord.__version__,
@@ -106,6 +127,7 @@ def make_node(
         version=coord.__version__,
     )
     writer = ThreadLogWriter(store.log, loop.call_soon_threadsafe)
+    store.attach(loop.call_soon_threadsafe, writer)
     node = Node(
         settings,
         store,

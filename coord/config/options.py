@@ -141,13 +141,13 @@ _ALL: Final = (
     Option(
         "limits.connections_max",
         parsers.integer(1, 1_000_000),
-        20_000,
+        10_000,
         "Clients connected at one time.",
     ),
     Option(
         "limits.connections_per_address_max",
         parsers.integer(1, 1_000_000),
-        20_000,
+        10_000,
         "Of these, from one address.",
     ),
     Option(
