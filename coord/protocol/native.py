@@ -39,8 +39,6 @@ NO_CHANGES: Final = b"\x90"
 _SIX: Final = b"\x96"
 """Head of an array of six, packed."""
 
-FRAME_BYTES_MIN: Final = 3
-"""A fixarray head, an xid and an op."""
 _SMALL_FRAME_BYTES: Final = 4 * KIB
 assert _SMALL_FRAME_BYTES <= DATA_BYTES_MAX
 _ARRAY_ITEMS_MAX: Final = 16_384
@@ -131,7 +129,7 @@ class NativeCodec:
             if stop > end and length <= FRAME_BYTES_MAX:
                 needed = stop - at
                 break
-            if FRAME_BYTES_MIN <= length <= _SMALL_FRAME_BYTES:
+            if length <= _SMALL_FRAME_BYTES:
                 try:
                     fields = _unpack(data[at + LENGTH_BYTES : stop])
                 except _NOT_MSGPACK as error:
@@ -243,12 +241,10 @@ class NativeCodec:
 
 
 def _unpack_large(data: bytes, at: int, length: int) -> Any:
-    """A frame outside the usual sizes. A few bytes may claim a huge array, which msgpack allocates
+    """A frame above the usual size. A few bytes may claim a huge array, which msgpack allocates
     before it fills it: hence the bounds."""
-    if not FRAME_BYTES_MIN <= length <= FRAME_BYTES_MAX:
-        raise ProtocolError(
-            f"a frame of {length} bytes is not within {FRAME_BYTES_MIN} to {FRAME_BYTES_MAX}"
-        )
+    if length > FRAME_BYTES_MAX:
+        raise ProtocolError(f"a frame of {length} bytes is above the {FRAME_BYTES_MAX} allowed")
     try:
         return _unpack(
             data[at : at + length], max_array_len=_ARRAY_ITEMS_MAX, max_map_len=_MAP_ITEMS_MAX

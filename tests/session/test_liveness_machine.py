@@ -29,6 +29,14 @@ class Proposal(NamedTuple):
     term: int
 
 
+class Sent(NamedTuple):
+    """A batch on its way, and what the gateway had really heard by then."""
+
+    batch: Batch
+    at_ms: int
+    heard_ms: dict[int, int]
+
+
 class LivenessMachine(RuleBasedStateMachine):
     """Leaders, the last of them deposed perhaps unknowingly; one gateway; a network that may do
     anything but invent messages."""
@@ -47,8 +55,9 @@ class LivenessMachine(RuleBasedStateMachine):
         """What each client may believe: send time of its last confirmed heartbeat + timeout."""
         self.ends_by_ms: dict[int, int] = {}
         """When a session must have been proposed if nothing is heard of it any more."""
-        self.batches: list[tuple[int, Batch]] = []
-        self.answers: list[tuple[int, int, list[int]]] = []
+        self.batches: list[Sent] = []
+        self.heard_ms: dict[int, int] = {}
+        self.answers: list[tuple[int, list[int]]] = []
         self.proposals: list[Proposal] = []
         self.pinged_ms: dict[tuple[int, int], int] = {}
         self.next_xid = 1
@@ -67,7 +76,7 @@ class LivenessMachine(RuleBasedStateMachine):
 
     # --- time ------------------------------------------------------------------------------------
 
-    @rule(intervals=st.integers(1, 30))
+    @rule(intervals=st.integers(1, 100))
     def run(self, intervals: int) -> None:
         """The leader runs and looks at every interval."""
         for _ in range(intervals):
@@ -98,51 +107,79 @@ class LivenessMachine(RuleBasedStateMachine):
         if session in self.open:
             token = (session, self.next_xid)
             self.next_xid += 1
-            self.pinged_ms[token] = self.now_ms
+            self.pinged_ms[token] = self.heard_ms[session] = self.now_ms
             self.gateway.ping(session, token, self.now_ms)
 
     @rule()
     def send_batch(self) -> None:
         """The gateway sends what it has to the leader it believes in."""
-        self.batches.append((self.now_ms, self.gateway.take(self.now_ms)))
+        self.batches.append(self._take())
 
     @precondition(lambda self: self.batches)
-    @rule(data=st.data())
-    def batch_arrives(self, data: st.DataObject) -> None:
-        """Any batch under way arrives, in any order, at whoever leads now."""
+    @rule(data=st.data(), at_deposed=st.booleans())
+    def batch_arrives(self, data: st.DataObject, at_deposed: bool) -> None:
+        """Any batch under way arrives, in any order, at the leader, or at the one deposed."""
         at = data.draw(st.integers(0, len(self.batches) - 1))
-        _, batch = self.batches.pop(at)
+        self._arrive(self.batches.pop(at), at_deposed)
+
+    def _take(self) -> Sent:
+        return Sent(self.gateway.take(self.now_ms), self.now_ms, dict(self.heard_ms))
+
+    def _arrive(self, sent: Sent, at_deposed: bool) -> None:
+        batch = sent.batch
+        if at_deposed:
+            if self.deposed is not None and self.now_ms < self.deposed_until_ms:
+                refused = self.deposed.touch(batch.heard, self.now_ms)
+                assert refused is not None
+                self.answers.append((batch.id, refused))
+            return
         refused = self.leader.touch(batch.heard, self.now_ms)
         assert refused is not None
-        for session, ago_ms in batch.heard:
+        on_its_way_ms = self.now_ms - sent.at_ms
+        for session, _ in batch.heard:
             if session in self.open and session not in refused:
-                by = self._end_ms(session, self.now_ms - ago_ms)
+                by = self._end_ms(session, sent.heard_ms[session] + on_its_way_ms)
                 self.ends_by_ms[session] = max(self.ends_by_ms[session], by)
-        self.answers.append((self.term, batch.id, refused))
+        self.answers.append((batch.id, refused))
 
     @precondition(lambda self: self.answers)
     @rule(data=st.data())
     def answer_arrives(self, data: st.DataObject) -> None:
         """Any acknowledgement under way arrives, also one of an earlier leader."""
         at = data.draw(st.integers(0, len(self.answers) - 1))
-        _, batch_id, refused = self.answers.pop(at)
+        batch_id, refused = self.answers.pop(at)
         for token in self.gateway.acknowledged(batch_id, refused):
             assert isinstance(token, tuple)
             session = int(token[0])
             until_ms = self.pinged_ms[token] + TIMEOUTS_MS[session]
             self.held_until_ms[session] = max(self.held_until_ms.get(session, 0), until_ms)
 
-    @precondition(lambda self: self.batches and self.deposed is not None)
-    @rule(data=st.data())
-    def batch_arrives_at_the_deposed(self, data: st.DataObject) -> None:
-        """A gateway that has not heard of the new leader still asks the old one."""
-        if self.deposed is None or self.now_ms >= self.deposed_until_ms:
-            return
-        at = data.draw(st.integers(0, len(self.batches) - 1))
-        _, batch = self.batches.pop(at)
-        refused = self.deposed.touch(batch.heard, self.now_ms)
-        assert refused is not None
-        self.answers.append((self.term - 1, batch.id, refused))
+    @rule(session=st.sampled_from(list(TIMEOUTS_MS)), at_deposed=st.booleans(), data=st.data())
+    def prompt_heartbeat(self, session: int, at_deposed: bool, data: st.DataObject) -> None:
+        """A heartbeat all the way to its reply, at once, as most are."""
+        self.ping(session)
+        self._arrive(self._take(), at_deposed)
+        if self.answers:
+            self.answers[:] = self.answers[-1:]
+            self.answer_arrives(data)
+
+    @rule(session=st.sampled_from(list(TIMEOUTS_MS)), intervals=st.integers(0, 60), data=st.data())
+    def slow_heartbeat(self, session: int, intervals: int, data: st.DataObject) -> None:
+        """A heartbeat that waits for its batch, while the leader goes on looking."""
+        self.ping(session)
+        self.run(intervals)
+        self.prompt_heartbeat(session=0, at_deposed=False, data=data)
+
+    @rule(
+        session=st.sampled_from(list(TIMEOUTS_MS)),
+        intervals=st.integers(0, NOTICES_MS // CHECK_INTERVAL_MS),
+        data=st.data(),
+    )
+    def handover(self, session: int, intervals: int, data: st.DataObject) -> None:
+        """A new leader, while the old one goes on confirming as long as it can."""
+        self.leader_changes(survives=True)
+        self.run(intervals)
+        self.prompt_heartbeat(session, at_deposed=True, data=data)
 
     @rule()
     def gateway_learns(self) -> None:
@@ -200,7 +237,7 @@ class LivenessMachine(RuleBasedStateMachine):
                 assert (session, self.open[session]) in proposed
 
 
-LivenessMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
+LivenessMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=50)
 TestLiveness = LivenessMachine.TestCase
 
 
