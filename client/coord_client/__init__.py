@@ -14,6 +14,7 @@ from coord.model.events import ChangeKind
 from coord.model.types import ReadLevel
 from coord.model.znode import CreateMode, Stat
 from coord_client.client import Client, connect
+from coord_client.recipes import Group, Hold, LeaderElection, Lock
 from coord_client.session import ConnectionState
 from coord_client.transaction import Transaction
 from coord_client.values import (
@@ -35,8 +36,12 @@ __all__ = [
     "ConnectionState",
     "CreateMode",
     "Created",
+    "Group",
+    "Hold",
+    "LeaderElection",
     "ListedNode",
     "Listing",
+    "Lock",
     "Node",
     "ReadLevel",
     "Stat",

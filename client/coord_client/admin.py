@@ -51,7 +51,7 @@ class Admin:
     async def change_member(
         self, action: str, node: int, *, dry_run: bool = False
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Change the membership: ``action`` is add, promote or remove; fault tolerance (before, after).
+        """Change the membership (``action``: add, promote, remove); tolerance (before, after).
 
         Raises MembershipError if that is not possible now. Never repeated by the client.
         """

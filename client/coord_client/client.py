@@ -24,7 +24,6 @@ from coord.model.errors import (
     OperationTimeoutError,
 )
 from coord.model.limits import PAGE_CHILDREN_MAX, SESSION_TIMEOUT_MS
-from coord.model.paths import join, parent_of
 from coord.model.types import ReadLevel
 from coord.model.znode import CreateMode, Stat
 from coord.protocol.native_client import Reply
@@ -34,6 +33,7 @@ from coord_client.connection import Connector, Dial, TcpDialer, boot_clock_ms, r
 from coord_client.hosts import Rotation, parse_connect_string
 from coord_client.operations import NEVER_MS, Kind, Operation
 from coord_client.session import ConnectionState, Session, SessionSettings
+from coord_client.subtree import create_above, delete_below
 from coord_client.transaction import Transaction
 from coord_client.values import Created, Listing, Node
 from coord_client.watches import (
@@ -49,8 +49,6 @@ T = TypeVar("T")
 REQUEST_TIMEOUT_S: Final = 10.0
 CLOSE_S: Final = 2.0
 """How long close() waits for the service to end the session; then it ends by its timeout."""
-DELETES_IN_FLIGHT: Final = 128
-"""Bound of one batch of a recursive delete."""
 RACES_MAX: Final = 16
 """Attempts of an operation made of several, when others keep changing the same nodes."""
 
@@ -218,14 +216,14 @@ class Client:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connected.append(waiter)
-        limit_ms = self._timeout_ms if timeout_s is None else _milliseconds(timeout_s)
+        limit_s = self.limit_s(timeout_s)
         try:
-            async with asyncio.timeout(None if limit_ms >= NEVER_MS else limit_ms / 1_000):
+            async with asyncio.timeout(limit_s):
                 await waiter
         except TimeoutError:
             reasons = self._connector.describe_failures()
             raise OperationTimeoutError(
-                f"no session with {self._hosts} within {limit_ms / 1_000:g} s ({reasons})",
+                f"no session with {self._hosts} within {limit_s:g} s ({reasons})",
                 definite=True,
             ) from None
         finally:
@@ -332,32 +330,23 @@ class Client:
         Raises NodeExistsError, NoNodeError (no parent), NoChildrenForEphemeralsError.
         """
         checked_path(path, sequential=mode.is_sequential)
-        full = self._full(path)
-        request = rq.Create(full, checked_data(data), acl, mode, ttl_ms_of(mode, ttl_s))
+        request = rq.Create(self._full(path), checked_data(data), acl, mode, ttl_ms_of(mode, ttl_s))
         for attempt in range(RACES_MAX):
             try:
                 reply = await self._call(request, Kind.WRITE, timeout_s)
             except NoNodeError:
                 if not make_parents or attempt == RACES_MAX - 1:
                     raise
-                await self._make(parent_of(full), timeout_s)
+                await create_above(
+                    lambda above: self._call(
+                        rq.Create(above, b"", OPEN, CreateMode.PERSISTENT, 0), Kind.WRITE, timeout_s
+                    ),
+                    request.path,
+                )
             else:
                 name, stat = reply.body
                 return Created(self._strip(name), Stat.unpack(stat))
         raise AssertionError("unreachable")
-
-    async def _make(self, full: str, timeout_s: float | None) -> None:
-        """Create ``full`` and whatever is missing above it; fine if it exists."""
-        request = rq.Create(full, b"", OPEN, CreateMode.PERSISTENT, 0)
-        for _ in range(RACES_MAX):
-            try:
-                await self._call(request, Kind.WRITE, timeout_s)
-            except NodeExistsError:
-                return
-            except NoNodeError:
-                await self._make(parent_of(full), timeout_s)
-            else:
-                return
 
     async def set(
         self, path: str, data: bytes, *, version: int = -1, timeout_s: float | None = None
@@ -419,30 +408,10 @@ class Client:
             except NotEmptyError:
                 if not recursive:
                     raise
-                await self._delete_below(path, timeout_s)
+                await delete_below(self, path, timeout_s)
             else:
                 return
         await self._call(request, Kind.WRITE, timeout_s)
-
-    async def _delete_below(self, path: str, timeout_s: float | None) -> None:
-        """Delete the children of ``path``: try each as a leaf, descend only where it is not."""
-        try:
-            names = await self.children(path, timeout_s=timeout_s)
-        except NoNodeError:
-            return
-        for start in range(0, len(names), DELETES_IN_FLIGHT):
-            below = [join(path, name) for name in names[start : start + DELETES_IN_FLIGHT]]
-            calls = [
-                self._call(rq.Delete(self._full(child), -1), Kind.WRITE, timeout_s)
-                for child in below
-            ]
-            results = await asyncio.gather(*calls, return_exceptions=True)
-            for child, result in zip(below, results, strict=True):
-                if isinstance(result, NotEmptyError):
-                    with contextlib.suppress(NoNodeError):
-                        await self.delete(child, recursive=True, timeout_s=timeout_s)
-                elif isinstance(result, BaseException) and not isinstance(result, NoNodeError):
-                    raise result
 
     def transaction(self) -> Transaction:
         """Operations of which all happen or none."""
@@ -475,14 +444,14 @@ class Client:
         The listing has the node first, then what is below it (without ``recursive``: its
         children). Raises NoNodeError; TooLargeError above 10,000 nodes.
         """
-        limit_ms = self._timeout_ms if timeout_s is None else _milliseconds(timeout_s)
+        limit_s = self.limit_s(timeout_s)
         subscription = self._subscribe(path, recursive, values, listing=True)
         try:
-            async with asyncio.timeout(None if limit_ms >= NEVER_MS else limit_ms / 1_000):
+            async with asyncio.timeout(limit_s):
                 batch = await subscription.next_batch()
         except TimeoutError:
             subscription.close()
-            raise OperationTimeoutError("listwatch: no answer in time", definite=True) from None
+            raise self.timed_out(f"list_and_watch {path}", limit_s) from None
         except BaseException:
             subscription.close()
             raise
@@ -522,8 +491,31 @@ class Client:
         assert self._loop is not None
         task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
         return task
+
+    def clean_up(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` in the background, unless the client is closed: then the session's end has
+        cleaned up."""
+        if self._session.state is ConnectionState.CLOSED:
+            work.close()
+        else:
+            _ = self.spawn(work, "coord-clean-up")
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever awaits it hears of it; nobody has to
+
+    def limit_s(self, timeout_s: float | None) -> float | None:
+        """A caller's ``timeout_s`` for ``asyncio.timeout``: None is no limit there."""
+        limit_ms = self._timeout_ms if timeout_s is None else _milliseconds(timeout_s)
+        return None if limit_ms >= NEVER_MS else limit_ms / 1_000
+
+    @staticmethod
+    def timed_out(what: str, limit_s: float | None) -> OperationTimeoutError:
+        """For operations made of several, none of which is in doubt."""
+        return OperationTimeoutError(f"{what}: not done within {limit_s:g} s", definite=True)
 
     # --- inner workings ------------------------------------------------------------------------
 

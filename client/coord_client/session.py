@@ -13,9 +13,9 @@ driver (``connection.py``) and a simulator run the same code. The driver's dutie
 6. Call :meth:`Session.tick` no later than :attr:`Session.wake_at_ms`.
 
 Exactly-once (``docs/protocol.md``): writes carry a dense number (seq), and everything up to
-``acked`` has been answered. After a re-attach the server names the last seq it applied: writes up to it are
-sent again under their old number and answer their stored result; later ones certainly had no
-effect and are numbered afresh, in order.
+``acked`` has been answered. After a re-attach the server names the last seq it applied: writes up
+to it are sent again under their old number and answer their stored result; later ones certainly
+had no effect and are numbered afresh, in order.
 """
 
 from __future__ import annotations

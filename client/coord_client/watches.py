@@ -356,6 +356,10 @@ class WatchStream:
             raise StopAsyncIteration
         return batch
 
+    async def wait_established(self) -> None:
+        """Until the service listens for us; raises what it refused with."""
+        await self._subscription.wait_established()
+
     def next_nowait(self) -> WatchBatch | None:
         """A batch that has arrived already, or None."""
         return self._subscription.next_batch_nowait()

@@ -217,11 +217,14 @@ class FakeConnection(asyncio.Transport):
         self._streams: dict[int, Stream] = {}
         self._is_gone = False
         self._expected_seq = 1
+        self.writes = 0
+        """Socket writes of the client."""
 
     # --- asyncio.Transport, for the client -------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """The client sends."""
+        self.writes += 1
         if not self._is_gone:
             self._loop.call_soon(self._received, bytes(data))
 
@@ -384,7 +387,8 @@ class FakeConnection(asyncio.Transport):
                 return ()
             case rq.Admin(op, arguments):
                 return cluster_admin(cluster, op, arguments)
-        raise AssertionError(f"the fake does not know {request!r}")
+            case _:
+                raise AssertionError(f"the fake does not know {request!r}")
 
     def _children(self, request: rq.Children) -> tuple[Any, ...]:
         if request.revision and self._cluster.expire_pages:
