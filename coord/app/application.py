@@ -42,6 +42,7 @@ STOP_WITHIN_S: Final = 4.7
 HAND_OVER_WITHIN_S: Final = 1.5
 DRAIN_WITHIN_S: Final = 0.5
 POLL_S: Final = 0.01
+FIRST_ELECTION_WITHIN_S: Final = 0.3
 SWITCH_INTERVAL_S: Final = 0.0005
 """The log's writer thread needs the interpreter for microseconds at a time; let it have it soon."""
 GC_THRESHOLDS: Final = (20_000, 20, 1_000_000)
@@ -113,6 +114,8 @@ class Application:
         parent = environment.get("COORD_PARENT_FD", "")
         self._parent_fd = int(parent) if parent.isdigit() else None
         self._stop_asked = asyncio.Event()
+        self._settled = asyncio.Event()
+        """Ends the wait for a cluster."""
         self._parent_ended = False
         self._closed_connections = 0
 
@@ -136,12 +139,18 @@ class Application:
         hello = wiring.hello_of(config, store)
         transport = wiring.make_transport(config, hello, self._parts, self._fatal)
         await _listening(transport.listen(peer), config.node.peer, "peer")
-        if store.is_empty() and not await self._found_or_join(store, transport):
+        decision = await self._found_or_join(store, transport) if store.is_empty() else None
+        if self._stop_asked.is_set():
             transport.close()
             store.close(clean=True)
             return OK
         node, writer = wiring.make_node(config, store, transport, self._parts, self._fatal)
+        if decision is not None:
+            # Only now, with somebody to hear them, may the others send messages.
+            transport.introduce(hello_after(hello, decision))
         node.start()
+        if isinstance(decision, Found):
+            self._hold_first_election(loop, node, transport, loop.time() + FIRST_ELECTION_WITHIN_S)
         listener = self._make_listener(node)
         await _listening(listener.start(client), config.node.client, "client")
         log.info("serving", extra={"client": config.node.client, "version": coord.__version__})
@@ -158,32 +167,57 @@ class Application:
         if self._parent_fd is not None:
             loop.add_reader(self._parent_fd, self._on_parent)
 
-    async def _found_or_join(self, store: MemberStore, transport: PeerTransport) -> bool:
-        """Give the empty directory its cluster; False if told to stop before there was one."""
-        decided = asyncio.Event()
-        own = transport.own
+    async def _found_or_join(
+        self, store: MemberStore, transport: PeerTransport
+    ) -> Found | Join | None:
+        """Give the empty directory its cluster; None if told to stop before there was one."""
+        decisions: list[Found | Join] = []
+        settled = self._settled = asyncio.Event()
 
         def on_decided(decision: Found | Join) -> None:
-            # At once, within the hello that decided: what the peers say next is for a member.
+            # Durable at once, within the hello that decided: a peer may be wiped a moment later.
             if isinstance(decision, Found):
                 store.bootstrap(decision.cluster_id, decision.membership)
-                log.info("founded the cluster", extra={"cluster": decision.cluster_id.hex()})
             else:
                 store.join(decision.cluster_id)
-                log.info("joining the cluster", extra={"cluster": decision.cluster_id.hex()})
-            transport.introduce(hello_after(own, decision))
-            decided.set()
+            decisions.append(decision)
+            settled.set()
 
         bootstrapper = Bootstrapper(
-            own, wiring.initial_members(self._config), on_decided, self._on_waiting
+            transport.own, wiring.initial_members(self._config), on_decided, self._on_waiting
         )
         transport.start(bootstrapper)
         bootstrapper.start()
-        waits = [asyncio.ensure_future(event.wait()) for event in (decided, self._stop_asked)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-        return decided.is_set()
+        await settled.wait()
+        if not decisions:
+            return None
+        verb = "founded" if isinstance(decisions[0], Found) else "joining"
+        log.info("%s the cluster", verb, extra={"cluster": decisions[0].cluster_id.hex()})
+        return decisions[0]
+
+    def _hold_first_election(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        node: Node,
+        transport: PeerTransport,
+        until_s: float,
+    ) -> None:
+        """Nobody leads a cluster that has just been founded, and its first founder knows it: as
+        soon as it can reach a majority it need not wait for a timeout of its own."""
+        voters = [member.id for member in node.raft.membership.voters]
+        late = loop.time() > until_s
+        if (
+            node.raft.leader
+            or late
+            or self._stop_asked.is_set()
+            or voters[0] != self._config.node.id
+        ):
+            return
+        if 2 * (1 + len(transport.connected())) <= len(voters):
+            loop.call_later(POLL_S, self._hold_first_election, loop, node, transport, until_s)
+            return
+        for _ in range(node.settings.raft.election_ticks_max):
+            node.driver.tick()
 
     def _on_waiting(self, wait: Wait) -> None:
         self._notifier.tell(f"STATUS={wait.reason}")
@@ -236,10 +270,10 @@ class Application:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop_asked.is_set():
-            log.warning("second signal: ending at once", extra={"signal": number.name})
+            log.warning("second signal: ending at once", extra={"signal": int(number)})
             self._end(128 + number)
-        log.info("stopping", extra={"signal": number.name})
-        self._stop_asked.set()
+        log.info("stopping", extra={"signal": signal.Signals(number).name})
+        self._ask_to_stop()
 
     def _on_parent(self) -> None:
         assert self._parent_fd is not None
@@ -247,7 +281,11 @@ class Application:
             asyncio.get_running_loop().remove_reader(self._parent_fd)
             log.info("stopping: the parent process has ended")
             self._parent_ended = True
-            self._stop_asked.set()
+            self._ask_to_stop()
+
+    def _ask_to_stop(self) -> None:
+        self._stop_asked.set()
+        self._settled.set()
 
     def _on_loop_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Whatever escaped a callback. Nothing is swallowed: an assertion that failed in the core
@@ -287,7 +325,7 @@ class Application:
         self._notifier.tell("STOPPING=1")
         listener.stop_accepting()
         if not self._parent_ended:
-            await self._hand_over(node)
+            await _hand_over(node, transport)
         node.drain()
         if not await listener.wait_empty(DRAIN_WITHIN_S):
             listener.abort_all()
@@ -299,19 +337,20 @@ class Application:
         log.info("stopped")
         return OK
 
-    async def _hand_over(self, node: Node) -> None:
-        """Give leadership away; gives up if nobody takes it in time (nobody may be there)."""
-        if not node.hand_over():
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HAND_OVER_WITHIN_S):
-                while node.driver.is_leader or not node.raft.leader:
-                    await asyncio.sleep(POLL_S)
-
     def _on_stop_overdue(self) -> None:
         """On the timer's thread: the loop may be waiting for the disk."""
         log.warning("stopping takes too long: ending without a final sync")
         self._end(OK)
+
+
+async def _hand_over(node: Node, transport: PeerTransport) -> None:
+    """Give leadership away; gives up when nobody takes it in time, or nobody is there."""
+    if not node.hand_over():
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(HAND_OVER_WITHIN_S):
+            while (node.driver.is_leader or not node.raft.leader) and transport.connected():
+                await asyncio.sleep(POLL_S)  # noqa: ASYNC110 - the core is pure, it has no events
 
 
 async def _listening(start: Awaitable[None], address: str, purpose: str) -> None:
