@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from coord.node.forwarding import Forwarder
     from coord.node.gateway import Gateway
     from coord.node.ports import Clock
+    from coord.store.applied import Applied
     from coord.store.member_store import Store
-    from coord.store.state_machine import Applied
 
 CATCH_UP_MS_MAX: Final = 2_000
 HANDSHAKE_MS_MAX: Final = 10_000

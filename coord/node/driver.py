@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from coord.model.commands import STAMP
 from coord.model.errors import CorruptionError, StorageError
-from coord.raft import NO_NODE, Role
+from coord.raft import NO_NODE, Index, Role
 from coord.raft.messages import InstallSnapshot
 from coord.store.raft_log import LogWrite
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from coord.node.ports import Clock, Scheduler, Transport
-    from coord.raft import Index, LogSlice, NodeId, RaftNode, Ready, SnapshotMeta, Term
+    from coord.raft import LogSlice, NodeId, RaftNode, Ready, SnapshotMeta, Term
     from coord.raft.messages import Message
+    from coord.store.applied import AppliedBatch
     from coord.store.log_writer import LogWriter
     from coord.store.member_store import Store
-    from coord.store.state_machine import AppliedBatch
 
 APPLY_BUDGET_MS: Final = 5
 """An apply that takes longer is cut here and continued after ticks, heartbeats and peers."""
@@ -115,6 +115,10 @@ class Driver:
         self._stamp_base_ms = 0
         self._install_due: SnapshotMeta | None = None
         self._installing = False
+        self._storage_failures: tuple[type[Exception], ...] = (
+            StorageError,
+            *store.tree.failures,
+        )
         self.applied_entries = 0
         self.flushes = 0
 
@@ -313,7 +317,7 @@ class Driver:
                 self.stopped = True
                 self._events.on_fatal(error)
                 return
-            except (StorageError, *self.store.tree.failures):
+            except self._storage_failures:
                 # A local failure is never a result: nothing was applied, stall and try again.
                 self._applying = None
                 self._committed[:0] = self._current
@@ -348,7 +352,7 @@ class Driver:
 
     def _applied(self, batch: AppliedBatch) -> None:
         self.applied_entries += batch.last - batch.first + 1
-        self.raft.applied(batch.last)
+        self.raft.applied(Index(batch.last))
         self._events.on_applied(batch)
         self._confirm_reads()
 

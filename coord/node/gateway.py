@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from coord.node.ports import ClientLink, Codec
     from coord.node.reads import ReadRounds, ReadServer
     from coord.node.streams import Streams
+    from coord.store.applied import Applied, AppliedBatch
     from coord.store.member_store import Store
-    from coord.store.state_machine import Applied, AppliedBatch
 
 WRITES: Final = frozenset({rq.Set, rq.Create, rq.Delete, rq.SetAcl, rq.Multi, rq.Close})
 READS: Final = frozenset({rq.Get, rq.Exists, rq.Children, rq.GetAcl})

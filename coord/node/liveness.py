@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from coord.node.driver import Driver
     from coord.node.gateway import Gateway
     from coord.node.ports import Clock
+    from coord.store.applied import Applied
     from coord.store.member_store import Store
-    from coord.store.state_machine import Applied
 
 
 class _Ping(NamedTuple):

@@ -32,7 +32,7 @@ from coord.node.replacement import MembershipKeeper
 from coord.node.status import NodeStatus, describe
 from coord.node.streams import Streams
 from coord.node.ticker import Ticker
-from coord.raft import RaftNode
+from coord.raft import Index, RaftNode
 from coord.session.expiry import CHECK_INTERVAL_MS
 from coord.session.heartbeats import BATCH_INTERVAL_MS
 from coord.store.reader import TreeReader
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from coord.node.ports import Clock, Scheduler, Transport
     from coord.node.settings import NodeSettings
     from coord.raft.types import NodeId, Term
+    from coord.store.applied import AppliedBatch
     from coord.store.log_writer import LogWriter
     from coord.store.member_store import Store
-    from coord.store.state_machine import AppliedBatch
 
 UPKEEP_MS: Final = 100
 HANDSHAKE_CHECK_MS: Final = 200
@@ -76,7 +76,7 @@ class Node:
         self._on_fatal = on_fatal
         self.started_ms = clock.monotonic_ms()
         self.id = settings.raft.id
-        raft = RaftNode(settings.raft, store.log, jitter, store.machine.applied_index)
+        raft = RaftNode(settings.raft, store.log, jitter, Index(store.machine.applied_index))
         self.raft = raft
         self.driver = Driver(raft, store, log_writer, transport, scheduler, clock, self)
         self.reader = TreeReader(store.tree)

@@ -35,7 +35,7 @@ class Cancellable(Protocol):
 class Scheduler(Protocol):
     """Runs calls on the node's one thread."""
 
-    def call_soon(self, call: Callable[[], None]) -> None:
+    def call_soon(self, call: Callable[[], None], /) -> object:
         """Run after the input that is ready now has been read."""
         ...
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from coord.model.events import WatchEvent
     from coord.node.connection import Connection
+    from coord.store.applied import AppliedBatch
     from coord.store.member_store import Store
     from coord.store.reader import TreeReader
-    from coord.store.state_machine import AppliedBatch
     from coord.watch.registry import WatchRegistry
 
 LIST_ENTRIES_MAX: Final = 10_000
