@@ -173,22 +173,23 @@ def decode_message(payload: bytes) -> Incoming:
 def _message(fields: Any) -> Incoming:
     if type(fields) is not list or not all(type(field) is int for field in fields[:3]):
         raise ProtocolError("the server sent a frame that is not [xid, code, revision, …]")
+    # Messages grow at their end: what follows the fields known here is left alone.
     kind, second, revision, *body = fields
     if kind > 0:
         return Reply(kind, second, revision, tuple(body))
     if kind == EVENTS:
-        part, complete, changes = body
+        part, complete, changes = body[:3]
         decoded = tuple(_change(revision, *change) for change in changes)
         return StreamPush(second, revision, part, complete, decoded)
     if kind == ONE_SHOT:
-        return OneShotPush(revision, *body)
+        return OneShotPush(revision, *body[:2])
     if kind == NOTICE:
-        return NoticePush(revision, *body)
+        return NoticePush(revision, *body[:2])
     if kind == CANCELLED:
-        return CancelledPush(second, revision, *body)
+        return CancelledPush(second, revision, *body[:2])
     raise ProtocolError(f"the server sent a message of unknown kind {kind}")
 
 
 def _change(revision: int, kind: int, path: str, *values: bytes | None) -> Change:
-    stat, data, prev_stat, prev_data = values
+    stat, data, prev_stat, prev_data = values[:4]
     return Change(kind, path, revision, stat, data, prev_stat, prev_data)

@@ -380,6 +380,22 @@ def test_other_pushes() -> None:
     assert isinstance(CancelledPush(5, 8, CompactedError.code, "old").error(), CompactedError)
 
 
+def test_messages_may_grow_at_their_end() -> None:
+    """A client leaves alone what a newer server appends."""
+    change = [3, "/a", None, None, None, None, "new"]
+    assert received(
+        packed(-1, 5, 7, 0, True, [change], "new"),
+        packed(-2, 0, 7, 3, "/a", "new"),
+        packed(-3, 0, 7, "moved", "text", "new"),
+        packed(-4, 5, 7, -208, "text", "new"),
+    ) == [
+        StreamPush(5, 7, 0, True, (Change(3, "/a", 7, None, None, None, None),)),
+        OneShotPush(7, 3, "/a"),
+        NoticePush(7, "moved", "text"),
+        CancelledPush(5, 7, -208, "text"),
+    ]
+
+
 @pytest.mark.parametrize(
     "payload", [b"\xc1", b"\x80", b"\x92\x01\x00", b"\x93\x00\x00\x00", b"\x93\xfb\x00\x00",
                 b"\x93\xa1x\x00\x00", b"\x93\xff\x01\x02", b"\x96\xff\x01\x02\x00\xc3\x91\x91\x01"]
