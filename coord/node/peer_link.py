@@ -70,6 +70,8 @@ class PeerLink(asyncio.Protocol):
         self.dialled = dialled
         self.hello: Hello | None = None
         """Invariant: set by the owner only, once it has accepted the peer's identity."""
+        self.told: Hello | None = None
+        """What this node has last said of itself on this link."""
         self.standing = Standing.REFUSED
         self.address = "?"
         self.dropped = 0
@@ -177,6 +179,12 @@ class PeerLink(asyncio.Protocol):
         self._queued = queued
         transport.write(encode_batch(messages))
         return True
+
+    def tell(self, own: Hello) -> None:
+        """Introduce this node, unless the peer has heard exactly this."""
+        if own != self.told:
+            self.told = own
+            self.send_control(own.to_wire())
 
     def send_control(self, control: Control) -> None:
         """Queue a control frame (they are few and small)."""

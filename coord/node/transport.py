@@ -258,7 +258,7 @@ class PeerTransport:
         loop = asyncio.get_running_loop()
         self._strangers[link] = loop.call_later(HELLO_TIMEOUT_S, link.abort, "no hello in time")
         if link.dialled:
-            link.send_control(replace(self.own, to=link.dialled).to_wire())
+            link.tell(replace(self.own, to=link.dialled))
 
     def on_hello(self, link: PeerLink, hello: Hello) -> None:
         """Decide what the peer may do."""
@@ -334,8 +334,8 @@ class PeerTransport:
             timer.cancel()
         link.accept(hello, verdict.standing)
         table[peer] = link
-        if not link.dialled:
-            link.send_control(replace(own, to=peer).to_wire())
+        # On a link that was dialled this repeats what has become news since, if anything has.
+        link.tell(replace(own, to=peer))
         self._dial_targets()
         dialler = self._diallers.get(peer)
         if dialler is not None:
@@ -427,4 +427,4 @@ class PeerTransport:
         own = self.own
         for link in [*self._outgoing.values(), *self._incoming.values()]:
             assert link.hello is not None
-            link.send_control(replace(own, to=link.hello.node_id).to_wire())
+            link.tell(replace(own, to=link.hello.node_id))

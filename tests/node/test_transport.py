@@ -155,7 +155,17 @@ def raw_hello(node: int = 2, incarnation: int = 20, **changes: Any) -> dict[str,
     return replace(plain, **changes).to_wire()
 
 
-async def raw_listener_started(start: Start) -> Node:
+async def raw_listener(node: Node) -> tuple[socket.socket, RawPeer]:
+    """Make the node dial a node 2 that is a plain stream."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    node.transport.set_members(members((1, 10, node.address), (2, 20, address)))
+    accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
+    return listener, RawPeer(*await asyncio.open_connection(sock=accepted))
+
+
+async def lonely(start: Start) -> Node:
     """Node 1, which lists a node 2 that nobody listens for."""
     first = await start(1)
     first.transport.set_members(members((1, 10, first.address), (2, 20, "127.0.0.1:1")))
@@ -266,9 +276,22 @@ async def test_news_of_a_node_reach_its_peers(start: Start) -> None:
     await second.hears("up", 1, 10)
 
 
+async def test_news_during_an_introduction_are_not_lost(start: Start) -> None:
+    """What has changed between our hello and the answer to it is told after the answer."""
+    first = await start(1)
+    listener, peer = await raw_listener(first)
+    assert (await peer.next())["version"] == ""
+    first.transport.introduce(replace(first.hello, version="next"))
+    peer.say(raw_hello())
+
+    assert (await peer.next())["version"] == "next"
+    await peer.close()
+    listener.close()
+
+
 async def test_a_candidate_is_reported_but_its_messages_are_not(start: Start) -> None:
     """A wiped node under a known id: hello yes, messages only once it is a member."""
-    first = await raw_listener_started(start)
+    first = await lonely(start)
     wiped = await RawPeer.dial(first)
     wiped.say(raw_hello(incarnation=99, empty=True))
     await first.hears("up", 2, 99)
@@ -302,7 +325,7 @@ async def test_who_does_not_belong_is_told_why_and_closed(
     start: Start, hello: dict[str, Any], complaint: str
 ) -> None:
     """The refusal travels, so that the other side's log names the reason."""
-    first = await raw_listener_started(start)
+    first = await lonely(start)
     peer = await RawPeer.dial(first)
     peer.say(hello)
 
@@ -325,7 +348,7 @@ async def test_who_does_not_belong_is_told_why_and_closed(
 )
 async def test_noise_instead_of_a_hello_ends_the_connection(start: Start, noise: bytes) -> None:
     """Nothing is answered and nothing is reported."""
-    first = await raw_listener_started(start)
+    first = await lonely(start)
     peer = await RawPeer.dial(first)
     peer.writer.write(noise)
 
@@ -336,7 +359,7 @@ async def test_noise_instead_of_a_hello_ends_the_connection(start: Start, noise:
 
 async def test_noise_from_a_member_ends_the_link(start: Start) -> None:
     """A malformed frame is a protocol error; the peer is reported lost."""
-    first = await raw_listener_started(start)
+    first = await lonely(start)
     peer = await RawPeer.dial(first)
     peer.say(raw_hello())
     await first.hears("up", 2, 20)
@@ -348,7 +371,7 @@ async def test_noise_from_a_member_ends_the_link(start: Start) -> None:
 async def test_a_silent_connection_is_closed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who says nothing must not hold one of the few places for strangers."""
     monkeypatch.setattr(module, "HELLO_TIMEOUT_S", 0.01)
-    first = await raw_listener_started(start)
+    first = await lonely(start)
     peer = await RawPeer.dial(first)
 
     assert await peer.next() is None
@@ -372,7 +395,7 @@ async def test_strangers_are_few(start: Start, monkeypatch: pytest.MonkeyPatch) 
 
 async def test_the_same_process_may_reconnect(start: Start) -> None:
     """The new connection takes over; nobody is reported lost."""
-    first = await raw_listener_started(start)
+    first = await lonely(start)
     old = await RawPeer.dial(first)
     old.say(raw_hello())
     await first.hears("up", 2, 20)
@@ -391,7 +414,7 @@ async def test_a_second_live_process_with_one_identity_is_refused_and_alarmed(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first answers the probe, so somebody has copied a data directory."""
-    first = await raw_listener_started(start)
+    first = await lonely(start)
     old = await RawPeer.dial(first)
     old.say(raw_hello())
     assert (await old.next())["node_id"] == 1
@@ -412,7 +435,7 @@ async def test_a_dead_connection_gives_way_to_a_new_process(
 ) -> None:
     """The first does not answer the probe: it is reported lost and the second let in."""
     monkeypatch.setattr(module, "PROBE_TIMEOUT_S", 0.01)
-    first = await raw_listener_started(start)
+    first = await lonely(start)
     dead = await RawPeer.dial(first)
     dead.say(raw_hello())
     await first.hears("up", 2, 20)
