@@ -71,7 +71,7 @@ def _fields(message: m.Message) -> str:
         case m.AppendRejected():
             return f"prev={message.prev_index} hint={message.hint_index}@{message.hint_term}"
         case m.Heartbeat():
-            return f"commit={message.commit} round={message.read_round}"
+            return f"commit={message.commit}@{message.commit_term} round={message.read_round}"
         case m.HeartbeatResponse():
             return f"round={message.read_round}"
         case m.InstallSnapshot():

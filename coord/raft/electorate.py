@@ -72,7 +72,7 @@ def roll_back(raft: Raft, index: Index) -> None:
         return
     while len(raft.configurations) > 1 and raft.configurations[-1].index >= index:
         raft.configurations.pop()
-    assert raft.electorate.index < index, "a committed configuration was truncated"
+    assert raft.configurations[-1].index < index, "a committed configuration was truncated"
     _changed(raft)
 
 

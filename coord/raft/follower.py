@@ -82,9 +82,15 @@ def acknowledge(raft: Raft, leader: NodeId, match: Index) -> None:
 
 
 def on_heartbeat(raft: Raft, message: Heartbeat) -> None:
-    """The leader lives, and vouches that we match it up to ``commit``."""
+    """The leader lives. If we hold what it says is committed, so is all of ours up to there."""
     leader_is_alive(raft, message.frm)
-    if raft.installing is None and raft.log.commit_to(message.commit):
+    log = raft.log
+    if (
+        message.commit > log.commit
+        and raft.installing is None
+        and log.matches(message.commit, message.commit_term)
+    ):
+        log.commit_to(message.commit)
         settle(raft)
     if message.read_round:
         raft.send(

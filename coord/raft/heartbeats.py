@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coord.raft.messages import Heartbeat
-from coord.raft.types import Index
+from coord.raft.types import Index, Term
 
 if TYPE_CHECKING:
     from coord.raft.progress import Progress
@@ -13,10 +13,24 @@ if TYPE_CHECKING:
 
 
 def send_heartbeat(raft: Raft, progress: Progress, read_round: int) -> None:
-    """The commit index never exceeds what the follower matches, so it needs no check there."""
+    """The commit index is capped at what the follower matches, or it could make no use of it. It
+    checks the term all the same: a wiped disk may have come back under the same id."""
     commit = Index(min(raft.log.commit, progress.match))
+    commit_term = raft.log.term(commit)
+    if commit_term is None:  # compacted: it will learn from what brings it up to date
+        commit, commit_term = Index(0), Term(0)
     progress.commit_sent = max(progress.commit_sent, commit)
-    raft.send(Heartbeat(progress.id, raft.id, raft.incarnation, raft.term, commit, read_round))
+    raft.send(
+        Heartbeat(
+            progress.id,
+            raft.id,
+            raft.incarnation,
+            raft.term,
+            commit,
+            commit_term,
+            read_round,
+        )
+    )
 
 
 def broadcast_heartbeats(raft: Raft) -> None:

@@ -47,46 +47,43 @@ def require(condition: bool, name: str, detail: str) -> None:
 def check_node(raft: Raft) -> None:
     """What must hold on a node between any two calls, whatever the others do."""
     log = raft.log
-    require(
-        log.first - 1 <= log.applied <= log.cursor <= log.commit <= log.last,
-        "applied-within-commit",
-        f"first {log.first}, applied {log.applied}, cursor {log.cursor}, "
-        f"commit {log.commit}, last {log.last}",
-    )
-    require(
-        log.cursor <= log.stable,
-        "applied-within-durable",
-        f"handed to apply {log.cursor}, durable {log.stable}",
-    )
-    require(
-        log.stable <= log.handed <= log.last,
-        "durable-within-log",
-        f"durable {log.stable}, handed {log.handed}, last {log.last}",
-    )
-    require(
-        log.last_term <= raft.term and log.term(log.last) == log.last_term,
-        "log-terms",
-        f"last entry of term {log.last_term} in term {raft.term}",
-    )
-    if raft.is_leader:
-        _check_leader(raft)
-
-
-def _check_leader(raft: Raft) -> None:
-    require(raft.leader == raft.id, "leader-knows-itself", f"{raft.id} follows {raft.leader}")
-    require(raft.installing is None, "leader-installs-nothing", f"leader {raft.id}")
-    members = set(raft.electorate.members) - {raft.id}
-    require(
-        members == set(raft.progress),
-        "progress-covers-members",
-        f"members {sorted(members)}, progress {sorted(raft.progress)}",
-    )
-    for node, progress in raft.progress.items():
-        require(
-            progress.match < progress.next and progress.match <= raft.log.last,
-            "progress-ordered",
-            f"{node}: match {progress.match}, next {progress.next}, last {raft.log.last}",
+    first, commit, last = log.first, log.commit, log.last
+    if not first - 1 <= log.applied <= log.cursor <= commit <= last:
+        marks = f"first {first}, applied {log.applied}, cursor {log.cursor}"
+        raise InvariantViolation("applied-within-commit", f"{marks}, commit {commit}, last {last}")
+    if log.cursor > log.stable:
+        raise InvariantViolation(
+            "applied-within-durable", f"handed to apply {log.cursor}, durable {log.stable}"
         )
+    if not log.stable <= log.handed <= last:
+        raise InvariantViolation(
+            "durable-within-log", f"durable {log.stable}, handed {log.handed}, last {last}"
+        )
+    if log.last_term > raft.term or log.term(last) != log.last_term:
+        raise InvariantViolation(
+            "log-terms", f"last entry of term {log.last_term} in term {raft.term}"
+        )
+    if raft.is_leader:
+        _check_leader(raft, last)
+    else:
+        require(not raft.must_replicate, "only-leaders-replicate", f"{raft.role}")
+
+
+def _check_leader(raft: Raft, last: Index) -> None:
+    require(raft.leader == raft.id, "leader-knows-itself", "follows somebody")
+    require(raft.installing is None, "leader-installs-nothing", "the log stands still")
+    members = set(raft.electorate.members)
+    members.discard(raft.id)
+    if members != set(raft.progress):
+        raise InvariantViolation(
+            "progress-covers-members", f"members {members}, progress {set(raft.progress)}"
+        )
+    for node, progress in raft.progress.items():
+        if not (progress.match < progress.next and progress.match <= last):
+            raise InvariantViolation(
+                "progress-ordered",
+                f"{node}: match {progress.match}, next {progress.next}, last {last}",
+            )
 
 
 # A cluster ----------------------------------------------------------------------------------
@@ -213,12 +210,11 @@ class ClusterChecker:
         node, view = self._nodes[key], self._views[key]
         raft = node._raft
         check_node(raft)
-        require(raft.term >= view.term, "term-monotonic", f"{key}: {view.term} → {raft.term}")
-        require(
-            raft.log.commit >= view.commit,
-            "commit-monotonic",
-            f"{key}: {view.commit} → {raft.log.commit}",
-        )
+        if raft.term < view.term:
+            raise InvariantViolation("term-monotonic", f"{key}: {view.term} → {raft.term}")
+        if raft.log.commit < view.commit:
+            detail = f"{key}: {view.commit} → {raft.log.commit}"
+            raise InvariantViolation("commit-monotonic", detail)
         if raft.is_leader:
             if view.leads != raft.term:
                 self._check_election(key, raft)
@@ -248,11 +244,10 @@ class ClusterChecker:
 
     def _record_vote(self, key: Key, term: Term, candidate: NodeId) -> None:
         known = self._votes.setdefault((key, term), candidate)
-        require(
-            known == candidate,
-            "one-vote-per-term",
-            f"{key} voted for {known} and {candidate} in term {term}",
-        )
+        if known != candidate:
+            raise InvariantViolation(
+                "one-vote-per-term", f"{key} voted for {known} and {candidate} in term {term}"
+            )
 
     def _check_election(self, key: Key, raft: Raft) -> None:
         other = self._leaders.setdefault(raft.term, key)
@@ -287,11 +282,11 @@ class ClusterChecker:
         return self._votes.get((key, term)) == candidate
 
     def _check_append_only(self, key: Key, view: _View, raft: Raft) -> None:
-        require(
-            raft.log.last >= view.last and raft.log.term(view.last) == view.last_term,
-            "leader-append-only",
-            f"{key} had {view.last}@{view.last_term}, now ends at {raft.log.last}",
-        )
+        if raft.log.last < view.last or raft.log.term(view.last) != view.last_term:
+            raise InvariantViolation(
+                "leader-append-only",
+                f"{key} had {view.last}@{view.last_term}, now ends at {raft.log.last}",
+            )
 
     def _check_change(self, key: Key, view: _View, raft: Raft) -> None:
         if raft.electorate.index == view.electorate_index or view.membership is None:
@@ -317,15 +312,17 @@ class ClusterChecker:
         require(allowed, "configurations-overlap", f"{key}: {before} → {now}")
 
     def _check_matches(self, key: Key, view: _View, raft: Raft) -> None:
-        matches = {(n, p.incarnation): p.match for n, p in raft.progress.items()}
-        for follower, match in matches.items():
-            before = view.matches.get(follower, Index(0))
-            require(
-                match >= before,
-                "match-monotonic",
-                f"{key}: match of {follower} {before} → {match}",
-            )
-        view.matches = matches
+        known = view.matches
+        for node, progress in raft.progress.items():
+            follower = (node, progress.incarnation)
+            before = known.get(follower, 0)
+            if progress.match < before:
+                detail = f"{key}: match of {follower} {before} → {progress.match}"
+                raise InvariantViolation("match-monotonic", detail)
+            known[follower] = progress.match
+        if len(known) > len(raft.progress):
+            members = {(node, p.incarnation) for node, p in raft.progress.items()}
+            view.matches = {follower: known[follower] for follower in members}
 
     def _check_commit(self, key: Key, view: _View, raft: Raft) -> None:
         log, commit = raft.log, raft.log.commit
@@ -428,11 +425,10 @@ class ClusterChecker:
         state = storage.hard_state
         if isinstance(message, m.PreVoteRequest | m.PreVoteResponse):
             return
-        require(
-            message.term <= state.term,
-            "term-durable",
-            f"{key} says term {message.term}, durable is {state.term}",
-        )
+        if message.term > state.term:
+            raise InvariantViolation(
+                "term-durable", f"{key} says term {message.term}, durable is {state.term}"
+            )
         candidate = message.frm if isinstance(message, m.VoteRequest) else message.to
         if isinstance(message, m.VoteRequest) or (
             isinstance(message, m.VoteResponse) and message.granted

@@ -88,10 +88,11 @@ class AppendRejected(Message):
 
 @dataclass(slots=True)
 class Heartbeat(Message):
-    """I still lead. ``commit`` never exceeds what the receiver is known to match.
+    """I still lead, and (``commit``, ``commit_term``) is committed: of use to whoever holds it.
     ``read_round`` is fresh in every round; 0 wants no answer (a mere commit advance)."""
 
     commit: Index
+    commit_term: Term
     read_round: int
 
 

@@ -97,6 +97,7 @@ def on_append_accepted(raft: Raft, message: AppendAccepted) -> None:
     if progress is None:
         return
     assert message.match <= raft.log.last, "a follower acknowledged what we never sent"
+    raft.must_replicate = True
     news = progress.acknowledged(message.match)
     if progress.state is ProgressState.PROBE:
         progress.become_replicate()
@@ -106,7 +107,6 @@ def on_append_accepted(raft: Raft, message: AppendAccepted) -> None:
         advance_commit(raft)
         if raft.is_leader and raft.transferee == progress.id:
             transfer.continue_to(raft, progress)
-    raft.must_replicate = True
 
 
 def on_append_rejected(raft: Raft, message: AppendRejected) -> None:

@@ -86,7 +86,9 @@ class Machine:
     def meta(self) -> SnapshotMeta:
         """Describe the snapshot of this state."""
         data = self.encode()
-        return SnapshotMeta(self.index, self.term, self.membership, sha256(data).digest(), len(data))
+        return SnapshotMeta(
+            self.index, self.term, self.membership, sha256(data).digest(), len(data)
+        )
 
 
 @dataclass(slots=True)
@@ -278,7 +280,6 @@ class Cluster:
         while node.has_ready():
             ready = node.ready()
             self.checker.handed(key, ready)
-            self.checker.after(key)
             for message in ready.messages:
                 self._send(process, message)
             if ready.must_wait:
@@ -343,7 +344,8 @@ class Cluster:
 
     def _send(self, process: Process, message: Message) -> None:
         self.checker.sent(process.key, message)
-        self.trace(describe_message(message))
+        if self.lines is not None:
+            self.trace(describe_message(message))
         if isinstance(message, InstallSnapshot):
             data = process.directory.files.get(message.meta.checksum)
             if data is None or len(data) != message.meta.length:
