@@ -19,7 +19,7 @@ from __future__ import annotations
 from coord.sim.disk import DiskConditions, SimLogWriter
 from coord.sim.kernel import US_PER_MS, US_PER_S, Kernel, Killed
 from coord.sim.network import Conditions, End, Network
-from coord.sim.peers import Identity, SimTransport, host_name
+from coord.sim.peers import SimTransport, host_name
 from coord.sim.process import Process, ProcessClock
 from coord.sim.streams import Streams
 from coord.sim.trace import Trace
@@ -30,7 +30,6 @@ __all__ = [
     "Conditions",
     "DiskConditions",
     "End",
-    "Identity",
     "Kernel",
     "Killed",
     "Network",

@@ -54,6 +54,9 @@ class SimLogWriter:
         conditions: DiskConditions | None = None,
     ) -> None:
         self.conditions = conditions or DiskConditions()
+        self.points: Callable[[str], None] = lambda _name: None
+        """Told "before-durable" and "after-durable" around each transaction: a harness may raise
+        Killed there."""
         self.stalled_until_us = 0
         self.fail_with: BaseException | None = None
         self._process = process
@@ -77,10 +80,12 @@ class SimLogWriter:
 
     def _durable(self) -> None:
         """The transaction is on disk; the loop does not know yet."""
+        self.points("before-durable")
         finished, self._writing = self._writing, []
         error, self.fail_with = self.fail_with, None
         if error is None:
             self._log.write([write for write, _ in finished])
+        self.points("after-durable")
 
         def report() -> None:
             for _, on_done in finished:
@@ -89,6 +94,9 @@ class SimLogWriter:
         self._process.kernel.schedule(self.conditions.report_us, report, self._process)
         if self._queue:
             self._begin()
+
+    def close(self) -> None:
+        """Nothing to release: what is queued is written, or lost with the process."""
 
     def process_died(self) -> None:
         """The transaction being written is there or not; what was queued is not."""

@@ -1,15 +1,22 @@
-"""A node's ``Transport`` over the simulated network: one outgoing stream to every other member.
+"""A node's ``Transport`` over the simulated network.
 
-As the real one: a node sends on the streams it dialled and reads from those dialled to it; both
-sides introduce themselves with a hello; a lost outgoing stream is dialled again after a pause.
+As the real one (``coord.node.transport``): a node sends on the streams it dialled and reads from
+those dialled to it; both sides introduce themselves with a hello, again whenever something in it
+changes; ``coord.node.roster`` judges who may talk; batches travel in the real peer codec's bytes.
+Left out: duplicate identities and their probes, bounded queues, TLS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from dataclasses import replace
+from typing import Any, Final
 
+from coord.model.limits import PEER_FRAME_BYTES_MAX
+from coord.node.peer_codec import FrameSplitter, decode_body, encode_batch
+from coord.node.peer_hello import Hello
 from coord.node.ports import PeerHandler
+from coord.node.roster import Roster, Standing
 from coord.raft.types import Membership, NodeId
 from coord.sim.kernel import US_PER_MS
 from coord.sim.network import PPM, End, Network
@@ -19,187 +26,237 @@ PORT: Final = "peer"
 REDIAL_US_MIN: Final = 10 * US_PER_MS
 REDIAL_US_MAX: Final = 200 * US_PER_MS
 
-Hello = dict[str, Any]
-
-
-class PeerCodec(Protocol):
-    """Turns a batch of messages into bytes and back, as on the real wire."""
-
-    def encode(self, messages: Sequence[Any]) -> bytes:
-        """One frame."""
-        ...
-
-    def decode(self, frame: bytes) -> list[Any]:
-        """Inverse of ``encode``: fresh objects, nothing shared with the sender."""
-        ...
-
-
-class Identity(NamedTuple):
-    """Who a node is on the peer network. ``admits``: whether a peer's hello is acceptable."""
-
-    node_id: NodeId
-    incarnation: int
-    hello: Callable[[], Hello]
-    admits: Callable[[Hello], bool]
-
 
 def host_name(node_id: int) -> str:
-    """The process name of a node."""
+    """The process name of a node: its address in this world."""
     return f"n{node_id}"
 
 
 class SimTransport:
-    """Carries one node's messages. ``drop_ppm``: chance that a batch is dropped as if the
-    queue were full."""
+    """Carries one node's messages in one life of its process.
 
-    def __init__(
-        self, network: Network, process: Process, identity: Identity, codec: PeerCodec
-    ) -> None:
+    ``drop_ppm``: chance that a batch is dropped as if the queue were full. ``position``: last
+    applied index. ``before_input``: called ahead of any handling of what arrives.
+    """
+
+    def __init__(self, network: Network, process: Process, own: Hello, roster: Roster) -> None:
         self.drop_ppm = 0
+        self.position: Callable[[], int] = lambda: 0
+        self.before_input: Callable[[], object] = lambda: None
         self._network = network
         self._process = process
-        self._identity = identity
-        self._codec = codec
+        self._own = own
+        self._roster = roster
         self._handler: PeerHandler | None = None
-        self._members: dict[int, None] = {}
-        self._outgoing: dict[int, End] = {}
-        self._incoming: dict[int, End] = {}
+        self._outgoing: dict[int, PeerStream] = {}
+        self._incoming: dict[int, PeerStream] = {}
         self._dialling: set[int] = set()
         self._closed = False
+        network.listen(process, PORT, self._accept)
 
     # --- coord.node.ports.Transport -------------------------------------------------------------
 
     def start(self, handler: PeerHandler) -> None:
-        """Begin to accept and dial."""
+        """Dial, and report to ``handler``; a later call hands over to another handler, which
+        hears of every live link again."""
         self._handler = handler
-        self._network.listen(self._process, PORT, self._accept)
-        for peer in self._members:
-            self._dial(peer)
+        self._dial_targets()
+        for link in list({**self._outgoing, **self._incoming}.values()):
+            self._report_up(link)
 
     def set_members(self, membership: Membership) -> None:
-        """Dial every member but this node; end the streams of those who left."""
-        wanted = sorted({m.id for m in (*membership.members, *membership.outgoing)})
-        self._members = {int(i): None for i in wanted if i != self._identity.node_id}
-        for streams in (self._outgoing, self._incoming):
-            for peer in [p for p in streams if p not in self._members]:
-                streams.pop(peer).close()
-        if self._handler is not None:
-            for peer in self._members:
-                self._dial(peer)
+        """The membership in force: streams of strangers end, new members are dialled."""
+        changed = membership != self._roster.membership
+        self._roster.set_members(membership, self.position())
+        self._dial_targets()
+        if changed:
+            self._review_links()
+            self._announce()
 
     def send(self, to: NodeId, messages: Sequence[Any]) -> bool:
-        """One batch, one item; False if there is no stream or the batch was dropped."""
-        end = self._outgoing.get(int(to))
-        if end is None or end.closed:
+        """One batch, one item; False if there is no member's stream or the batch was dropped."""
+        link = self._outgoing.get(int(to))
+        if link is None or link.standing is not Standing.MEMBER:
             return False
         if self.drop_ppm and self._network.stream.randrange(PPM) < self.drop_ppm:
             return False
-        end.write(self._codec.encode(messages))
+        link.end.write(encode_batch(messages))
         return True
 
     def close(self) -> None:
         """End all streams; dial no more."""
         self._closed = True
         self._network.unlisten(self._process, PORT)
-        for end in (*self._outgoing.values(), *self._incoming.values()):
-            end.close()
+        for link in (*self._outgoing.values(), *self._incoming.values()):
+            link.end.close()
         self._outgoing.clear()
         self._incoming.clear()
 
-    # --- streams --------------------------------------------------------------------------------
+    def introduce(self, own: Hello) -> None:
+        """This node has something new to say of itself (it has a cluster now)."""
+        self._own = own
+        self._review_links()
+        self._announce()
+
+    @property
+    def own(self) -> Hello:
+        """How this node introduces itself at the moment."""
+        known = self._roster.membership
+        return replace(
+            self._own,
+            index=self.position(),
+            membership=known if known.members else self._own.membership,
+        )
+
+    # --- dialling -------------------------------------------------------------------------------
+
+    def _dial_targets(self) -> None:
+        targets = self._roster.targets()
+        for peer in [peer for peer in self._outgoing if peer not in targets]:
+            self._outgoing.pop(peer).end.close()
+        if self._handler is not None:
+            for peer in targets:
+                self._dial(int(peer))
 
     def _dial(self, peer: int) -> None:
         if self._closed or peer in self._dialling or peer in self._outgoing:
             return
-        if peer not in self._members:
+        address = self._roster.targets().get(NodeId(peer))
+        if address is None:
             return
         self._dialling.add(peer)
+        said = replace(self.own, to=NodeId(peer))
         self._network.dial(
             self._process,
-            host_name(peer),
+            address.partition(":")[0],
             PORT,
-            self._identity.hello(),
-            lambda end, hello: self._dialled(peer, end, hello),
+            said,
+            lambda end, hello: self._dialled(peer, end, hello, said),
         )
 
-    def _dialled(self, peer: int, end: End | None, hello: Any) -> None:
-        self._dialling.discard(peer)
-        if end is None or self._closed or peer not in self._members:
-            if end is not None:
-                end.close()
+    def _dialled(self, peer: int, end: End | None, hello: Hello | None, said: Hello) -> None:
+        if end is None or hello is None:
             self._redial(peer)
             return
-        if not self._identity.admits(hello):
+        assert peer not in self._outgoing
+        self.before_input()
+        link = PeerStream(self, end, hello, dialled=True)
+        if not self._admit(link):
             end.close()
             self._redial(peer)
             return
-        end.handler = _Outgoing(self, peer, end)
-        self._outgoing[peer] = end
-        assert self._handler is not None
-        self._handler.on_link_up(NodeId(peer), hello)
+        self._dialling.discard(peer)
+        self._outgoing[peer] = link
+        now = replace(self.own, to=NodeId(peer))
+        if now != said:
+            end.write(now)
+        self._report_up(link)
 
     def _redial(self, peer: int) -> None:
+        self._dialling.discard(peer)
         pause_us = self._network.stream.randrange(REDIAL_US_MIN, REDIAL_US_MAX)
         self._network.kernel.schedule(pause_us, lambda: self._dial(peer), self._process)
 
-    def outgoing_ended(self, peer: int, end: End) -> None:
-        """A stream this node sent on is gone."""
-        if self._outgoing.get(peer) is end:
-            del self._outgoing[peer]
-            self._redial(peer)
+    # --- streams --------------------------------------------------------------------------------
 
     def _accept(self, end: End, hello: Hello) -> Hello | None:
-        peer, incarnation = int(hello["node_id"]), int(hello["incarnation"])
-        if self._closed or not self._identity.admits(hello):
+        self.before_input()
+        link = PeerStream(self, end, hello, dialled=False)
+        if self._closed or not self._admit(link):
             return None
-        old = self._incoming.pop(peer, None)
+        old = self._incoming.pop(int(hello.node_id), None)
         if old is not None:
-            old.close()
-        end.handler = _Incoming(self, peer, incarnation, end)
-        self._incoming[peer] = end
-        assert self._handler is not None
-        self._handler.on_link_up(NodeId(peer), hello)
-        return self._identity.hello()
+            old.end.close()
+        self._incoming[int(hello.node_id)] = link
+        # What this node does on hearing of the link must not overtake its answer on it.
+        self._process.call_soon(lambda: self._report_up(link))
+        return replace(self.own, to=hello.node_id)
 
-    def arrived(self, peer: int, incarnation: int, frame: bytes) -> None:
-        """A frame from a peer."""
-        assert self._handler is not None
-        self._handler.on_messages(NodeId(peer), incarnation, self._codec.decode(frame))
+    def _admit(self, link: PeerStream) -> bool:
+        if self._roster.vouch(self.own, link.hello):
+            self._dial_targets()
+        link.standing = self._roster.judge(self.own, link.hello).standing
+        return link.standing is not Standing.REFUSED
 
-    def incoming_ended(self, peer: int, end: End) -> None:
-        """A stream this node read from is gone."""
-        if self._incoming.get(peer) is end:
-            del self._incoming[peer]
-            assert self._handler is not None
-            self._handler.on_link_lost(NodeId(peer))
+    def _report_up(self, link: PeerStream) -> None:
+        if self._handler is not None and not link.end.closed:
+            self._handler.on_link_up(link.hello.node_id, link.hello.as_dict())
+
+    def _review_links(self) -> None:
+        for link in [*self._outgoing.values(), *self._incoming.values()]:
+            before = link.standing
+            if not self._admit(link):
+                self._forget(link)
+                link.end.close()
+            elif link.standing is not before:
+                self._report_up(link)
+
+    def _announce(self) -> None:
+        for link in [*self._outgoing.values(), *self._incoming.values()]:
+            link.end.write(replace(self.own, to=link.hello.node_id))
+
+    def _forget(self, link: PeerStream) -> bool:
+        table = self._outgoing if link.dialled else self._incoming
+        peer = int(link.hello.node_id)
+        if table.get(peer) is not link:
+            return False
+        del table[peer]
+        if link.dialled:
+            self._redial(peer)
+        return True
+
+    # --- what streams report --------------------------------------------------------------------
+
+    def arrived(self, link: PeerStream, item: Hello | bytes) -> None:
+        """A batch, or news of the peer."""
+        self.before_input()
+        if isinstance(item, Hello):
+            link.hello = item
+            if self._admit(link):
+                self._report_up(link)
+            else:
+                self._forget(link)
+                link.end.close()
+        elif link.standing is Standing.MEMBER and self._handler is not None:
+            messages = _decode(item)
+            self._handler.on_messages(link.hello.node_id, link.hello.incarnation, messages)
+
+    def ended(self, link: PeerStream) -> None:
+        """A stream is gone. A peer that dies ends both; the one it dialled counts."""
+        self.before_input()
+        peer = link.hello.node_id
+        known = self._forget(link)
+        if known and self._handler is not None and not (
+            link.dialled and int(peer) in self._incoming
+        ):
+            self._handler.on_link_lost(peer)
 
 
-class _Outgoing:
-    """Handler of a stream this node dialled: nothing is read from it but its end."""
+class PeerStream:
+    """One stream to or from a peer that has introduced itself."""
 
-    def __init__(self, transport: SimTransport, peer: int, end: End) -> None:
+    def __init__(self, transport: SimTransport, end: End, hello: Hello, *, dialled: bool) -> None:
+        self.end = end
+        self.hello = hello
+        self.dialled = dialled
+        self.standing = Standing.REFUSED
         self._transport = transport
-        self._peer = peer
-        self._end = end
+        end.handler = self
 
-    def on_item(self, item: Any) -> None:
-        raise AssertionError(f"peer {self._peer} wrote {item!r:.80} where it must only read")
+    def on_item(self, item: Hello | bytes) -> None:
+        """See StreamHandler."""
+        self._transport.arrived(self, item)
 
     def on_end(self) -> None:
-        self._transport.outgoing_ended(self._peer, self._end)
+        """See StreamHandler."""
+        self._transport.ended(self)
 
 
-class _Incoming:
-    """Handler of a stream a peer dialled."""
-
-    def __init__(self, transport: SimTransport, peer: int, incarnation: int, end: End) -> None:
-        self._transport = transport
-        self._peer = peer
-        self._incarnation = incarnation
-        self._end = end
-
-    def on_item(self, item: Any) -> None:
-        self._transport.arrived(self._peer, self._incarnation, item)
-
-    def on_end(self) -> None:
-        self._transport.incoming_ended(self._peer, self._end)
+def _decode(frame: bytes) -> list[Any]:
+    """Fresh objects: nothing is shared between nodes."""
+    batch: list[Any] = []
+    for body in FrameSplitter(PEER_FRAME_BYTES_MAX).feed(frame):
+        messages = decode_body(body)
+        assert isinstance(messages, list), "control frames travel as hellos here"
+        batch += messages
+    return batch

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from coord.raft.types import Incarnation, MemberRole, Membership, NodeId
-from coord.raft.types import Member as RaftMember
-from coord.sim import US_PER_MS, US_PER_S, Conditions, DiskConditions, Kernel, Network, Process, Trace
+from coord.node.bootstrap import InitialMember
+from coord.raft.types import NodeId
+from coord.sim import (
+    US_PER_MS,
+    US_PER_S,
+    Conditions,
+    DiskConditions,
+    Kernel,
+    Network,
+    Process,
+    Trace,
+    host_name,
+)
 from tests.sim import programs
 from tests.sim.clients import SimClient
 from tests.sim.history import History, Op
@@ -75,19 +85,14 @@ class Cluster:
         self.network = Network(self.kernel, Conditions())
         self.drop_ppm = 0
         self.history = History()
-        self.cluster_id = plan.seed.to_bytes(16, "big")
-        stream = self.kernel.streams.get("identity")
-        incarnations = {node: stream.getrandbits(63) for node in range(1, plan.nodes + 1)}
-        self.founders = Membership(
-            tuple(
-                RaftMember(NodeId(node), Incarnation(value), MemberRole.VOTER)
-                for node, value in incarnations.items()
-            )
-        )
+        self.disk = DiskConditions()
+        self.initial = [
+            InitialMember(NodeId(node), host_name(node)) for node in range(1, plan.nodes + 1)
+        ]
         drifts = (0, plan.drift_ppm, -plan.drift_ppm, 0, plan.drift_ppm)
         self.members = {
-            node: Member(self, node, value, drifts[node - 1])
-            for node, value in incarnations.items()
+            int(founder.id): Member(self, int(founder.id), drifts[founder.id - 1])
+            for founder in self.initial
         }
         self.invariants = Invariants(self.history, self.members)
         self.clients: list[SimClient] = []
@@ -159,8 +164,7 @@ class Cluster:
     def suffer(self) -> None:
         """The phase with faults."""
         plan = self.plan
-        self.network.conditions = plan.weather
-        self.drop_ppm = plan.drop_ppm
+        self._set_weather(plan.weather, plan.disk, plan.drop_ppm)
         self.nemesis.start()
         self.kernel.run_until(self.kernel.now_us + plan.fault_ms * US_PER_MS)
         self.nemesis.stop()
@@ -168,9 +172,7 @@ class Cluster:
     def heal(self) -> None:
         """Undo every fault that lasts; good weather from now on."""
         self.kernel.emit("nemesis", "heal")
-        self.network.conditions = Conditions()
-        self.drop_ppm = 0
-        self.plan.disk = DiskConditions()
+        self._set_weather(Conditions(), DiskConditions(), 0)
         self.network.heal_all()
         for client in self.clients:
             client.process.resume()
@@ -178,8 +180,22 @@ class Cluster:
             member.process.resume()
             member.start()
             if member.writer is not None:
-                member.writer.conditions = self.plan.disk
                 member.writer.stalled_until_us = 0
+
+    def _set_weather(self, network: Conditions, disk: DiskConditions, drop_ppm: int) -> None:
+        self.network.conditions, self.disk, self.drop_ppm = network, disk, drop_ppm
+        for member in self.running():
+            member.set_drop_ppm(drop_ppm)
+            if member.writer is not None:
+                member.writer.conditions = disk
+
+    def survives_without(self, one: int) -> bool:
+        """Losing this node's disk now loses nothing: a majority of voters is up, each with every
+        committed entry durable, and none of them is being replaced."""
+        others = [m for m in self.running() if m.id != one and not m.process.paused]
+        whole = [m for m in others if m.holds_everything(len(self.history.log))]
+        voters = {m.voters() for m in whole}
+        return len(whole) > self.plan.nodes // 2 and voters == {self.plan.nodes}
 
     def recover(self) -> None:
         """After healing: progress for every client, then one state everywhere."""

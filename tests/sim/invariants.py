@@ -82,7 +82,7 @@ class Invariants:
         self._applied: dict[int, int] = {}
 
     def _durable(self, key: tuple[int, int]) -> DurableView | None:
-        return self._members[key[0]].durable_log()
+        return self._members[key[0]].durable(key)
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -180,6 +180,7 @@ class Invariants:
         node = member.node
         if node is None or member.store is None:
             return
+        member.watch_machine()
         machine = member.store.machine
         applied = machine.applied_index
         before = self._applied.get(member.id)

@@ -1,138 +1,190 @@
-"""One member of a simulated cluster: a real Node on a simulated machine."""
+"""One member of a simulated cluster: a real Node, store and founding on a simulated machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from coord.model.errors import ProtocolError
+from coord.node.bootstrap import Bootstrapper, Found, Join, Wait, digest_of, hello_after
 from coord.node.node import Node
-from coord.node.peer_codec import FrameSplitter, decode_body, encode_batch
+from coord.node.peer_hello import PROCESS_BYTES, Hello
 from coord.node.peer_messages import PEER_TYPES
+from coord.node.roster import Roster
 from coord.node.settings import NodeSettings
-from coord.model.limits import PEER_FRAME_BYTES_MAX
 from coord.protocol.native import NativeCodec
 from coord.raft import RaftConfig
-from coord.raft.types import Incarnation, NodeId
-from coord.sim import (
-    End,
-    Identity,
-    Process,
-    ProcessClock,
-    SimLogWriter,
-    SimTransport,
-    host_name,
-)
+from coord.raft.types import NodeId
+from coord.sim import End, Process, ProcessClock, SimLogWriter, SimTransport, host_name
+from coord.store.memory_kv import MemoryEnvironment
+from coord.store.memory_store import SimDisk, open_memory_store
+from coord.store.raft_log import RaftLog
+from coord.store.snapshot_store import SnapshotPolicy
+from coord.store.store import MemberStore, StoreOptions
 from tests.sim.clients import PORT
 from tests.sim.invariants import DurableView
-from tests.sim.store import SimDisk, SimStore
 
 if TYPE_CHECKING:
     from coord.raft import LogSlice
+    from coord.store.state_machine import StateMachine
     from tests.sim.cluster import Cluster
 
-OWN_MESSAGES = frozenset(PEER_TYPES.values())
+OWN_MESSAGES: Final = frozenset(PEER_TYPES.values())
+POST_MS_MAX: Final = 20
+"""Answers of long work (snapshots) come after a while."""
 
-
-class _Codec:
-    """The real peer codec, so that nothing is shared between nodes."""
-
-    def encode(self, messages: Any) -> bytes:
-        return encode_batch(messages)
-
-    def decode(self, frame: bytes) -> list[Any]:
-        batch: list[Any] = []
-        for body in FrameSplitter(PEER_FRAME_BYTES_MAX).feed(frame):
-            messages = decode_body(body)
-            assert isinstance(messages, list)
-            batch += messages
-        return batch
+Points = Callable[[str], None]
+"""Called with the name of a point in a node's work; may raise Killed."""
 
 
 class Member:
-    """A machine with a disk, on which a node runs, dies and starts again."""
+    """A machine with a disk, on which a node runs, dies and starts again.
 
-    def __init__(self, cluster: Cluster, node_id: int, incarnation: int, drift_ppm: int) -> None:
+    ``points`` is told of each named point that the node's work reaches (``POINTS``).
+    """
+
+    def __init__(self, cluster: Cluster, node_id: int, drift_ppm: int) -> None:
         kernel = cluster.kernel
         self.id = node_id
-        self.incarnation = incarnation
-        self.process = Process(
-            kernel,
-            host_name(node_id),
-            ProcessClock(kernel, rate_ppm=drift_ppm, boot_ms=1_000_000 * node_id),
-        )
-        self.disk = SimDisk(node_id, incarnation)
-        self.store: SimStore | None = None
+        clock = ProcessClock(kernel, rate_ppm=drift_ppm, boot_ms=1_000_000 * node_id)
+        self.process = Process(kernel, host_name(node_id), clock)
+        self.disk = SimDisk()
+        self.store: MemberStore | None = None
         self.node: Node | None = None
         self.writer: SimLogWriter | None = None
-        self.around_apply: Callable[[str], None] | None = None
-        """Called with the name of each point around an apply: a harness may raise Killed."""
-        self.around_reply: Callable[[str], None] | None = None
+        self.points: Points = lambda _name: None
+        self.lives = 0
         self._cluster = cluster
         self._random = kernel.streams.get(f"node/{node_id}")
+        self._transport: SimTransport | None = None
+        self._machine: StateMachine | None = None
+        self._key = (node_id, 0)
+        self._left: DurableView | None = None
+        """What the disk holds while nothing runs."""
         self.process.on_death.append(self._died)
 
     @property
     def key(self) -> tuple[int, int]:
         """How the Raft checker names this data directory."""
-        return (self.id, self.incarnation)
+        return self._key
 
     @property
     def leads(self) -> bool:
         """This node believes to lead."""
         return self.node is not None and self.node.driver.is_leader
 
-    def durable_log(self) -> DurableView:
-        """What its disk holds."""
+    def holds_everything(self, last: int) -> bool:
+        """Every entry that was applied anywhere is durable here."""
+        return self.store is not None and self.store.log.last_index() >= last
+
+    def voters(self) -> int:
+        """How many voters there are, as far as this node knows; 0 while that is changing."""
+        if self.node is None or self.node.raft.membership.is_joint:
+            return 0
+        return len(self.node.raft.membership.voters)
+
+    def durable(self, key: tuple[int, int]) -> DurableView | None:
+        """What this disk holds of the data directory ``key``; None if it was wiped."""
+        if key != self._key:
+            return None
         if self.store is not None:
             return DurableView(self.store.log)
-        return DurableView(SimStore(self.disk).log)
+        if self._left is None:
+            image = self.disk.log_image
+            assert image is not None
+            self._left = DurableView(RaftLog(MemoryEnvironment.from_image(image)))
+        return self._left
 
     # --- life -----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the process unless it runs."""
-        if self.process.alive:
-            return
-        self.process.start()
-        self.process.call_soon(self._boot)
+        if not self.process.alive:
+            self.process.start()
+            self.process.call_soon(self._boot)
+
+    def wipe(self) -> None:
+        """Kill the process and lose its data directory."""
+        self.process.crash()
+        self.disk.wipe()
+        self._key = (self.id, 0)
+        self._cluster.kernel.emit(self.process.name, "wipe")
 
     def _boot(self) -> None:
+        self.points("start")
+        self.lives += 1
         cluster = self._cluster
-        store = self.store = SimStore(self.disk)
-        if store.is_empty():
-            store.bootstrap(cluster.cluster_id, cluster.founders)
-        self._watch_apply(store)
-        kernel = cluster.kernel
-        self.writer = SimLogWriter(
-            self.process,
-            store.log,
-            kernel.streams.get(f"disk/{self.id}"),
-            cluster.plan.disk,
+        policy = SnapshotPolicy(log_entries_kept=cluster.plan.log_entries_kept)
+        options = StoreOptions(NodeId(self.id), self._random.randbytes, snapshots=policy)
+        store = self.store = open_memory_store(self.disk, options)
+        self._key, self._left = (self.id, int(store.incarnation)), None
+        self.watch_machine()
+        own = Hello(
+            store.node_id,
+            store.incarnation,
+            self._random.randbytes(PROCESS_BYTES),
+            cluster_id=store.cluster_id or b"",
+            empty=store.is_empty(),
+            membership=store.log.initial_state()[1],
+            initial=digest_of(cluster.initial),
+            peer=host_name(self.id),
         )
-        identity = Identity(NodeId(self.id), self.incarnation, self._hello, _admits)
-        transport = _CheckedTransport(self, SimTransport(
-            cluster.network, self.process, identity, _Codec()
-        ))
-        transport.inner.drop_ppm = cluster.drop_ppm
-        raft = RaftConfig(NodeId(self.id), Incarnation(self.incarnation))
-        self.node = Node(
+        roster = Roster(own.node_id, {m.id: m.peer for m in cluster.initial}, {})
+        transport = self._transport = SimTransport(cluster.network, self.process, own, roster)
+        transport.drop_ppm = cluster.drop_ppm
+        if store.is_empty():
+            self._found_or_join(transport, store)
+        else:
+            self._run(transport, store)
+
+    def _found_or_join(self, transport: SimTransport, store: MemberStore) -> None:
+        """As coord.app does it."""
+
+        def on_decided(decision: Found | Join) -> None:
+            if isinstance(decision, Found):
+                store.bootstrap(decision.cluster_id, decision.membership)
+            else:
+                store.join(decision.cluster_id)
+            self._cluster.kernel.emit(self.process.name, type(decision).__name__.lower())
+            transport.introduce(hello_after(transport.own, decision))
+            self.process.call_soon(lambda: self._run(transport, store))
+
+        def on_waiting(wait: Wait) -> None:
+            assert not wait.alarm, wait.reason
+
+        bootstrapper = Bootstrapper(
+            transport.own, self._cluster.initial, on_decided, on_waiting
+        )
+        transport.start(bootstrapper)
+        bootstrapper.start()
+
+    def _run(self, transport: SimTransport, store: MemberStore) -> None:
+        cluster = self._cluster
+        stream = cluster.kernel.streams.get(f"disk/{self.id}")
+        writer = SimLogWriter(self.process, store.log, stream, cluster.disk)
+        writer.points = self._point
+        self.writer = writer
+        store.attach(self._post, writer)
+        raft = RaftConfig(store.node_id, store.incarnation)
+        node = self.node = Node(
             NodeSettings(raft),
             store,
             self.process.clock,
             self.process,
-            transport,
-            self.writer,
+            _CheckedTransport(self, transport),
+            writer,
             self._random.randbytes,
             self._random.randrange,
             self._fatal,
         )
-        cluster.invariants.started(self, self.node.raft)
-        self.node.start()
+        transport.position = lambda: store.machine.applied_index
+        transport.before_input = node.ticker.check
+        cluster.invariants.started(self, node.raft)
+        node.start()
         cluster.network.listen(self.process, PORT, self._accept)
 
-    def _hello(self) -> dict[str, Any]:
-        return {"node_id": self.id, "incarnation": self.incarnation}
+    def _post(self, call: Callable[[], None]) -> None:
+        self.process.call_later(self._random.randrange(POST_MS_MAX), call)
 
     def _fatal(self, error: BaseException) -> None:
         raise AssertionError(f"node {self.id} gave up: {error}") from error
@@ -140,17 +192,27 @@ class Member:
     def _died(self, power: bool) -> None:
         if self.writer is not None:
             self.writer.process_died()
-        if self.store is not None:
-            self.store.died(power=power)
+        self.disk.crash(power=power)
         self._cluster.network.process_died(self.process, power=power)
         if self.node is not None:
             self._cluster.invariants.stopped(self)
-        self.node = self.store = self.writer = None
+        self.node = self.store = self.writer = self._transport = self._machine = None
+
+    def set_drop_ppm(self, drop_ppm: int) -> None:
+        """Weather between nodes has changed."""
+        if self._transport is not None:
+            self._transport.drop_ppm = drop_ppm
 
     # --- what the harness watches ---------------------------------------------------------------
 
-    def _watch_apply(self, store: SimStore) -> None:
-        apply_steps = store.machine.apply_steps
+    def watch_machine(self) -> None:
+        """Stand between the driver and a state machine that was just opened or installed."""
+        assert self.store is not None
+        machine = self.store.machine
+        if machine is self._machine:
+            return
+        self._machine = machine
+        apply_steps = machine.apply_steps
 
         def watched(slices: list[LogSlice]) -> Iterator[None]:
             self._point("before-apply")
@@ -159,16 +221,16 @@ class Member:
             self._point("after-apply")
             return batch
 
-        store.machine.apply_steps = watched  # type: ignore[method-assign, assignment]
+        machine.apply_steps = watched  # type: ignore[method-assign, assignment]
 
     def _point(self, name: str) -> None:
-        if self.around_apply is not None:
-            self.around_apply(name)
+        self.points(name)
 
-    def sent(self, message: Any) -> None:
-        """A message is about to leave."""
-        if type(message) not in OWN_MESSAGES:
-            self._cluster.invariants.sent(self, message)
+    def sent(self, messages: Sequence[Any]) -> None:
+        """Messages are about to leave."""
+        for message in messages:
+            if type(message) not in OWN_MESSAGES:
+                self._cluster.invariants.sent(self, message)
 
     # --- clients --------------------------------------------------------------------------------
 
@@ -179,24 +241,19 @@ class Member:
         return "welcome"
 
 
-def _admits(hello: dict[str, Any]) -> bool:
-    return bool(hello)
-
-
 class _CheckedTransport:
     """A transport that shows every message to the invariants first."""
 
     def __init__(self, member: Member, inner: SimTransport) -> None:
-        self.inner = inner
         self._member = member
+        self._inner = inner
         self.start = inner.start
         self.set_members = inner.set_members
         self.close = inner.close
 
-    def send(self, to: NodeId, messages: Any) -> bool:
-        for message in messages:
-            self._member.sent(message)
-        return self.inner.send(to, messages)
+    def send(self, to: NodeId, messages: Sequence[Any]) -> bool:
+        self._member.sent(messages)
+        return self._inner.send(to, messages)
 
 
 class _Front:
@@ -222,8 +279,7 @@ class _Front:
         self._node.gateway.lost(self._conn)
 
     def write(self, data: bytes) -> None:
-        if self._member.around_reply is not None:
-            self._member.around_reply("before-reply")
+        self._member.points("before-reply")
         self._end.write(data)
 
     def close(self) -> None:

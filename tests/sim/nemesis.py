@@ -36,6 +36,9 @@ class Nemesis:
             "break": self._break,
             "stall": self._stall,
             "clients": self._clients,
+            "snapshot": self._snapshot,
+            "transfer": self._transfer,
+            "wipe": self._wipe,
         }
 
     def start(self) -> None:
@@ -130,6 +133,25 @@ class Nemesis:
         member = self._cluster.members[self._any()]
         if member.writer is not None:
             member.writer.stalled_until_us = self._kernel.now_us + self._length_us()
+
+    def _snapshot(self) -> None:
+        """One node takes a snapshot and cuts its log."""
+        node = self._cluster.members[self._any()].node
+        if node is not None:
+            node.housekeeping.take_snapshot(lambda _outcome: None)
+
+    def _transfer(self) -> None:
+        """A leader is asked to hand over."""
+        node = self._cluster.members[self._leaders()[0]].node
+        if node is not None:
+            node.hand_over()
+
+    def _wipe(self) -> None:
+        """One node loses its disk, if the others are well enough for it to be nobody's loss."""
+        one = self._any()
+        if self._cluster.survives_without(one):
+            self._cluster.members[one].wipe()
+            self._kernel.schedule(self._length_us(), self._cluster.members[one].start)
 
     def _clients(self) -> None:
         """One client loses its connection, is cut off, or stands still past its time-out."""

@@ -24,6 +24,9 @@ FAULTS: Final = (
     "break",
     "stall",
     "clients",
+    "snapshot",
+    "transfer",
+    "wipe",
 )
 PROGRAMS: Final = ("register", "counter", "sequence", "tree", "ephemerals")
 
@@ -50,6 +53,8 @@ class Plan:
     """Longest pause of a client between requests."""
     session_timeout_ms: int = 4_000
     drift_ppm: int = 0
+    log_entries_kept: int = 100
+    """How many entries behind a node may be and still catch up from the log."""
     drop_ppm: int = 0
     """Chance that a batch between nodes is dropped."""
     weather: Conditions = field(default_factory=Conditions)
@@ -70,6 +75,7 @@ def draw(seed: int) -> Plan:
     plan.fault_length_ms = stream.choice((400, 1_500, 3_000))
     plan.think_ms = stream.choice((5, 20, 60))
     plan.session_timeout_ms = stream.choice((1_000, 2_000, 4_000, 8_000))
+    plan.log_entries_kept = stream.choice((5, 50, 10_000))
     plan.drift_ppm = stream.choice((0, 0, 500))
     plan.drop_ppm = stream.choice((0, 0, 2_000, 20_000))
     plan.weather.delay_us_max = stream.choice((500, 2_000, 20_000, 60_000))
