@@ -49,7 +49,10 @@ WATCH_MODES: Final = 3
 ADMIN_ARGUMENTS_MAX: Final = 16
 
 Arguments = list[Any]
-_MODES: Final = tuple(CreateMode)
+_MODE_MAX: Final = int(max(CreateMode))
+_SEQUENTIAL: Final = frozenset(int(mode) for mode in CreateMode if mode.is_sequential)
+_WITH_TTL: Final = frozenset(int(mode) for mode in CreateMode if mode.has_ttl)
+assert set(CreateMode) == set(range(_MODE_MAX + 1))
 _OPEN_ON_WIRE: Final = [[ALL, "world", "anyone"]]
 LEVEL_MAX: Final = int(max(ReadLevel))
 _FIELD_OPERANDS: Final[dict[str, type]] = {
@@ -151,16 +154,17 @@ def _create(arguments: Arguments) -> requests.Create:
     path, data, acl, mode, ttl_ms = _fill(
         arguments, ("path", "data", "acl", "mode", "ttl_ms"), b"", None, 0, 0
     )
-    kind = _MODES[_int(mode, "mode", 0, len(_MODES) - 1)]
+    _int(mode, "mode", 0, _MODE_MAX)
     if type(path) is not str:
         raise BadArgumentsError("path must be a string")
-    check_path(path, sequential=kind.is_sequential)
-    if kind.is_sequential:
+    is_sequential = mode in _SEQUENTIAL
+    check_path(path, sequential=is_sequential)
+    if is_sequential:
         longest = NAME_BYTES_MAX - SEQUENCE_SUFFIX_BYTES_MAX
         if len(name_of(path).encode()) > longest:
             raise BadArgumentsError(f"a sequential node's name has at most {longest} bytes")
     _int(ttl_ms, "ttl_ms", 0, TTL_MS_MAX)
-    if (ttl_ms > 0) is not kind.has_ttl:
+    if (ttl_ms > 0) is not (mode in _WITH_TTL):
         raise BadArgumentsError("ttl_ms is above 0 for modes with a time to live, and only there")
     return requests.Create(path, _data(data), _acl(acl), mode, ttl_ms)
 
@@ -241,13 +245,16 @@ def _operation(operation: Any) -> requests.Operation:
     return decode(operation[1:])
 
 
+_WITH_DATA: Final = (requests.Set, requests.Create)
+
+
 def operation_bytes(operation: requests.Operation) -> int:
     """What an operation counts towards TXN_BYTES_MAX: its path and its value."""
     size = len(operation.path.encode())
-    if isinstance(operation, requests.Create | requests.Set):
-        size += len(operation.data)
-    elif isinstance(operation, requests.Compare) and type(operation.operand) is bytes:
-        size += len(operation.operand)
+    if isinstance(operation, _WITH_DATA):
+        return size + len(operation.data)
+    if isinstance(operation, requests.Compare) and isinstance(operation.operand, bytes):
+        return size + len(operation.operand)
     return size
 
 
