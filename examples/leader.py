@@ -1,4 +1,4 @@
-"""Elect a leader among copies of this program: ``python leader.py HOSTS NAME`` in several terminals.
+"""Elect a leader among copies of this program, each started as ``python leader.py HOSTS NAME``.
 
 Kill the leader: another copy takes over when its session ends. Kill a node: nothing changes.
 """

@@ -214,11 +214,13 @@ class FakeConnection(asyncio.Transport):
         self._loop = asyncio.get_running_loop()
         self._session: FakeSession | None = None
         self._generation = 0
-        self._streams: dict[int, Stream] = {}
+        self.streams: dict[int, Stream] = {}
         self._is_gone = False
         self._expected_seq = 1
         self.writes = 0
         """Socket writes of the client."""
+        self.cut_after = 0
+        """Frames that still arrive before the connection breaks; 0: it does not."""
 
     # --- asyncio.Transport, for the client -------------------------------------------------------
 
@@ -257,8 +259,18 @@ class FakeConnection(asyncio.Transport):
             self._loop.call_soon(self._deliver, frame)
 
     def _deliver(self, frame: bytes) -> None:
-        if not self._is_gone:
-            self._link.data_received(frame)
+        if self._is_gone:
+            return
+        self._link.data_received(frame)
+        if self.cut_after:
+            self.cut_after -= 1
+            if not self.cut_after:
+                self.reset()
+
+    @property
+    def session_id(self) -> int:
+        """The session attached here, 0 if none."""
+        return 0 if self._session is None else self._session.id
 
     def notice(self, reason: str, message: str) -> None:
         """Say why, then close."""
@@ -269,14 +281,16 @@ class FakeConnection(asyncio.Transport):
         if self._is_gone or self.host in self._cluster.frozen:
             return
         for item in self._codec.feed(data):
-            if self._is_gone:
-                return
-            if self._cluster.requests_to_lose and not isinstance(item[1], rq.Connect):
-                self._cluster.requests_to_lose -= 1
-                self.reset()
-                return
-            self._cluster.received.append(item)
-            self._serve(*item)
+            if not self.is_closing():
+                self._take(item)
+
+    def _take(self, item: tuple[int, Any, int, int]) -> None:
+        if self._cluster.requests_to_lose and not isinstance(item[1], rq.Connect):
+            self._cluster.requests_to_lose -= 1
+            self.reset()
+            return
+        self._cluster.received.append(item)
+        self._serve(*item)
 
     def _serve(self, xid: int, request: Any, seq: int, acked: int) -> None:
         cluster = self._cluster
@@ -377,13 +391,13 @@ class FakeConnection(asyncio.Transport):
                 return self._children(request)
             case rq.ListWatch(path, recursive, with_values):
                 found = tree.subtree(path, recursive=recursive)
-                self._streams[xid] = Stream(xid, path, 2 if recursive else 1, with_values)
+                self.streams[xid] = Stream(xid, path, 2 if recursive else 1, with_values)
                 entries = [
                     (name, node.data if with_values else None, node.stat()) for name, node in found
                 ]
                 return HISTORY_ID, True, entries
             case rq.Unwatch(watch_id):
-                self._streams.pop(watch_id, None)
+                self.streams.pop(watch_id, None)
                 return ()
             case rq.Admin(op, arguments):
                 return cluster_admin(cluster, op, arguments)
@@ -408,7 +422,7 @@ class FakeConnection(asyncio.Transport):
             if history_id != HISTORY_ID or revision < self._cluster.floor:
                 raise CompactedError("no longer kept")
             missed = [change for change in self._cluster.log if change.revision > revision]
-        self._streams[xid] = stream
+        self.streams[xid] = stream
         self._reply(xid, (HISTORY_ID,))
         for revision in sorted({change.revision for change in missed}):
             self._push(stream, [each for each in missed if each.revision == revision])
@@ -416,7 +430,7 @@ class FakeConnection(asyncio.Transport):
 
     def publish(self, changes: list[Change]) -> None:
         """Tell this connection's streams."""
-        for stream in self._streams.values():
+        for stream in self.streams.values():
             self._push(stream, changes)
 
     def _push(self, stream: Stream, changes: list[Change]) -> None:
