@@ -60,13 +60,14 @@ class HeartbeatBatch:
         """When the newest acknowledged batch was sent."""
 
     def heard(self, session: int, now_ms: int) -> None:
-        """Anything came from a session's client, at ``now_ms`` or a little later."""
+        """Anything came from a session's client; news older than what is known changes nothing."""
         heard_ms = self._open.heard_ms
-        heard_ms[session] = max(now_ms, heard_ms.get(session, now_ms))
+        if now_ms > heard_ms.get(session, -1):
+            heard_ms[session] = now_ms
 
     def ping(self, session: int, token: Token, now_ms: int) -> None:
         """A heartbeat came; ``token`` is given back when its reply may leave."""
-        self._open.heard_ms[session] = now_ms
+        self.heard(session, now_ms)
         self._open.pings.append((session, token))
 
     def forget(self, session: int) -> None:
@@ -100,7 +101,7 @@ class HeartbeatBatch:
         """Put an unanswered batch's contacts back, dated as they were heard."""
         contact = self._sent.pop(batch_id)
         for session, at_ms in contact.heard_ms.items():
-            self._open.heard_ms[session] = max(at_ms, self._open.heard_ms.get(session, at_ms))
+            self.heard(session, at_ms)
         self._open.pings[:0] = contact.pings
 
     def acknowledged(self, batch_id: int, refused: Collection[int] = ()) -> list[Token]:

@@ -16,6 +16,14 @@ def test_a_batch_dates_each_session() -> None:
     assert beats.take(200) == Batch(2, [])
 
 
+def test_older_news_does_not_antedate_a_heartbeat() -> None:
+    """Contact reported late and dated earlier leaves a heartbeat's date, on which a hold stands."""
+    beats = HeartbeatBatch(0)
+    beats.ping(1, "one", 50)
+    beats.heard(1, 20)
+    assert beats.take(100) == Batch(1, [(1, 50)])
+
+
 def test_a_reply_waits_for_its_batch() -> None:
     """A heartbeat's reply leaves with the acknowledgement of the batch that held it, once."""
     beats = HeartbeatBatch(0)
