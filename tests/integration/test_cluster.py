@@ -12,6 +12,8 @@ from tests.integration.conftest import MakeCluster
 from tests.integration.processes import Cluster
 
 PATIENCE_S = 20.0
+FREEZE_S = 1.0
+"""Longer than any election timeout."""
 
 
 def to(cluster: Cluster, *nodes: int) -> Client:
@@ -89,7 +91,9 @@ async def test_a_frozen_leader_is_succeeded_and_follows_when_it_thaws(make_clust
     async with to(cluster, *others) as client:
         await client.create("/a", b"")
         cluster[leader].signal(signal.SIGSTOP)
-        await client.set("/a", b"without it")
+        frozen_s = time.monotonic()
+        while time.monotonic() < frozen_s + FREEZE_S:
+            await client.set("/a", b"without it")
         term = (await client.admin.status())["term"]
         cluster[leader].signal(signal.SIGCONT)
         async with to(cluster, leader) as thawed:
@@ -142,8 +146,8 @@ async def test_all_nodes_killed_at_once_lose_nothing(make_cluster: MakeCluster) 
         await client.create("/n", b"")
         for number in range(50):
             await client.create(f"/n/{number}", b"x" * number)
-        for node in cluster.nodes.values():
-            node.signal(signal.SIGKILL)
+    for node in cluster.nodes.values():
+        node.signal(signal.SIGKILL)
     for node in cluster.nodes.values():
         node.kill()
 
