@@ -56,9 +56,11 @@ class SnapshotStore:
         self._sent: set[bytes] = set()
         """Checksums of snapshots read from since one was last taken: they are being sent."""
         self._sent_before: set[bytes] = set()
-        """The same, of the round before: a slow transfer survives one more snapshot."""
+        """The same, of the round before: they stay until the next one is taken."""
         self._waiting: Callable[[], None] | None = None
-        self._note_newest()
+        self._kept: tuple[SnapshotMeta, ...] = ()
+        """What the loop goes by. The shelf may be a step ahead, on the worker thread."""
+        self._note_kept()
 
     def attach(self, worker: Worker, log_writer: LogWriter) -> None:
         """Give it what long work and log transactions go through; before ``take``."""
@@ -72,8 +74,7 @@ class SnapshotStore:
 
     def newest(self) -> SnapshotMeta | None:
         """The newest verified snapshot."""
-        kept = self._shelf.kept()
-        return kept[0] if kept else None
+        return self._kept[0] if self._kept else None
 
     # --- taking ---------------------------------------------------------------------------------
 
@@ -125,20 +126,24 @@ class SnapshotStore:
 
     def _prune(self) -> None:
         """Keep the last two, and what somebody still reads."""
-        self._note_newest()
         self._sent_before, self._sent = self._sent, set()
         for meta in self._shelf.kept()[KEPT:]:
             if meta.checksum not in self._sent_before:
                 self._shelf.drop(meta)
+        self._note_kept()
 
-    def _note_newest(self) -> None:
+    def _note_kept(self) -> None:
+        # One that arrived and was not installed before a crash is ahead of this node: it neither
+        # covers this node's log nor is this node's to send.
+        applied = self._keeper.machine.applied_index
+        self._kept = tuple(meta for meta in self._shelf.kept() if meta.index <= applied)
         self._log.set_snapshot(self.newest())
 
     def cut_limit(self) -> Index:
         """The log may be cut before this entry: what the *older* of the last two snapshots
         covers (so that both can rebuild the tree), less the entries always kept, less what
         follows a snapshot being sent."""
-        kept = self._shelf.kept()
+        kept = self._kept
         first = self._log.first_index()
         if not kept:
             return first

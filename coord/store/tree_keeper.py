@@ -48,8 +48,7 @@ class TreeKeeper:
         """Why the tree was rebuilt at start; "" if it was not."""
         reason = self._open_trusted()
         if reason is not None:
-            self.rebuilt_because = reason
-            self._rebuild(reason)
+            self.rebuilt_because = self._rebuild(reason)
         self._adopt_cluster()
         self._home.drop_others(self.generation)
 
@@ -97,9 +96,10 @@ class TreeKeeper:
             return "it belongs to another cluster than the log"
         return None
 
-    def _rebuild(self, reason: str) -> None:
+    def _rebuild(self, reason: str) -> str:
         """Build a new generation from the newest snapshot that fits the log, or from nothing if
-        the log reaches back to its first entry; the rest is applied from the log."""
+        the log reaches back to its first entry; the rest is applied from the log. Returns the
+        reason, with what was found on the way."""
         log = self._log
         generation = max(self.generation, self._home.newest()) + 1
         log.write_trust(self.announced(generation))
@@ -112,6 +112,7 @@ class TreeKeeper:
                 self._home.make_from(generation, meta)
             except CorruptionError as error:
                 reason = f"{reason}; {error}"
+                self._shelf.drop(meta)
                 continue
             break
         else:
@@ -124,6 +125,7 @@ class TreeKeeper:
             self._home.make_empty(generation)
         log.write_trust(self.completed(generation))
         self._open_built(generation)
+        return reason
 
     def _open_built(self, generation: int) -> None:
         self.env = self._home.open(generation)

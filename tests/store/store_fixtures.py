@@ -69,7 +69,7 @@ class Machine(Protocol):
         ...
 
     def kill(self, store: MemberStore) -> None:
-        """kill -9."""
+        """End the process as kill -9 does."""
         ...
 
     def lose_power(self, store: MemberStore) -> None:
