@@ -213,7 +213,7 @@ def _best_successor(raft: Raft) -> NodeId:
     candidates = [
         (progress.match, -node)
         for node, progress in raft.progress.items()
-        if progress.recently_active and node in raft.electorate.incoming
+        if node in raft.electorate.incoming and raft.is_active(node)
     ]
     if not candidates:
         return NO_NODE

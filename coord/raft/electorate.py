@@ -109,9 +109,7 @@ def sync_progress(raft: Raft) -> None:
             continue
         progress = known.get(node)
         if progress is None or progress.incarnation != incarnation:
-            progress = Progress(node, incarnation, Index(raft.log.last + 1))
-            # Grace until the next quorum check, or adding a voter could depose the leader.
-            progress.recently_active = True
+            progress = Progress(node, incarnation, Index(raft.log.last + 1), raft.now)
         raft.progress[node] = progress
     raft.must_replicate = True
 

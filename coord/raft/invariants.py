@@ -291,6 +291,7 @@ class ClusterChecker:
     def _check_change(self, key: Key, view: _View, raft: Raft) -> None:
         if raft.electorate.index == view.electorate_index or view.membership is None:
             return
+        view.heard = {}  # others decide now
         commit = raft.log.commit
         require(
             view.electorate_index <= commit,

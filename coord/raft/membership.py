@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from coord.raft import election
 from coord.raft.heartbeats import announce_commit
 from coord.raft.proposals import append_configuration
+from coord.raft.quorum import majority
 from coord.raft.types import Incarnation, Index, Membership, NodeId
 
 if TYPE_CHECKING:
@@ -74,12 +75,15 @@ def _check(raft: Raft, wanted: Membership) -> None:
             raise RaftRefusal("not_a_learner")
         if not is_caught_up(raft, raft.progress[member.id]):
             raise RaftRefusal("learner_behind")
+    alive = [m for m in wanted.voters if m.id in current.members and raft.is_active(m.id)]
+    if len(alive) < majority(len(wanted.voters)):
+        raise RaftRefusal("too_few_alive")  # it could never commit another entry
 
 
 def is_caught_up(raft: Raft, progress: Progress) -> bool:
     """Leader: making this learner a voter would not hold up commits for long."""
     lag = raft.log.commit - progress.match
-    return progress.recently_active and lag <= raft.config.promotion_lag
+    return raft.is_active(progress.id) and lag <= raft.config.promotion_lag
 
 
 def after_commit(raft: Raft) -> None:

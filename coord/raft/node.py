@@ -119,7 +119,7 @@ class RaftNode:
         """Leader: start a change of configuration, joint if voters differ, and give the index of
         its first entry. Raises RaftRefusal: not_leader, transferring, term_not_committed,
         change_in_progress, joint_is_automatic, no_voters, duplicate_id, incarnation_listed,
-        not_a_learner, learner_behind."""
+        not_a_learner, learner_behind, too_few_alive."""
         return membership.propose(self._raft, membership_wanted)
 
     def read_index(self, read_id: int) -> bool:
@@ -330,7 +330,7 @@ def _progress_statistics(raft: Raft) -> list[ProgressStatistics]:
             match=progress.match,
             next=progress.next,
             state=progress.state.value,
-            recently_active=progress.recently_active,
+            recently_active=raft.is_active(node),
             is_learner=node not in voters,
             caught_up=membership.is_caught_up(raft, progress),
             inflight=len(progress.inflight),

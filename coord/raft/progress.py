@@ -30,18 +30,18 @@ class Progress:
         "incarnation",
         "inflight",
         "inflight_bytes",
+        "last_heard",
         "match",
         "next",
         "paused",
         "read_round",
-        "recently_active",
         "snapshot",
         "snapshot_offset",
         "snapshot_silence",
         "state",
     )
 
-    def __init__(self, node: NodeId, incarnation: Incarnation, following: Index) -> None:
+    def __init__(self, node: NodeId, incarnation: Incarnation, following: Index, now: int) -> None:
         self.id = node
         self.incarnation = incarnation
         """Answers of any other incarnation of this id are ignored."""
@@ -57,8 +57,8 @@ class Progress:
         self.inflight_bytes = 0
         self.commit_sent = Index(0)
         """Commit index the follower has been told, if nothing was lost."""
-        self.recently_active = False
-        """Heard from since the last quorum check."""
+        self.last_heard = now
+        """Tick at which it last spoke; its creation counts, as a grace."""
         self.read_round = 0
         """Newest heartbeat round it has answered in this term."""
         self.snapshot: SnapshotMeta | None = None

@@ -27,7 +27,7 @@ def progress_of(raft: Raft, message: Message) -> Progress | None:
     progress = raft.progress.get(message.frm)
     if progress is None or progress.incarnation != message.incarnation:
         return None
-    progress.recently_active = True
+    progress.last_heard = raft.now
     return progress
 
 

@@ -180,6 +180,12 @@ class Raft:
         waiting = self.outstanding
         return bool(waiting) and self.now - waiting[0].since >= self.config.stuck_commit_ticks
 
+    def is_active(self, node: NodeId) -> bool:
+        """Leader: that member was heard from within an election timeout."""
+        if node == self.id:
+            return True
+        return self.now - self.progress[node].last_heard <= self.config.election_ticks_min
+
     @property
     def is_sticky(self) -> bool:
         """A live leader was heard from recently: help nobody replace it (dissertation §4.2.3)."""

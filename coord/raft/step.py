@@ -30,7 +30,6 @@ from coord.raft.types import NO_NODE
 
 if TYPE_CHECKING:
     from coord.raft.state import Raft
-    from coord.raft.types import NodeId
 
 _FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot)
 
@@ -122,15 +121,8 @@ def _tick_leader(raft: Raft, *, beat: bool) -> None:
 
 
 def _hears_a_majority(raft: Raft) -> bool:
-    """Voters heard from since the last check, ourselves included (check-quorum)."""
-
-    def active(node: NodeId) -> int:
-        return int(node == raft.id or raft.progress[node].recently_active)
-
-    heard = bool(raft.electorate.agreed(active))
-    for progress in raft.progress.values():
-        progress.recently_active = False
-    return heard
+    """Voters heard from within an election timeout, ourselves included (check-quorum)."""
+    return bool(raft.electorate.agreed(lambda node: int(raft.is_active(node))))
 
 
 def _is_stuck(raft: Raft) -> bool:

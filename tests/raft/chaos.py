@@ -163,6 +163,9 @@ class Chaos:
             return
         members = list(leader.node.membership.members)
         choice = self.rng.choice(("grow", "promote", "shrink", "demote", "repair"))
+        known = set(self.cluster.directories)
+        if any((m.id, m.incarnation) not in known for m in leader.node.membership.voters):
+            choice = "repair"  # a lost disk must not become half of a smaller cluster
         if choice == "grow" and len(self.cluster.directories) < self.size + 2:
             used = {key[0] for key in self.cluster.directories}
             fresh = next(NodeId(n) for n in range(1, 20) if n not in used)

@@ -47,14 +47,16 @@ from coord.raft.messages import InstallSnapshot
 
 TICK = 20_000
 SECOND = 1_000_000
+ZERO = Index(0)
+ZERO_TERM = Term(0)
 
 
 @dataclass(slots=True)
 class Machine:
     """A replicated state machine: the hash of everything applied, and the configuration."""
 
-    index: Index = Index(0)
-    term: Term = Term(0)
+    index: Index = ZERO
+    term: Term = ZERO_TERM
     digest: int = 0
     membership: Membership = field(default_factory=Membership)
 
