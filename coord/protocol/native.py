@@ -13,11 +13,17 @@ from typing import Any, Final
 
 import msgpack
 
-from coord.model.errors import CoordError, ProtocolError, RequestError, TransactionError
+from coord.model.errors import (
+    CoordError,
+    ProtocolError,
+    RequestError,
+    TooLargeError,
+    TransactionError,
+)
 from coord.model.events import ChangeKind, WatchEvent
 from coord.model.limits import DATA_BYTES_MAX, FRAME_BYTES_MAX, KIB
 from coord.model.requests import GET, SET, Get, Request, Set
-from coord.protocol.framing import LENGTH, LENGTH_BYTES
+from coord.protocol.framing import LENGTH, LENGTH_BYTES, REPLY_FRAME_BYTES_MAX
 from coord.protocol.native_requests import (
     ANY_VERSION,
     INT32_MAX,
@@ -54,14 +60,16 @@ _pack: Final = msgpack.Packer(autoreset=True).pack
 _length_at: Final = LENGTH.unpack_from
 _new: Final = tuple.__new__
 _KNOWN_PATHS_MAX: Final = 65_536
+_KNOWN_PATH_LENGTH_MAX: Final = 256
 _known_paths: Final[set[str]] = set()
 """Paths that have passed check_path, process-wide and bounded: a cache of a pure function."""
+_SHORT_WAY: Final = (Get, Set)
 _LENGTHS: Final = tuple(struct.pack(">I", length) for length in range(1_024))
 
 
 def _framed(payload: bytes) -> bytes:
     size = len(payload)
-    return (_LENGTHS[size] if size < 1_024 else LENGTH.pack(size)) + payload
+    return (_LENGTHS[size] if size < len(_LENGTHS) else LENGTH.pack(size)) + payload
 
 
 class NativeCodec:
@@ -178,10 +186,18 @@ class NativeCodec:
 
     @staticmethod
     def reply(xid: int, revision: int, body: tuple[Any, ...]) -> bytes:
-        """Frame of a success: [xid, 0, revision, *body]."""
+        """Frame of a success: [xid, 0, revision, *body].
+
+        A reply that no client would accept for its length becomes the refusal TooLarge.
+        """
         payload: bytes = _pack((xid, 0, revision, *body))
         size = len(payload)
-        return (_LENGTHS[size] if size < 1_024 else LENGTH.pack(size)) + payload
+        if size < len(_LENGTHS):
+            return _LENGTHS[size] + payload
+        if size > REPLY_FRAME_BYTES_MAX:
+            message = f"the answer would take {size} bytes; ask for it in pages"
+            return NativeCodec.error(xid, revision, TooLargeError(message))
+        return LENGTH.pack(size) + payload
 
     @staticmethod
     def error(
@@ -261,7 +277,7 @@ def _decode(xid: int, op: Any, fields: list[Any]) -> Decoded:
         request, seq, acked = decode_request(fields)
     except RequestError as error:
         return xid, error, 0, 0
-    if isinstance(request, Get | Set):
+    if isinstance(request, _SHORT_WAY) and len(request.path) <= _KNOWN_PATH_LENGTH_MAX:
         if len(_known_paths) >= _KNOWN_PATHS_MAX:
             _known_paths.clear()
         _known_paths.add(request.path)

@@ -18,7 +18,7 @@ from coord.model.errors import (
 )
 from coord.model.events import Change
 from coord.model.limits import FRAME_BYTES_MAX
-from coord.protocol.framing import LENGTH, FrameSplitter
+from coord.protocol.framing import FrameSplitter, frame
 from coord.protocol.native import CANCELLED, EVENTS, NOTICE, ONE_SHOT
 from coord.protocol.sniff import HELLO, VERSION
 
@@ -136,7 +136,7 @@ def encode_request(xid: int, request: requests.Request, seq: int = 0, acked: int
         raise TooLargeError(
             f"a request of {len(payload)} bytes is above the {FRAME_BYTES_MAX} allowed"
         )
-    return LENGTH.pack(len(payload)) + payload
+    return frame(payload)
 
 
 def _operation(operation: requests.Operation) -> tuple[Any, ...]:

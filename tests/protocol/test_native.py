@@ -23,7 +23,7 @@ from coord.model.errors import (
 )
 from coord.model.events import Change, ChangeKind, WatchEvent
 from coord.model.limits import FRAME_BYTES_MAX
-from coord.protocol.framing import LENGTH, FrameSplitter, frame
+from coord.protocol.framing import LENGTH, REPLY_FRAME_BYTES_MAX, FrameSplitter, frame
 from coord.protocol.native import Decoded, NativeCodec
 from coord.protocol.native_client import (
     OPENING,
@@ -333,6 +333,15 @@ def test_error_replies() -> None:
     error = third.error()
     assert isinstance(error, TransactionError)
     assert error.results == (0, -103, -2)
+
+
+def test_a_reply_too_large_to_read_is_a_refusal() -> None:
+    """What a client would have to close the connection for is refused instead."""
+    (largest,) = received(NativeCodec.reply(1, 9, (bytes(REPLY_FRAME_BYTES_MAX - 10),)))
+    assert largest.code == 0
+    (refused,) = received(NativeCodec.reply(1, 9, (bytes(REPLY_FRAME_BYTES_MAX),)))
+    assert isinstance(refused.error(), TooLargeError)
+    assert refused.revision == 9
 
 
 def test_zero_is_not_an_error() -> None:
