@@ -34,6 +34,7 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
+#define PING_XID INT64_C(0x7fffffff) /* beyond every request's own */
 
 enum {
     HOSTS_MAX = 16,
@@ -162,7 +163,7 @@ static void send_slot(conn *c, slot *s)
     char path[PATH_BYTES];
     buffer *b = &c->out;
     size_t body = frame_begin(b);
-    s->xid = ++c->xid;
+    s->xid = s->op == OP_PING ? PING_XID : ++c->xid;
     switch (s->op) {
     case OP_GET:
         path_of(c, s, path);
@@ -392,9 +393,11 @@ static bool answered(conn *c, const uint8_t *bytes, size_t n)
         return xid != -3; /* a notice: the server is about to close */
     if (c->phase == GREETING)
         return greeted(c, &r, code);
+    if (xid == PING_XID)
+        return true;
     slot *s = slot_at(c, c->tail);
     if (in_flight(c) == 0 || xid != s->xid) {
-        fprintf(stderr, "an answer out of order: xid %" PRId64 "\n", xid);
+        fprintf(stderr, "an answer out of order: xid %" PRId64 ", code %" PRId64 ", expected %" PRId64 " of %u\n", xid, code, (int64_t)s->xid, in_flight(c));
         exit(70);
     }
     if (code != CODE_OK && !(is_preparing() && code == CODE_NODE_EXISTS)) {
@@ -406,8 +409,6 @@ static bool answered(conn *c, const uint8_t *bytes, size_t n)
     c->tail++;
     if (done.seq)
         c->acked = done.seq;
-    if (done.op == OP_PING)
-        return true;
     uint64_t now = now_ns();
     if (code == CODE_OK)
         measure(c, &done, now);
@@ -466,10 +467,11 @@ static void look_after(conn *c, uint64_t now)
     bool waits = c->phase != UP || in_flight(c);
     if (waits && now > c->heard_ns + ANSWER_TIMEOUT_MS * NS_PER_MS) {
         hang_up(c);
-    } else if (c->phase == UP && now > c->pinged_ns + SESSION_TIMEOUT_MS / 3 * NS_PER_MS &&
-               in_flight(c) <= options.depth) {
+    } else if (c->phase == UP && now > c->pinged_ns + SESSION_TIMEOUT_MS / 3 * NS_PER_MS) {
         c->pinged_ns = now;
-        send_slot(c, push_slot(c, OP_PING, 0));
+        /* Answered once the leader has confirmed it, so out of turn: it has no slot. */
+        slot ping = {.op = OP_PING, .xid = PING_XID};
+        send_slot(c, &ping);
         flush(c);
     }
 }
