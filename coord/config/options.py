@@ -179,7 +179,7 @@ _ALL: Final = (
     ),
     Option(
         "storage.reserve_bytes",
-        _size(0, 64 * GIB),
+        _size(1 * MIB, 64 * GIB),
         limits.SPACE_RESERVE_BYTES,
         "Free disk space below which writes are refused and deletes pass.",
         parsers.show_bytes,

@@ -83,7 +83,9 @@ async def test_a_stopping_leader_hands_over_within_five_seconds(make_cluster: Ma
     assert status["leader"] not in {0, leader}
 
 
-async def test_a_frozen_leader_is_succeeded_and_follows_when_it_thaws(make_cluster: MakeCluster) -> None:
+async def test_a_frozen_leader_is_succeeded_and_follows_when_it_thaws(
+    make_cluster: MakeCluster,
+) -> None:
     """Its silence elects another; awake, it notices the gap and does not disturb."""
     cluster = make_cluster(3)
     leader = cluster.start()
@@ -154,8 +156,8 @@ async def test_all_nodes_killed_at_once_lose_nothing(make_cluster: MakeCluster) 
     cluster.start()
     async with to(cluster) as client:
         assert sorted(map(int, await client.children("/n"))) == list(range(50))
-        for node in cluster.nodes:
-            async with to(cluster, node) as each:
+        for number in cluster.nodes:
+            async with to(cluster, number) as each:
                 await each.sync("/")
     assert len({digest for _, digest in await digests(cluster)}) == 1
 
