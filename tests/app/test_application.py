@@ -1,0 +1,144 @@
+"""What ends the process, with which code; and what does not."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from coord.app.application import Application
+from coord.app.failures import PortTakenError, exit_code_of
+from coord.app.parts import LoopScheduler, Parts, SystemClock
+from coord.config import load
+from coord.model.errors import (
+    ConfigError,
+    CorruptionError,
+    DirectoryInUseError,
+    ForeignDataError,
+    NewerFormatError,
+    ProtocolError,
+    StorageError,
+)
+
+
+@pytest.fixture
+def application() -> tuple[Application, list[int]]:
+    """An application that has not been started, and the codes it ended with."""
+    codes: list[int] = []
+    flags = {
+        "node.id": ("1", "--id"),
+        "node.dir": ("d", "--dir"),
+        "cluster.initial": ("1=127.0.0.1:1", "--initial"),
+    }
+    return Application(load(flags, {}, None), Parts(exit_now=codes.append), {}), codes
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("x"), 78),
+        (PortTakenError("x"), 69),
+        (DirectoryInUseError("x"), 75),
+        (ForeignDataError("x"), 65),
+        (NewerFormatError("x"), 65),
+        (CorruptionError("x"), 74),
+        (StorageError("x"), 74),
+        (OSError(errno.EIO, "x"), 74),
+        (AssertionError("x"), 70),
+        (ProtocolError("x"), 70),
+        (KeyError("x"), 70),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_every_error_has_its_exit_code(error: BaseException, code: int) -> None:
+    """After sysexits.h; what nobody foresaw is a fault of ours."""
+    assert exit_code_of(error) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(AssertionError("broken rule"), 70), (StorageError("no commit"), 74)]
+)
+def test_what_escapes_a_callback_ends_the_process(
+    application: tuple[Application, list[int]],
+    error: Exception,
+    code: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The loop's handler swallows nothing; the log has the traceback."""
+    it, codes = application
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(it._on_loop_error)
+
+    def fails() -> None:
+        raise error
+
+    loop.call_soon(fails)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+
+    assert codes == [code]
+    assert caplog.records[-1].exc_info is not None
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"message": "accept failed", "exception": OSError(errno.EMFILE, "too many open files")},
+        {"message": "something was closed twice"},
+    ],
+    ids=["descriptors", "no-exception"],
+)
+def test_running_out_of_descriptors_does_not_end_the_process(
+    application: tuple[Application, list[int]], context: dict[str, Any]
+) -> None:
+    """A connection that could not be accepted harms nobody else."""
+    it, codes = application
+    loop = asyncio.new_event_loop()
+    it._on_loop_error(loop, context)
+    loop.close()
+
+    assert not codes
+
+
+def test_a_second_signal_ends_the_process_at_once(
+    application: tuple[Application, list[int]],
+) -> None:
+    """With the code that a shell gives to a process ended by that signal."""
+    it, codes = application
+    it._on_signal(signal.SIGTERM)
+    assert not codes
+    it._on_signal(signal.SIGINT)
+
+    assert codes == [128 + signal.SIGINT]
+
+
+def test_the_clock_counts_milliseconds_and_never_steps_back() -> None:
+    """Boot time for deadlines, Unix time for display."""
+    clock = SystemClock()
+    first = clock.monotonic_ms()
+
+    assert clock.monotonic_ms() >= first > 0
+    assert clock.wall_ms() > 1_700_000_000_000
+
+
+async def test_the_scheduler_runs_calls_on_the_loop() -> None:
+    """Soon, later, and not at all if cancelled."""
+    scheduler = LoopScheduler(asyncio.get_running_loop())
+    done = asyncio.Event()
+    ran: list[str] = []
+
+    def note(what: str) -> Callable[[], None]:
+        return lambda: ran.append(what)
+
+    scheduler.call_later(0, note("cancelled")).cancel()
+    scheduler.call_soon(note("soon"))
+    scheduler.call_later(1, note("later"))
+    scheduler.call_later(2, done.set)
+    await done.wait()
+
+    assert ran == ["soon", "later"]
