@@ -108,6 +108,10 @@ class DirectoryMachine:
         store.attach(self.loop.post, StepWriter(store.log, self.loop))
         return store
 
+    def open_under_real_boot(self) -> MemberStore:
+        """Open what a process with nothing faked about it has left."""
+        return open_member_store(self.directory, OPTIONS, check_snapshot=self._check)
+
     def _check(self, path: Path) -> None:
         self.checks.append(path)
         verify(path).close()

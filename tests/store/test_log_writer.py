@@ -188,3 +188,48 @@ def test_kill_loses_nothing_acknowledged(tmp_path: Path, lines: int) -> None:
     )
     assert all(data == payload(index, entry_term) for index, entry_term, data in entries)
     env.close()
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from coord.model.errors import StorageError
+from coord.store.raft_log import LogWrite, RaftLog
+from tests.store.log_fixtures import lmdb_log_env, run
+log = RaftLog(lmdb_log_env(Path(sys.argv[1]), sync=True))
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+index = 0
+try:
+    while True:
+        log.write([LogWrite([run(index + 1, [bytes(3_000)])])])
+        index += 1
+except StorageError as error:
+    print(index, flush=True)
+    print(error, flush=True)
+try:
+    log.write([LogWrite([run(index + 1, [b"small"])])])
+except StorageError as error:
+    print(error, flush=True)
+"""
+
+
+def test_a_full_disk_fails_the_commit_and_loses_nothing(tmp_path: Path) -> None:
+    """A commit that finds no room raises, so does every later one, and what was acknowledged
+    before is whole."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "log")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    acknowledged, first, second = done.stdout.splitlines()
+    assert int(acknowledged) > 50
+    assert "data.mdb" in first
+    assert "an earlier commit failed" in second
+    env = open_environment(tmp_path / "log", sync=True, map_bytes=MAP_BYTES)
+    log = RaftLog(env)
+    assert log.last_index() >= int(acknowledged)
+    assert len(read_all(log)) == log.last_index()
+    env.close()
