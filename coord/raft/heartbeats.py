@@ -40,8 +40,8 @@ def broadcast_heartbeats(raft: Raft) -> None:
         send_heartbeat(raft, progress, raft.reads.round)
 
 
-def announce_commit(raft: Raft) -> None:
-    """Tell followers of a commit index they have not heard about; no answer wanted."""
-    for progress in raft.progress.values():
-        if progress.commit_sent < min(raft.log.commit, progress.match):
-            send_heartbeat(raft, progress, 0)
+def announce_commit(raft: Raft, progress: Progress) -> None:
+    """Tell a follower of a commit index it has not heard about; no answer wanted."""
+    sent = progress.commit_sent
+    if sent < raft.log.commit and sent < progress.match:
+        send_heartbeat(raft, progress, 0)

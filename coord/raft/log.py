@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coord.raft.types import Index, LogSlice, Term
-from coord.raft.unstable import Tail, cut_to_bytes, sub_run
+from coord.raft.unstable import Tail, cut_to_bytes, joined, payload_bytes, sub_run
 
 if TYPE_CHECKING:
     from coord.raft.config import RaftConfig
@@ -69,10 +69,10 @@ class RaftLog:
             return self.marker_term if index == self.first - 1 else None
         return self._storage.term(index)
 
-    def append(self, run: LogSlice) -> None:
-        """Add entries at the end."""
-        self.tail.append(run)
+    def append(self, run: LogSlice) -> int:
+        """Add entries at the end; gives their size in memory."""
         self.last_term = run.term
+        return self.tail.append(run)
 
     def truncate(self, index: Index) -> None:
         """Forget ``index`` and everything after it, durable or not."""
@@ -144,11 +144,13 @@ class RaftLog:
                 high = middle
         return None if low > run.last else Index(low)
 
-    def entries(self, first: Index, max_bytes: int) -> LogSlice:
-        """As many entries from ``first`` as fit, of one term and kind; at least one."""
+    def entries(self, first: Index, max_bytes: int) -> tuple[LogSlice, int]:
+        """As many entries from ``first`` as fit, of one term and kind, at least one; and about
+        how many bytes that is."""
         if first >= self.tail.first:
             return self.tail.gather(first, max_bytes)
-        return self._storage.slices(first, Index(self.tail.first - 1), max_bytes)[0]
+        run = joined(self._storage.slices(first, Index(self.tail.first - 1), max_bytes))
+        return run, payload_bytes(run)
 
     def is_cached(self, index: Index) -> bool:
         """Reading this entry needs no storage."""
@@ -173,15 +175,17 @@ class RaftLog:
         runs: list[LogSlice] = []
         while self.cursor < limit and max_bytes > 0:
             first = Index(self.cursor + 1)
-            if first >= self.tail.first:
-                run = self.tail.run_at(first)
-                run = sub_run(run, first, Index(min(run.last, limit)))
-                batch = [cut_to_bytes(run, max_bytes)]
-            else:
+            if first < self.tail.first:
                 last = Index(min(limit, self.tail.first - 1))
                 batch = self._storage.slices(first, last, max_bytes)
+                max_bytes -= sum(map(payload_bytes, batch))
+            else:
+                run = self.tail.run_at(first)
+                run = sub_run(run, first, Index(min(run.last, limit)))
+                size = payload_bytes(run)
+                batch = [run if size <= max_bytes else cut_to_bytes(run, max_bytes)]
+                max_bytes -= size
             runs += batch
-            max_bytes -= sum(sum(map(len, run.payloads)) for run in batch)
             self.cursor = batch[-1].last
         return runs
 

@@ -93,5 +93,6 @@ def after_commit(raft: Raft) -> None:
     if membership.is_joint:
         append_configuration(raft, Membership(membership.members))
     elif not raft.is_voter:
-        announce_commit(raft)
+        for progress in raft.progress.values():
+            announce_commit(raft, progress)
         election.step_down(raft, "removed")

@@ -214,7 +214,7 @@ class RaftNode:
             if state is not None:
                 raft.durable_term = state.term
                 election.own_vote_durable(raft, state.term, state.vote)
-        if raft.is_leader:
+        if raft.is_leader and raft.log.stable > raft.log.commit:
             replication.advance_commit(raft)
 
     def applied(self, index: Index) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coord.raft.types import EntryKind, Index, LogSlice
-from coord.raft.unstable import size_of
 
 if TYPE_CHECKING:
     from coord.raft.state import Raft
@@ -39,11 +38,10 @@ def _append(raft: Raft, kind: EntryKind, payloads: list[bytes]) -> Index:
     assert raft.is_leader
     first = Index(raft.log.last + 1)
     run = LogSlice(first, raft.term, kind, payloads)
-    size = size_of(payloads)
-    raft.uncommitted.append((run.last, size))
+    size = raft.append(run)
+    raft.uncommitted.append((raft.log.last, size))
     raft.uncommitted_bytes += size
     raft.must_replicate = True
-    raft.append(run)
     return first
 
 

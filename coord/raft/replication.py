@@ -11,12 +11,13 @@ from coord.raft.messages import AppendEntries
 from coord.raft.progress import Progress, ProgressState
 from coord.raft.proposals import release
 from coord.raft.read_index import on_heartbeat_round
+from coord.raft.state import Parcel
 from coord.raft.types import Index
 
 if TYPE_CHECKING:
     from coord.raft.messages import AppendAccepted, AppendRejected, HeartbeatResponse, Message
     from coord.raft.state import Raft
-    from coord.raft.types import LogSlice, NodeId
+    from coord.raft.types import NodeId
 
 _DURABLE_READS_MAX = 2
 """Runs read back from storage for one follower at a time: the loop must not stall on them."""
@@ -36,12 +37,12 @@ def flush(raft: Raft) -> None:
     raft.must_replicate = False
     for progress in raft.progress.values():
         replicate(raft, progress)
-    announce_commit(raft)
+        announce_commit(raft, progress)
 
 
 def replicate(raft: Raft, progress: Progress) -> None:
     """Send what one follower lacks, as far as its window reaches."""
-    log, config = raft.log, raft.config
+    log = raft.log
     durable_reads = 0
     while _can_send(raft, progress):
         if progress.next < log.first:
@@ -51,9 +52,7 @@ def replicate(raft: Raft, progress: Progress) -> None:
             durable_reads += 1
             if durable_reads > _DURABLE_READS_MAX:
                 return
-        run = log.entries(progress.next, config.max_slice_bytes)
-        if not send_append(raft, progress, run):
-            return
+        _send_append(raft, progress, _parcel(raft, progress.next))
 
 
 def _can_send(raft: Raft, progress: Progress) -> bool:
@@ -63,32 +62,45 @@ def _can_send(raft: Raft, progress: Progress) -> bool:
     )
 
 
-def send_append(raft: Raft, progress: Progress, run: LogSlice | None) -> bool:
-    """One AppendEntries at the follower's next index; False if it needs a snapshot instead."""
-    log = raft.log
-    previous = Index(progress.next - 1)
-    previous_term = log.term(previous)
-    if previous_term is None:
-        snapshots.begin(raft, progress)
-        return False
-    commit = log.commit
+def _parcel(raft: Raft, first: Index) -> Parcel:
+    """Entries from ``first``; followers abreast of each other share them."""
+    log, parcel = raft.log, raft.parcel
+    if parcel is not None and parcel.first == first and parcel.log_last == log.last:
+        return parcel
+    previous = Index(first - 1)
+    term = log.term(previous)
+    assert term is not None, "the entry before one in the log has no term"
+    run, size = log.entries(first, raft.config.max_slice_bytes)
+    raft.parcel = parcel = Parcel(first, log.last, term, run, size)
+    return parcel
+
+
+def _send_append(raft: Raft, progress: Progress, parcel: Parcel) -> None:
+    commit = raft.log.commit
     raft.send(
         AppendEntries(
             progress.id,
             raft.id,
             raft.incarnation,
             raft.term,
-            previous,
-            previous_term,
+            Index(parcel.first - 1),
+            parcel.previous_term,
             commit,
-            run,
+            parcel.run,
         )
     )
-    if run is not None:
-        last = run.last
-        progress.sent(last, sum(map(len, run.payloads)))
-        progress.commit_sent = max(progress.commit_sent, min(commit, last))
-    return True
+    last = parcel.run.last
+    progress.sent(last, parcel.bytes)
+    progress.commit_sent = max(progress.commit_sent, min(commit, last))
+
+
+def _ask_position(raft: Raft, progress: Progress) -> None:
+    """An AppendEntries without entries: rejected if what was sent before it got lost."""
+    previous = Index(progress.next - 1)
+    term = raft.log.term(previous)
+    if term is not None:
+        head = (progress.id, raft.id, raft.incarnation, raft.term)
+        raft.send(AppendEntries(*head, previous, term, raft.log.commit, None))
 
 
 def on_append_accepted(raft: Raft, message: AppendAccepted) -> None:
@@ -104,7 +116,8 @@ def on_append_accepted(raft: Raft, message: AppendAccepted) -> None:
     elif progress.state is ProgressState.SNAPSHOT and snapshots.has_arrived(raft, progress):
         progress.become_probe()  # it may need another one, if the log was cut meanwhile
     if news:
-        advance_commit(raft)
+        if message.match > raft.log.commit:
+            advance_commit(raft)
         if raft.is_leader and raft.transferee == progress.id:
             transfer.continue_to(raft, progress)
 
@@ -140,8 +153,7 @@ def on_heartbeat_response(raft: Raft, message: HeartbeatResponse) -> None:
     if progress.match < raft.log.last:
         raft.must_replicate = True
         if progress.state is ProgressState.REPLICATE and not _can_send(raft, progress):
-            # Nothing to do but wait for what is in flight: if that was lost, this is rejected.
-            send_append(raft, progress, None)
+            _ask_position(raft, progress)
 
 
 def advance_commit(raft: Raft) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,18 @@ class Outstanding:
         self.hard_state = hard_state
         self.since = since
         """Tick at which it was handed out."""
+
+
+@dataclass(slots=True)
+class Parcel:
+    """The entries an AppendEntries carried, kept to be shared by the next follower's."""
+
+    first: Index
+    log_last: Index
+    """End of the log when it was made up: later there might be more to send."""
+    previous_term: Term
+    run: LogSlice
+    bytes: int
 
 
 class Raft:
@@ -141,6 +154,8 @@ class Raft:
         self.uncommitted: deque[tuple[Index, int]] = deque()
         """Leader only: (last index, bytes) of its proposals beyond the commit index."""
         self.uncommitted_bytes = 0
+        self.parcel: Parcel | None = None
+        """Leader only."""
         self.must_replicate = False
         """Leader only: there may be something to send at the next Ready."""
 
@@ -207,11 +222,13 @@ class Raft:
 
     # The log -------------------------------------------------------------------------------
 
-    def append(self, run: LogSlice) -> None:
-        """Add entries at the end of the log; a configuration among them takes effect."""
-        self.log.append(run)
+    def append(self, run: LogSlice) -> int:
+        """Add entries at the end of the log, and give their size in memory; a configuration
+        among them takes effect."""
+        size = self.log.append(run)
         if run.kind is EntryKind.CONFIG:
             electorate.adopt(self, run)
+        return size
 
     def truncate(self, index: Index) -> None:
         """Follower: drop entries that conflict with the leader's, and what rests on them."""
@@ -240,6 +257,7 @@ class Raft:
         self.transferee = NO_NODE
         self.must_replicate = False
         self.progress = {}
+        self.parcel = None
         self.uncommitted.clear()
         self.uncommitted_bytes = 0
         self.chunk = None

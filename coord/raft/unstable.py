@@ -29,13 +29,37 @@ def sub_run(run: LogSlice, first: Index, last: Index) -> LogSlice:
     return LogSlice(first, run.term, run.kind, run.payloads[start:stop])
 
 
+def payload_bytes(run: LogSlice) -> int:
+    """Bytes of a run's payloads."""
+    return sum(map(len, run.payloads))
+
+
 def cut_to_bytes(run: LogSlice, max_bytes: int) -> LogSlice:
     """The longest prefix of a run within ``max_bytes`` of payload, at least one entry."""
-    ends = list(accumulate(map(len, run.payloads)))
-    if ends[-1] <= max_bytes:
+    if payload_bytes(run) <= max_bytes:
         return run
+    ends = list(accumulate(map(len, run.payloads)))
     count = max(1, bisect_right(ends, max_bytes))
     return LogSlice(run.first, run.term, run.kind, run.payloads[:count])
+
+
+def joins(run: LogSlice, other: LogSlice) -> bool:
+    """``other``, which follows ``run``, may become one run with it."""
+    return other.term == run.term and other.kind is run.kind is EntryKind.NORMAL
+
+
+def joined(runs: list[LogSlice]) -> LogSlice:
+    """The longest single run that consecutive runs begin with."""
+    run = runs[0]
+    count = 1
+    while count < len(runs) and joins(run, runs[count]):
+        count += 1
+    if count == 1:
+        return run
+    payloads = run.payloads.copy()
+    for other in runs[1:count]:
+        payloads += other.payloads
+    return LogSlice(run.first, run.term, run.kind, payloads)
 
 
 class Tail:
@@ -54,8 +78,8 @@ class Tail:
         self._firsts: list[int] = []
         self._sizes: list[int] = []
 
-    def append(self, run: LogSlice) -> None:
-        """Add a run that starts right after the end."""
+    def append(self, run: LogSlice) -> int:
+        """Add a run that starts right after the end; gives its size."""
         assert run.first == self.last + 1, "a hole in the log"
         assert not self._runs or self._runs[-1].term <= run.term, "terms go backwards"
         size = size_of(run.payloads)
@@ -64,6 +88,7 @@ class Tail:
         self._sizes.append(size)
         self.bytes += size
         self.last = run.last
+        return size
 
     def truncate(self, index: Index) -> None:
         """Drop ``index`` and everything after it."""
@@ -114,31 +139,26 @@ class Tail:
         runs[-1] = sub_run(runs[-1], runs[-1].first, last)
         return runs
 
-    def gather(self, first: Index, max_bytes: int) -> LogSlice:
-        """From ``first``, as many entries of one term and kind as fit, in one run."""
+    def gather(self, first: Index, max_bytes: int) -> tuple[LogSlice, int]:
+        """From ``first``, as many entries of one term and kind as fit, in one run; and about
+        how many bytes that is."""
         at = self._position(first)
         run = self._runs[at]
         size = self._sizes[at]
         if run.first < first:
             run = sub_run(run, first, run.last)
         if size > max_bytes:
-            return cut_to_bytes(run, max_bytes)
+            run = cut_to_bytes(run, max_bytes)
+            return run, payload_bytes(run)
         stop = at + 1
-        while stop < len(self._runs) and self._joins(run, stop):
-            size += self._sizes[stop]
-            if size > max_bytes:
+        while stop < len(self._runs) and joins(run, self._runs[stop]):
+            if size + self._sizes[stop] > max_bytes:
                 break
+            size += self._sizes[stop]
             stop += 1
         if stop == at + 1:
-            return run
-        payloads = run.payloads.copy()
-        for other in self._runs[at + 1 : stop]:
-            payloads += other.payloads
-        return LogSlice(first, run.term, run.kind, payloads)
-
-    def _joins(self, run: LogSlice, at: int) -> bool:
-        other = self._runs[at]
-        return other.term == run.term and other.kind is run.kind is EntryKind.NORMAL
+            return run, size
+        return joined([run, *self._runs[at + 1 : stop]]), size
 
     def _position(self, index: Index) -> int:
         # Most lookups are for the newest entries.
