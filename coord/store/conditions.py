@@ -14,7 +14,8 @@ from coord.model.errors import (
     GuardError,
     NoNodeError,
 )
-from coord.store.tree import Node, Tree
+from coord.store.tree import Tree
+from coord.store.znode_record import Node
 
 _RELATIONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "=": eq,
@@ -86,6 +87,6 @@ def guard(tree: Tree, path: str, token: int) -> tuple[()]:
     node = Node.of(record)
     if node.mzxid != token:
         raise GuardError(f"{path} was granted again as {node.mzxid} after token {token}")
-    if not node.owner or not tree.sessions.is_open(node.owner):
+    if not node.owner or tree.sessions.get(node.owner) is None:
         raise GuardError(f"{path} is not held by an open session")
     return ()

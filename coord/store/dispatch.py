@@ -54,18 +54,14 @@ def _transaction(
     run: Run, session: int, generation: int, seq: int, acked: int, operations: list[list[Any]]
 ) -> Steps:
     kind = requests.MULTI
-    row = run.sessions.touch(session) if session else None
     if session:
+        row = run.sessions.get(session)
         refused = obstacle(row, generation, seq, acked, run.limits.writes_in_flight)
         if refused is not None:
             run.answer(kind, session, generation, seq, *refused)
             return
     outcome = yield from apply_multi(run, operations)
-    code, _, body = outcome
-    if row is not None:
-        row.finish(seq, acked, run.index, (code, run.index, body))
-    run.keep(kind, session, seq, acked, outcome)
-    run.answer(kind, session, generation, seq, code, body)
+    run.finish(kind, session, generation, seq, acked, outcome)
 
 
 def _raise_feature_level(run: Run, level: int) -> None:

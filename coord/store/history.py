@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from coord.model.errors import CompactedError
 from coord.model.events import Change, ChangeKind
-from coord.store.journal_rows import Row, block_key, block_of, changes_of, rows_of
+from coord.store.journal_rows import (
+    ChangeRow,
+    Row,
+    block_key,
+    block_of,
+    changes_of,
+    rows_of,
+)
 from coord.store.kv import ReadTxn
-from coord.store.schema import CRC_BYTES, U64, Tables, blob_key, unseal, verify
-from coord.store.znode_record import FLAGS_AT, unpack_acl
-
-_PATH: Final = 1
-_PREVIOUS: Final = 6
+from coord.store.schema import CRC_BYTES, U64, Tables, unseal, verify
+from coord.store.znode_record import BLOB, STAT_AT, STAT_END, Node, acl_of
 
 
 class JournalReader:
@@ -47,19 +51,21 @@ class JournalReader:
                 if row.revision > index:
                     yield row
 
-    def changes(self, row: Row) -> tuple[Any, ...]:
+    def changes(self, row: Row) -> list[ChangeRow]:
         """The row's changes, wherever they lie."""
         return changes_of(row, self._spilled)
 
-    def data(self, kept: Any) -> bytes | None:
-        """Node data from the form a row holds it in."""
-        if not isinstance(kept, tuple):
-            data: bytes | None = kept
-            return data
-        key = blob_key(*kept)
-        record = self._txn.get(key, None, self._tables.blobs)
-        assert record is not None, f"history names blob {key.hex()}, which does not exist"
-        return unseal("blobs", key, record)
+    def data_of(self, record: bytes | None) -> bytes | None:
+        """The data of a node as a row holds it, or None."""
+        if record is None:
+            return None
+        node = Node.of(record)
+        tail = record[node.data_at :]
+        if not node.flags & BLOB:
+            return tail
+        blob = self._txn.get(tail, None, self._tables.blobs)
+        assert blob is not None, f"history names blob {tail.hex()}, which does not exist"
+        return unseal("blobs", tail, blob)
 
     def _spilled(self, key: bytes) -> bytes:
         record = self._txn.get(key, None, self._tables.journal)
@@ -75,17 +81,23 @@ def changes_after(journal: JournalReader, revision: int, limit: int) -> Iterator
     """
     if revision < journal.floor:
         raise CompactedError(
-            f"changes after revision {revision} are no longer kept (from {journal.floor} on they "
-            "are): list afresh"
+            f"changes after revision {revision} are no longer kept (those after "
+            f"{journal.floor} are): list afresh"
         )
     given = 0
     for row in journal.rows_after(revision):
         if limit and given >= limit:
             return
-        for kind, path, stat, data, old_stat, old, *_ in journal.changes(row):
+        for change in journal.changes(row):
             given += 1
             yield Change(
-                kind, path, row.revision, stat, journal.data(data), old_stat, journal.data(old)
+                change.kind,
+                change.path,
+                row.revision,
+                _stat_of(change.new),
+                journal.data_of(change.new),
+                _stat_of(change.old),
+                journal.data_of(change.old),
             )
 
 
@@ -97,7 +109,7 @@ def history_of(
     if before is not None:
         known = journal.row_at(before)
         links = _changes_of_path(journal, known, path) if known else []
-        head = links[0][_PREVIOUS] if links else head
+        head = links[0].previous if links else head
     while head > journal.floor and len(found) < limit:
         row = journal.row_at(head)
         assert row is not None, f"history of {path} names revision {head}, which has no row"
@@ -105,14 +117,14 @@ def history_of(
         assert changes, f"revision {head} did not change {path}"
         if before is None or head < before:
             found.extend(_describe(journal, row, change) for change in reversed(changes))
-        head = changes[0][_PREVIOUS]
+        head = changes[0].previous
     return found[:limit]
 
 
 def head_of(txn: ReadTxn, tables: Tables, key: bytes, record: bytes | None) -> int:
     """Newest revision in the history of a node (its record, or None if it does not exist)."""
     if record is not None:
-        return int.from_bytes(record[FLAGS_AT - U64.size : FLAGS_AT], "big")
+        return Node.of(record).changed
     tombstone = txn.get(key, None, tables.gone)
     if tombstone is None:
         return 0
@@ -121,21 +133,24 @@ def head_of(txn: ReadTxn, tables: Tables, key: bytes, record: bytes | None) -> i
     return revision
 
 
-def _changes_of_path(journal: JournalReader, row: Row, path: str) -> list[Any]:
-    return [change for change in journal.changes(row) if change[_PATH] == path]
+def _changes_of_path(journal: JournalReader, row: Row, path: str) -> list[ChangeRow]:
+    return [change for change in journal.changes(row) if change.path == path]
 
 
-def _describe(journal: JournalReader, row: Row, change: Any) -> dict[str, Any]:
-    kind, path, stat, data, _, _, _, acl = change
+def _stat_of(record: bytes | None) -> bytes | None:
+    return None if record is None else record[STAT_AT:STAT_END]
+
+
+def _describe(journal: JournalReader, row: Row, change: ChangeRow) -> dict[str, Any]:
     return {
         "revision": row.revision,
-        "kind": ChangeKind(kind).name.lower(),
-        "path": path,
+        "kind": ChangeKind(change.kind).name.lower(),
+        "path": change.path,
         "wall_ms": row.wall_ms,
         "session": row.session,
         "address": row.address,
         "who": row.who,
-        "stat": stat,
-        "data": journal.data(data),
-        "acl": unpack_acl(acl or b""),
+        "stat": _stat_of(change.new),
+        "data": journal.data_of(change.new),
+        "acl": acl_of(change.new or change.old or b""),
     }

@@ -6,18 +6,13 @@ touches once. The partial block at the end stays in memory between batches.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
-
-import msgpack
 
 from coord.store.digest import Totals, mix64
 from coord.store.journal_rows import CHANGES_INLINE_MAX, block_key, block_of, spill_key
 from coord.store.kv import Table, WriteTxn
 from coord.store.schema import CRC_BYTES, seal
-
-_pack: Final = msgpack.Packer(autoreset=True).pack
-_SMALL_ARRAY: Final = 16
 
 
 class JournalTail(NamedTuple):
@@ -36,7 +31,7 @@ class JournalTail(NamedTuple):
 class JournalWriter:
     """The journal inside one write transaction.
 
-    ``rows``: appended and not packed yet. ``size``: bytes of all journal records.
+    ``rows``: appended and not written yet. ``size``: bytes of all journal records.
     """
 
     __slots__ = ("_db", "_tail", "_totals", "_txn", "rows", "size")
@@ -48,7 +43,7 @@ class JournalWriter:
         self._db = table
         self._totals = totals
         self._tail = tail
-        self.rows: list[tuple[Any, ...]] = []
+        self.rows: list[bytes] = []
         self.size = size
 
     @property
@@ -57,15 +52,15 @@ class JournalWriter:
         assert not self.rows, "the rows have been written"
         return self._tail
 
-    def spill(self, index: int, changes: list[tuple[Any, ...]]) -> list[tuple[Any, ...]] | int:
-        """What a row holds of its changes; many of them are put in a record of their own."""
+    def spill(self, index: int, changes: list[bytes]) -> tuple[int, bytes]:
+        """(whether they lie apart, what the row holds) of an entry's changes."""
         if len(changes) <= CHANGES_INLINE_MAX:
-            return changes
+            return 0, b"".join(changes)
         key = spill_key(index)
-        record = seal(key, _pack(changes))
+        record = seal(key, b"".join(changes))
         self._txn.put(key, record, db=self._db)
-        self._account(key, record, int.from_bytes(record[:CRC_BYTES], "big"))
-        return len(changes)
+        self._account(len(key) + len(record), int.from_bytes(record[:CRC_BYTES], "big"), 1)
+        return 1, b""
 
     def write(self) -> None:
         """Put the appended rows into the transaction."""
@@ -74,19 +69,14 @@ class JournalWriter:
             return
         block, body, crc = self._tail
         key = block_key(block)
-        added: bytes = _pack(rows)
-        added = added[1 if len(rows) < _SMALL_ARRAY else 3 :]
+        added = b"".join(rows)
         rows.clear()
         if body:
-            old_length = CRC_BYTES + len(body)
-            self._totals.digest -= mix64(crc)
-            self._totals.size -= len(key) + old_length
-            self.size -= len(key) + old_length
+            self._account(len(key) + CRC_BYTES + len(body), crc, -1)
         body += added
         crc = crc32(added, crc)
-        record = crc.to_bytes(CRC_BYTES, "big") + body
-        self._txn.put(key, record, db=self._db)
-        self._account(key, record, crc)
+        self._txn.put(key, crc.to_bytes(CRC_BYTES, "big") + body, db=self._db)
+        self._account(len(key) + CRC_BYTES + len(body), crc, 1)
         self._tail = JournalTail(block, body, crc)
 
     def end_block(self, index: int) -> None:
@@ -98,11 +88,11 @@ class JournalWriter:
     def forget(self, key: bytes, record: bytes) -> None:
         """Delete a record of the journal."""
         self._txn.delete(key, db=self._db)
-        self._totals.digest -= mix64(int.from_bytes(record[:CRC_BYTES], "big"))
-        self._totals.size -= len(key) + len(record)
-        self.size -= len(key) + len(record)
+        crc = int.from_bytes(record[:CRC_BYTES], "big")
+        self._account(len(key) + len(record), crc, -1)
 
-    def _account(self, key: bytes, record: bytes, crc: int) -> None:
-        self._totals.digest += mix64(crc)
-        self._totals.size += len(key) + len(record)
-        self.size += len(key) + len(record)
+    def _account(self, size: int, crc: int, sign: int) -> None:
+        """A record came (+1) or went (−1)."""
+        self._totals.digest += sign * mix64(crc)
+        self._totals.size += sign * size
+        self.size += sign * size

@@ -56,9 +56,7 @@ def apply_multi(run: Run, operations: list[list[Any]]) -> Generator[None, None, 
         return OK, bytes(operation[0] for operation in operations), tuple(results)
     roll_back(undo)
     for session, change in counted:
-        row = run.sessions.touch(session)
-        assert row is not None, "a transaction ends no session"
-        row.ephemerals -= change
+        run.sessions.count_ephemerals(session, -change)
     del tree.changes[changes:]
     tree.row = []
     done = len(results)

@@ -25,7 +25,6 @@ from coord.store.schema import (
     verify,
 )
 from coord.store.state import load_state
-from coord.store.tree import Node
 from coord.store.znode_record import (
     BLOB,
     FLAGS_AT,
@@ -34,6 +33,7 @@ from coord.store.znode_record import (
     STAT_END,
     TTL,
     TTL_FIELDS,
+    Node,
     unpack_acl,
 )
 

@@ -7,7 +7,7 @@ from coord.model.errors import OK, BadVersionError, NoNodeError
 from coord.store.kv import ReadTxn
 from coord.store.run import Run
 from coord.store.schema import U64, Tables, unseal, verify
-from coord.store.tree import Node
+from coord.store.znode_record import Node
 
 
 def reapable(txn: ReadTxn, tables: Tables, log_ms: int, limit: int) -> list[tuple[str, int, int]]:

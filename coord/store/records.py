@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from zlib import crc32
 
-from coord.store.digest import FACTOR_1, FACTOR_2, MASK, SHIFT, Totals
+from coord.store.digest import FACTOR, Totals
 from coord.store.kv import Table, WriteTxn
 from coord.store.schema import CRC_BYTES, verify
 
@@ -51,7 +51,7 @@ class Records:
         if key in now:
             return now[key]
         record = self._get(key, None, self._db)
-        if record is not None:
+        if record is not None and crc32(record[CRC_BYTES:], crc32(key)) != _crc_of(record)[0]:
             verify(self.name, key, record)
         now[key] = record
         return record
@@ -68,28 +68,32 @@ class Records:
     def flush(self, limit: int = -1) -> None:
         """Write ``limit`` changed records (−1: all) to the transaction."""
         before, now, put, db = self.before, self.now, self._put, self._db
+        changed = list(before.items())
+        if 0 <= limit < len(changed):
+            changed = changed[:limit]
         digest = size = 0
-        while before and limit:
-            limit -= 1
-            key, old = before.popitem()
+        for key, old in changed:
             record = now[key]
             if record is old:
                 continue
             if old is not None:
-                x = _crc_of(old)[0] * FACTOR_1 & MASK
-                digest -= (x ^ x >> SHIFT) * FACTOR_2
+                crc = _crc_of(old)[0]
+                digest -= (crc + FACTOR) * crc
                 size -= len(old) + len(key)
             if record is None:
-                if old is not None:
-                    self._delete(key, db=db)
+                self._delete(key, db=db)
                 continue
             body = record[CRC_BYTES:]
             crc = crc32(body, crc32(key))
             now[key] = record = _pack_crc(crc) + body
             put(key, record, db=db)
-            x = crc * FACTOR_1 & MASK
-            digest += (x ^ x >> SHIFT) * FACTOR_2
+            digest += (crc + FACTOR) * crc
             size += len(record) + len(key)
+        if len(changed) == len(before):
+            before.clear()
+        else:
+            for key, _ in changed:
+                del before[key]
         self._totals.digest += digest
         self._totals.size += size
 

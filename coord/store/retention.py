@@ -52,7 +52,7 @@ def end_block(run: Run) -> None:
 
 def _fold(run: Run) -> None:
     """Write the sessions that changed since the last fold."""
-    for row in run.sessions.take_unfolded():
+    for row in run.sessions.fold(run.index):
         run.put("sessions", session_key(row.id), row.encode()[CRC_BYTES:])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Final
 
+from coord.model.commands import STAMP
 from coord.model.errors import (
     LimitError,
     RequestError,
@@ -16,6 +17,7 @@ from coord.model.errors import (
 from coord.store.applied import Applied, AppliedBatch, ApplyLimits
 from coord.store.digest import MASK, Totals
 from coord.store.journal import JournalTail, JournalWriter
+from coord.store.journal_rows import ADDRESS_BYTES_MAX, ROW, pack_extra
 from coord.store.kv import WriteTxn
 from coord.store.records import Records
 from coord.store.schema import FORMAT_VERSION, NO_CRC, PathKeys, Tables
@@ -116,7 +118,6 @@ class Run:
         tree.index, tree.wall_ms, tree.log_ms = index, wall_ms, self.log_ms
         tree.session, tree.who = session, who
         tree.row = []
-        tree.ordinal = 0
 
     def answer(
         self, kind: int, session: int, generation: int, seq: int, code: int, body: tuple[Any, ...]
@@ -133,25 +134,26 @@ class Run:
 
     def keep(self, kind: int, session: int, seq: int, acked: int, outcome: Outcome) -> None:
         """Enter the current entry in the journal."""
-        row = self.sessions.touch(session) if session else None
-        address = "" if row is None else row.facts.address
-        tree = self.tree
-        self.journal.rows.append(
-            (
-                self.index,
-                self.wall_ms,
-                self.log_ms,
-                kind,
-                session,
-                seq,
-                acked,
-                outcome[0],
-                outcome[1],
-                address,
-                tree.who,
-                self.journal.spill(self.index, tree.row),
-            )
-        )
+        row = self.sessions.get(session) if session else None
+        address = b"" if row is None else row.facts.address.encode()[:ADDRESS_BYTES_MAX]
+        spilled, changes = self.journal.spill(self.index, self.tree.row)
+        extra = pack_extra(self.tree.who, outcome[1])
+        stamp = STAMP.pack(self.wall_ms, self.log_ms)
+        length = ROW.size + len(address) + len(extra) + len(changes)
+        fields = (length, self.index, stamp, kind, outcome[0], session, seq, acked, spilled)
+        head = ROW.pack(*fields, len(address), len(extra))
+        self.journal.rows.append(head + address + extra + changes)
+
+    def finish(
+        self, kind: int, session: int, generation: int, seq: int, acked: int, outcome: Outcome
+    ) -> None:
+        """Record the outcome of the current entry: session, journal, report."""
+        code, _, body = outcome
+        row = self.sessions.get(session) if session else None
+        if row is not None:
+            self.sessions.put(row.finish(seq, acked, (code, self.index, body)))
+        self.keep(kind, session, seq, acked, outcome)
+        self.answer(kind, session, generation, seq, code, body)
 
     def flush(self) -> Steps:
         """Write everything cached into the transaction."""

@@ -94,8 +94,7 @@ def unseal(table: str, key: bytes, record: bytes) -> bytes:
 
 def verify(table: str, key: bytes, record: bytes) -> int:
     """The record's checksum. Raises CorruptionError, naming table and key, if it is wrong."""
-    body = memoryview(record)[CRC_BYTES:]
-    computed = crc32(body, crc32(key))
+    computed = crc32(record[CRC_BYTES:], crc32(key))
     stored = int.from_bytes(record[:CRC_BYTES], "big")
     if stored != computed or len(record) < CRC_BYTES:
         raise CorruptionError(

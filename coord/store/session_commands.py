@@ -13,7 +13,7 @@ from coord.model import commands
 from coord.model.errors import OK, LimitError, SessionExpiredError, SessionMovedError
 from coord.store.run import STEP_OPERATIONS, Run, Steps, obstacle
 from coord.store.schema import CRC_BYTES, U64, successor, unseal
-from coord.store.sessions import ATTACHES_KEPT, SessionFacts, SessionRow, session_key
+from coord.store.sessions import SessionFacts, SessionRow, session_key
 
 
 def open_session(run: Run, timeout_ms: int, secret_hash: bytes, address: str, client: str) -> None:
@@ -33,8 +33,8 @@ def open_session(run: Run, timeout_ms: int, secret_hash: bytes, address: str, cl
         nonce=b"",
         attaches=((index, run.wall_ms, address),),
     )
-    row = SessionRow(facts, 1, 0, 0, [], 0, index)
-    run.sessions.add(row)
+    row = SessionRow(facts, 1, 0, 0, (), 0, index)
+    run.sessions.open(row)
     _write_row(run, row)
     run.keep(kind, index, 0, 0, (OK, None, ()))
     run.answer(kind, index, 1, 0, OK, (secret_hash,))
@@ -53,24 +53,21 @@ def attach_session(
     Body: (nonce, last_seq).
     """
     kind = commands.ATTACH_SESSION
-    row = run.sessions.touch(session)
+    row = run.sessions.get(session)
     if row is None:
         run.refuse(kind, session, 0, 0, SessionExpiredError("the session has ended"))
         return
     facts = row.facts
     if facts.nonce != nonce:
         attach = (run.index, run.wall_ms, address)
-        row.facts = facts._replace(
-            nonce=nonce,
-            timeout_ms=timeout_ms,
-            address=address,
-            attaches=(*facts.attaches, attach)[-ATTACHES_KEPT:],
+        row = row._replace(
+            facts=facts.attached(nonce, timeout_ms, attach),
+            generation=row.generation + 1,
+            touched=run.index,
         )
-        row.generation += 1
-        row.touched = run.index
         if restart_seq:
-            row.last_seq = row.acked = 0
-            row.results = []
+            row = row._replace(last_seq=0, acked=0, results=())
+        run.sessions.put(row)
         _write_row(run, row)
         run.keep(kind, session, 0, 0, (OK, None, ()))
     run.answer(kind, session, row.generation, 0, OK, (nonce, row.last_seq))
@@ -78,13 +75,13 @@ def attach_session(
 
 def close_session(run: Run, session: int, generation: int, seq: int, acked: int) -> Steps:
     """End a session at its client's wish; sequenced like a write."""
-    row = run.sessions.touch(session)
+    row = run.sessions.get(session)
     refused = obstacle(row, generation, seq, acked, run.limits.writes_in_flight)
     if refused is not None:
         run.answer(commands.CLOSE_SESSION, session, generation, seq, *refused)
         return
     assert row is not None, "an obstacle otherwise"
-    row.finish(seq, acked, run.index, (OK, run.index, ()))
+    row = row.finish(seq, acked, (OK, run.index, ()))
     reason = {"kind": "closed"}
     yield from _end(run, row, reason)
     run.keep(commands.CLOSE_SESSION, session, seq, acked, (OK, reason, ()))
@@ -95,7 +92,7 @@ def close_session(run: Run, session: int, generation: int, seq: int, acked: int)
 def expire_session(run: Run, session: int, generation: int, reason: dict[str, Any]) -> Steps:
     """End a session that went silent; void if it was attached again since."""
     kind = commands.EXPIRE_SESSION
-    row = run.sessions.touch(session)
+    row = run.sessions.get(session)
     if row is None:
         run.refuse(kind, session, generation, 0, SessionExpiredError("the session has ended"))
         return
@@ -115,7 +112,7 @@ def end_all_sessions(run: Run) -> Steps:
     reason = {"kind": "all ended"}
     ids = run.sessions.open_ids()
     for done, session in enumerate(ids, 1):
-        row = run.sessions.touch(session)
+        row = run.sessions.get(session)
         assert row is not None, "the session is open"
         yield from _end(run, row, reason)
         _forget(run, row)

@@ -36,34 +36,31 @@ class SessionFacts(NamedTuple):
     nonce: bytes
     attaches: tuple[tuple[int, int, str], ...]
 
+    def attached(self, nonce: bytes, timeout_ms: int, attach: tuple[int, int, str]) -> SessionFacts:
+        """The facts after another attach."""
+        return self._replace(
+            nonce=nonce,
+            timeout_ms=timeout_ms,
+            address=attach[2],
+            attaches=(*self.attaches, attach)[-ATTACHES_KEPT:],
+        )
 
-class SessionRow:
-    """One open session.
+
+class SessionRow(NamedTuple):
+    """One open session. A write makes a new row: what is not committed is never seen.
 
     Invariant: ``results`` holds those of the writes acked + 1 … last_seq, in order.
-    Invariant: ``ephemerals`` equals the session's records in the table of that name; it is
-    counted, not stored.
+    Invariant: ``ephemerals`` equals the number of the session's records in the table of that
+    name; it is counted, not stored.
     """
 
-    __slots__ = ("acked", "ephemerals", "facts", "generation", "last_seq", "results", "touched")
-
-    def __init__(
-        self,
-        facts: SessionFacts,
-        generation: int,
-        last_seq: int,
-        acked: int,
-        results: list[Result],
-        ephemerals: int,
-        touched: int,
-    ) -> None:
-        self.facts = facts
-        self.generation = generation
-        self.last_seq = last_seq
-        self.acked = acked
-        self.results = results
-        self.ephemerals = ephemerals
-        self.touched = touched
+    facts: SessionFacts
+    generation: int
+    last_seq: int
+    acked: int
+    results: tuple[Result, ...]
+    ephemerals: int
+    touched: int
 
     @property
     def id(self) -> int:
@@ -95,35 +92,26 @@ class SessionRow:
         """Same number as ``id``."""
         return self.facts.opened_revision
 
-    def copy(self) -> SessionRow:
-        """An independent copy, for a batch to change."""
-        return SessionRow(
-            self.facts,
-            self.generation,
-            self.last_seq,
-            self.acked,
-            self.results[:],
-            self.ephemerals,
-            self.touched,
-        )
-
     def result_of(self, seq: int) -> Result | None:
         """The kept result of an applied write."""
         if not self.acked < seq <= self.last_seq:
             return None
         return self.results[seq - self.acked - 1]
 
-    def finish(self, seq: int, acked: int, index: int, result: Result) -> None:
-        """Record that write ``seq`` was applied at ``index`` with ``result``, and forget the
-        results that the client says it has."""
-        assert seq == self.last_seq + 1, "a session's writes are applied in order"
-        if acked > self.acked:
-            acked = min(acked, self.last_seq)
-            del self.results[: acked - self.acked]
-            self.acked = acked
-        self.last_seq = seq
-        self.results.append(result)
-        self.touched = index
+    def finish(self, seq: int, acked: int, result: Result) -> SessionRow:
+        """The row once write ``seq`` has been applied with ``result``; results that the client
+        says it has are forgotten."""
+        facts, generation, last_seq, known, results, ephemerals, _ = self
+        assert seq == last_seq + 1, "a session's writes are applied in order"
+        if acked > known:
+            acked = min(acked, last_seq)
+            results = results[acked - known :]
+        else:
+            acked = known
+        return _new(
+            SessionRow,
+            (facts, generation, seq, acked, (*results, result), ephemerals, result[1]),
+        )
 
     def encode(self) -> bytes:
         """The record in table ``sessions``, with room for its checksum."""
@@ -137,113 +125,114 @@ class SessionRow:
         facts, generation, last_seq, acked, results, touched = msgpack.unpackb(
             record[CRC_BYTES:], use_list=False
         )
-        return cls(SessionFacts(*facts), generation, last_seq, acked, list(results), 0, touched)
+        return cls(SessionFacts(*facts), generation, last_seq, acked, results, 0, touched)
+
+
+NOBODY: Final = SessionRow(SessionFacts(0, 0, b"", "", "", 0, 0, b"", ()), -1, 0, 0, (), 0, 0)
+"""Stands for a session that is not open. No command names generation −1."""
+
+_new: Final = tuple.__new__
 
 
 class SessionTable:
     """All open sessions as of the last committed batch."""
 
-    __slots__ = ("_rows", "unfolded")
+    __slots__ = ("rows", "unfolded")
 
     def __init__(self) -> None:
-        self._rows: dict[int, SessionRow] = {}
+        self.rows: dict[int, SessionRow] = {}
         self.unfolded: dict[int, None] = {}
         """Sessions whose row has changed since it was written; insertion-ordered."""
 
     def get(self, session: int) -> SessionRow | None:
-        """An open session. The row is replaced, not changed, by the next batch that touches it."""
-        return self._rows.get(session)
+        """An open session."""
+        return self.rows.get(session)
 
     def ids(self) -> list[int]:
         """Ids of all open sessions, ascending."""
-        return sorted(self._rows)
+        return sorted(self.rows)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __iter__(self) -> Iterator[SessionRow]:
-        return iter(self._rows.values())
+        return iter(self.rows.values())
 
     def results_of(self, session: int, seq: int) -> Result | None:
         """(code, revision, body) of an open session's write, while it is kept."""
-        row = self._rows.get(session)
+        row = self.rows.get(session)
         return None if row is None else row.result_of(seq)
-
-    def add(self, row: SessionRow) -> None:
-        """Loading: enter a row as read from the environment."""
-        self._rows[row.id] = row
 
     def publish(self, batch: SessionBatch) -> None:
         """Take over what a committed batch changed."""
-        rows = self._rows
+        rows, folded = self.rows, batch.folded
+        if folded:
+            self.unfolded = {}
+        unfolded = self.unfolded
         for session, row in batch.live.items():
-            if row is None:
+            if row is NOBODY:
                 rows.pop(session, None)
-            else:
-                rows[session] = row
-        if batch.folded:
-            self.unfolded = batch.touched
-        else:
-            self.unfolded.update(batch.touched)
+                unfolded.pop(session, None)
+                continue
+            rows[session] = row
+            if row[6] > folded:
+                unfolded[session] = None
 
 
 class SessionBatch:
     """The session table as one batch of commands sees and changes it; nothing until published.
 
-    ``live``: rows this batch has touched (None: ended). ``touched``: those not folded since.
+    ``rows``: the committed ones. ``live``: those this batch has made; NOBODY where it has ended a
+    session. ``folded``: index of the last fold in this batch, 0 without.
     """
 
-    __slots__ = ("_table", "count", "folded", "live", "touched")
+    __slots__ = ("_table", "count", "folded", "live", "rows")
 
     def __init__(self, table: SessionTable) -> None:
         self._table = table
-        self.live: dict[int, SessionRow | None] = {}
-        self.touched: dict[int, None] = {}
-        self.folded = False
+        self.rows = table.rows
+        self.live: dict[int, SessionRow] = {}
+        self.folded = 0
         self.count = len(table)
 
-    def touch(self, session: int) -> SessionRow | None:
-        """A row of this batch's own to change; None if the session is not open."""
+    def get(self, session: int) -> SessionRow | None:
+        """An open session at this point of the batch."""
         row = self.live.get(session)
         if row is None:
-            if session in self.live:
-                return None
-            base = self._table.get(session)
-            if base is None:
-                return None
-            row = self.live[session] = base.copy()
-        self.touched[session] = None
-        return row
+            return self.rows.get(session)
+        return None if row is NOBODY else row
 
-    def is_open(self, session: int) -> bool:
-        """Whether the session is open at this point of the batch."""
-        if session in self.live:
-            return self.live[session] is not None
-        return self._table.get(session) is not None
+    def put(self, row: SessionRow) -> None:
+        """Replace a session's row."""
+        self.live[row.facts.id] = row
 
-    def add(self, row: SessionRow) -> None:
+    def open(self, row: SessionRow) -> None:
         """A session was opened."""
-        self.live[row.id] = row
+        self.put(row)
         self.count += 1
 
     def end(self, session: int) -> None:
         """A session was ended."""
-        self.live[session] = None
-        self.touched.pop(session, None)
+        self.live[session] = NOBODY
         self.count -= 1
+
+    def count_ephemerals(self, session: int, change: int) -> None:
+        """A session got (+1) or lost (−1) an ephemeral node."""
+        row = self.get(session)
+        assert row is not None, "an ephemeral's session is open"
+        self.put(row._replace(ephemerals=row.ephemerals + change))
 
     def open_ids(self) -> list[int]:
         """Ids of the sessions open at this point, ascending."""
-        ids = [session for session in self._table.ids() if session not in self.live]
-        return sorted([*ids, *(session for session, row in self.live.items() if row is not None)])
+        rows = {**self.rows, **self.live}
+        return sorted(session for session, row in rows.items() if row is not NOBODY)
 
-    def take_unfolded(self) -> list[SessionRow]:
-        """Rows changed since the last fold; from now on they count as folded."""
-        ids = dict(self.touched) if self.folded else {**self._table.unfolded, **self.touched}
-        self.folded = True
-        self.touched = {}
-        found = (self.live[i] if i in self.live else self._table.get(i) for i in ids)
-        return [row for row in found if row is not None]
+    def fold(self, index: int) -> list[SessionRow]:
+        """Rows changed since the last fold, which now is at ``index``."""
+        unfolded = {} if self.folded else self._table.unfolded
+        rows = [self.get(session) for session in {**unfolded, **self.live}]
+        last, self.folded = self.folded, index
+        return [row for row in rows if row is not None and row.touched > last]
 
 
 def session_key(session: int) -> bytes:

@@ -8,7 +8,7 @@ the batch is applied, and the same batch may be tried again.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator
 from typing import Any
 
@@ -257,11 +257,12 @@ class StateMachine:
         table = self.sessions
         for key, record in txn.scan(self._tables.sessions, b""):
             unseal("sessions", key, record)
-            table.add(SessionRow.decode(record))
-        for key, _ in txn.scan(self._tables.ephemerals, b""):
-            row = table.get(U64.unpack_from(key)[0])
-            assert row is not None, "an ephemeral's session is open"
-            row.ephemerals += 1
+            row = SessionRow.decode(record)
+            table.rows[row.id] = row
+        counts = Counter(key[: U64.size] for key, _ in txn.scan(self._tables.ephemerals, b""))
+        for key, count in counts.items():
+            session = U64.unpack(key)[0]
+            table.rows[session] = table.rows[session]._replace(ephemerals=count)
         self._replay(txn)
 
     def _replay(self, txn: ReadTxn) -> None:
@@ -273,17 +274,19 @@ class StateMachine:
             assert record is not None, f"journal record {key.hex()} is missing"
             return unseal("journal", key, record)
 
+        rows, unfolded = self.sessions.rows, self.sessions.unfolded
         first = block_key(block_of(last_fold(self.applied_index) + 1))
         for key, record in txn.scan(journal, first):
             if len(key) != U64.size:
                 continue
             for row in rows_of(unseal("journal", key, record)):
-                session = self.sessions.get(row.session)
+                session = rows.get(row.session)
                 if session is None or not row.seq or row.revision <= session.touched:
                     continue
                 body = body_of(row, changes_of(row, spilled))
-                session.finish(row.seq, row.acked, row.revision, (row.code, row.revision, body))
-                self.sessions.unfolded[row.session] = None
+                result = (row.code, row.revision, body)
+                rows[row.session] = session.finish(row.seq, row.acked, result)
+                unfolded[row.session] = None
 
 
 def _apply_other(run: Run, piece: LogSlice) -> None:

@@ -6,9 +6,10 @@ All time comes from the entry's stamps; nothing here reads a clock.
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Final, NamedTuple
 
-from coord.model.acl import ADMIN, CREATE, DELETE, WRITE, Acl, permits
+from coord.model.acl import ADMIN, CREATE, DELETE, WRITE, permits
 from coord.model.errors import (
     BadArgumentsError,
     BadVersionError,
@@ -29,8 +30,9 @@ from coord.model.limits import (
     TTL_MS_MAX,
 )
 from coord.model.paths import RESERVED, ROOT, sequence_suffix
-from coord.model.znode import CreateMode
+from coord.model.znode import STAT_BYTES, CreateMode
 from coord.store.digest import Totals
+from coord.store.journal_rows import CHANGE, pack_change
 from coord.store.kv import WriteTxn
 from coord.store.records import Records
 from coord.store.schema import (
@@ -41,7 +43,6 @@ from coord.store.schema import (
     U64,
     PathKeys,
     Tables,
-    blob_id,
     blob_key,
 )
 from coord.store.sessions import SessionBatch
@@ -51,16 +52,21 @@ from coord.store.znode_record import (
     CHILDREN_AT,
     CONTAINER,
     FLAGS_AT,
+    INT32_MAX,
     NODE,
     PATH_AT,
+    REWRITTEN,
     STAMPED,
     STAT_AT,
     STAT_END,
     TTL,
     TTL_FIELDS,
+    WRITTEN,
+    Node,
+    acl_of,
     children_created,
+    is_at,
     pack_acl,
-    unpack_acl,
     wrap32,
 )
 
@@ -73,10 +79,15 @@ _UNDELETABLE: Final = frozenset((ROOT, *RESERVED))
 _PROTECTED_ROOT: Final = b"/"
 _CONTAINER_DUE: Final = U64.pack(0)
 _new: Final = tuple.__new__
-_unpack_node: Final = NODE.unpack_from
+_unpack_written: Final = WRITTEN.unpack_from
+_pack_rewritten: Final = REWRITTEN.pack
+_pack_change: Final = CHANGE.pack
 _pack_stamped: Final = STAMPED.pack
 _unpack_children: Final = CHILDREN.unpack_from
 _pack_children: Final = CHILDREN.pack
+
+
+_SHAPE: Final = struct.Struct(">BHH")
 
 
 class _Mode(NamedTuple):
@@ -95,32 +106,6 @@ _MODES: Final = {
 }
 
 
-class Node(NamedTuple):
-    """A stored node, taken apart. Field order is that of ``znode_record.NODE``."""
-
-    crc: int
-    czxid: int
-    mzxid: int
-    ctime_ms: int
-    mtime_ms: int
-    version: int
-    cversion: int
-    aversion: int
-    owner: int
-    data_length: int
-    children: int
-    pzxid: int
-    changed: int
-    flags: int
-    acl_length: int
-    path_length: int
-
-    @classmethod
-    def of(cls, record: bytes) -> Node:
-        """Take a record apart."""
-        return cls._make(_unpack_node(record))
-
-
 class Tree:
     """The tree as one batch of commands sees and changes it.
 
@@ -130,6 +115,10 @@ class Tree:
     """
 
     __slots__ = (
+        "_blob",
+        "_load",
+        "_prefixes",
+        "_store",
         "blobs",
         "changes",
         "counted",
@@ -141,7 +130,6 @@ class Tree:
         "keys",
         "log_ms",
         "nodes",
-        "ordinal",
         "reap",
         "row",
         "session",
@@ -168,14 +156,16 @@ class Tree:
         self.reap = Records(txn, "reap", tables.reap, totals)
         self.gone = Records(txn, "gone", tables.gone, totals)
         self.graves = Records(txn, "graves", tables.graves, totals)
+        self._load, self._store = self.nodes.load, self.nodes.store
+        self._prefixes = keys.cache
         self.index = 0
         self.wall_ms = 0
         self.log_ms = 0
         self.session = 0
         self.who: list[Any] | None = None
         self.changes: list[Change] = []
-        self.row: list[tuple[Any, ...]] = []
-        self.ordinal = 0
+        self.row: list[bytes] = []
+        self._blob = (0, 0)
         self.counted: list[tuple[int, int]] | None = None
 
     # -- operations, as coord.model.requests has their arguments and results ------------------
@@ -183,39 +173,36 @@ class Tree:
     def set(self, path: str, data: bytes, version: int) -> tuple[bytes]:
         """−101, WRITE −102, −103. Hot path: nothing is called that need not be."""
         raw = path.encode()
-        cut = raw.rfind(b"/")
-        parent = raw[:cut]
-        prefix = self.keys.cache.get(parent)
-        key = (prefix or self.keys.prefix(parent)) + raw[cut + 1 :]
-        nodes = self.nodes
-        record = nodes.now.get(key) or nodes.load(key)
+        parent, _, name = raw.rpartition(b"/")
+        key = (self._prefixes.get(parent) or self.keys.prefix(parent)) + name
+        record = self._load(key)
         if record is None:
             raise NoNodeError(path)
-        (
-            _, czxid, _, ctime, _, current, cversion, aversion, owner, _, children, pzxid,
-            changed, flags, acl_length, path_length,
-        ) = _unpack_node(record)  # fmt: skip
+        czxid, ctime, current, kept, counts, changed, flags, acl_length, path_length = (
+            _unpack_written(record)
+        )
         if path_length != len(raw) or not record.startswith(raw, PATH_AT):
             raise NoNodeError(path)
-        end = PATH_AT + path_length + acl_length
         if acl_length:
-            self._require(record, Node.of(record), WRITE, path)
+            self.require(path, record, WRITE)
         if version not in (-1, current):
             raise BadVersionError(f"{path} has version {current}, not {version}")
-        length = len(data)
-        index = self.index
-        stamped = _pack_stamped(
-            0, czxid, index, ctime, self.wall_ms, wrap32(current + 1), cversion, aversion, owner,
-            length, children, pzxid, index,
-        )  # fmt: skip
+        length, index = len(data), self.index
+        current = current + 1 if current < INT32_MAX else -INT32_MAX - 1
+        stamped = _pack_rewritten(
+            czxid, index, ctime, self.wall_ms, current, kept, length, counts, index
+        )
         if flags or length > INLINE_DATA_BYTES_MAX:
             return self._set_special(path, key, record, stamped, data)
+        end = PATH_AT + path_length + acl_length
         new = stamped + record[FLAGS_AT:end] + data
-        nodes.store(key, new)
-        stat, old_stat, old = new[STAT_AT:STAT_END], record[STAT_AT:STAT_END], record[end:]
-        acl = record[end - acl_length : end] if acl_length else None
-        self.row.append((DATA, path, stat, data, old_stat, old, changed, acl))
-        self.changes.append(_new(Change, (DATA, path, index, stat, data, old_stat, old)))
+        self._store(key, new)
+        before, after = record[STAT_AT:], new[STAT_AT:]
+        stat = after[:STAT_BYTES]
+        self.row.append(_pack_change(DATA, changed, len(before), len(after)) + before + after)
+        self.changes.append(
+            _new(Change, (DATA, path, index, stat, data, before[:STAT_BYTES], record[end:]))
+        )
         return (stat,)
 
     def create(self, path: str, data: bytes, acl: Any, mode: int, ttl_ms: int) -> tuple[str, bytes]:
@@ -279,25 +266,20 @@ class Tree:
         packed = pack_acl(acl)
         key, record = self.find(path)
         node = Node.of(record)
-        self._require(record, node, ADMIN, path)
+        self.require(path, record, ADMIN)
         if version not in (-1, node.aversion):
             raise BadVersionError(f"the ACL of {path} has version {node.aversion}, not {version}")
-        acl_at = PATH_AT + node.path_length
         fields = node._replace(
             aversion=wrap32(node.aversion + 1), changed=self.index, acl_length=len(packed)
         )
-        new = (
-            NODE.pack(*fields)
-            + record[PATH_AT:acl_at]
-            + packed
-            + record[acl_at + node.acl_length :]
+        head = NODE.pack(*fields) + record[PATH_AT : node.acl_at]
+        new = head + packed + record[node.ttl_at :]
+        self._store(key, new)
+        self.row.append(pack_change(ACL, node.changed, record, new))
+        stat, data = new[STAT_AT:STAT_END], self.data_of(record, node)
+        self.changes.append(
+            Change(ACL, path, self.index, stat, data, record[STAT_AT:STAT_END], data)
         )
-        self.nodes.store(key, new)
-        stat, old_stat = new[STAT_AT:STAT_END], record[STAT_AT:STAT_END]
-        kept = self._kept_data(record, node)
-        data = self.data_of(record, node)
-        self.row.append((ACL, path, stat, kept, old_stat, kept, node.changed, packed or None))
-        self.changes.append(Change(ACL, path, self.index, stat, data, old_stat, data))
         return (stat,)
 
     # -- building blocks, also used by conditions, session ends and the reaper ------------------
@@ -306,14 +288,14 @@ class Tree:
         """(key, record) of an existing node. Raises NoNodeError."""
         raw = path.encode()
         key = self.keys.key(raw)
-        record = self.nodes.now.get(key) or self.nodes.load(key)
-        if record is None or not _is_at(record, raw):
+        record = self._load(key)
+        if record is None or not is_at(record, raw):
             raise NoNodeError(path)
         return key, record
 
     def data_of(self, record: bytes, node: Node) -> bytes:
         """The node's data, wherever it lies."""
-        tail = record[self._data_at(node) :]
+        tail = record[node.data_at :]
         if not node.flags & BLOB:
             return tail
         blob = self.blobs.load(tail)
@@ -327,7 +309,7 @@ class Tree:
         raw = path.encode()
         parent = raw[: raw.rfind(b"/")]
         parent_key = self.keys.key(parent or _PROTECTED_ROOT)
-        parent_record = self.nodes.now.get(parent_key) or self.nodes.load(parent_key)
+        parent_record = self._load(parent_key)
         assert parent_record is not None, f"{path} has no parent"
         cversion, aversion, owner, length, children, _ = _unpack_children(
             parent_record, CHILDREN_AT
@@ -336,25 +318,24 @@ class Tree:
             wrap32(cversion + 1), aversion, owner, length, children - 1, self.index
         )
         self._store_parent(parent_key, parent_record, counts, children, children - 1)
-        self.nodes.store(key, None)
-        old_stat = record[STAT_AT:STAT_END]
-        old = kept = self._kept_data(record, node)
+        self._store(key, None)
+        data = self.data_of(record, node)
         if node.flags:
-            old = self.data_of(record, node)
             self._unlist(key, record, node)
             self._bury_blob(record, node)
         if node.owner:
             self._release(node.owner, key)
         self._put_new(self.gone, key, U64.pack(self.index))
         self._put_new(self.graves, U64.pack(self.index) + GRAVE_NODE + key, b"")
-        at = PATH_AT + node.path_length
-        acl = record[at : at + node.acl_length] or None
-        self.row.append((DELETED, path, None, None, old_stat, kept, node.changed, acl))
-        self.changes.append(_new(Change, (DELETED, path, self.index, None, None, old_stat, old)))
+        self.row.append(pack_change(DELETED, node.changed, record, b""))
+        old_stat = record[STAT_AT:STAT_END]
+        self.changes.append(_new(Change, (DELETED, path, self.index, None, None, old_stat, data)))
 
     def require(self, path: str, record: bytes, wanted: int) -> None:
         """Raises NoAuthError unless the caller holds one of the ``wanted`` permissions."""
-        self._require(record, Node.of(record), wanted, path)
+        who = tuple((scheme, name) for scheme, name in self.who or ())
+        if not permits(acl_of(record), wanted, who):
+            raise NoAuthError(f"the ACL of {path} does not allow this")
 
     def due_of(self, record: bytes, node: Node) -> int | None:
         """The log_ms from which the reaper may delete the node; None: never while it is so."""
@@ -363,28 +344,19 @@ class Tree:
         if node.flags & CONTAINER:
             return 0 if children_created(node.cversion, node.children) else None
         if node.flags & TTL:
-            ttl_ms, touched = TTL_FIELDS.unpack_from(record, self._ttl_at(node))
+            ttl_ms, touched = TTL_FIELDS.unpack_from(record, node.ttl_at)
             due: int = ttl_ms + touched
             return due
         return None
 
     # -- private ----------------------------------------------------------------------------------
 
-    def _require(self, record: bytes, node: Node, wanted: int, path: str) -> None:
-        if not node.acl_length:
-            return
-        at = PATH_AT + node.path_length
-        entries: tuple[Acl, ...] = unpack_acl(record[at : at + node.acl_length])
-        who = tuple((scheme, name) for scheme, name in self.who or ())
-        if not permits(entries, wanted, who):
-            raise NoAuthError(f"the ACL of {path} does not allow this")
-
     def _parent(self, key: bytes, parent: bytes, wanted: int, path: str) -> bytes:
-        record = self.nodes.now.get(key) or self.nodes.load(key)
-        if record is None or not _is_at(record, parent or _PROTECTED_ROOT):
+        record = self._load(key)
+        if record is None or not is_at(record, parent or _PROTECTED_ROOT):
             raise NoNodeError(f"the parent of {path} does not exist")
         if record[FLAGS_AT + 1] or record[FLAGS_AT + 2]:
-            self._require(record, Node.of(record), wanted, (parent or _PROTECTED_ROOT).decode())
+            self.require((parent or _PROTECTED_ROOT).decode(), record, wanted)
         return record
 
     def _free_key(self, parent: bytes, raw: bytes, cut: int, path: str) -> bytes:
@@ -392,9 +364,9 @@ class Tree:
         if not 0 < len(name) <= NAME_BYTES_MAX or len(raw) > PATH_BYTES_MAX:
             raise BadArgumentsError(f"{path} is too long a name, or none")
         key = self.keys.prefix(parent) + name
-        record = self.nodes.now.get(key) or self.nodes.load(key)
+        record = self._load(key)
         if record is not None:
-            if _is_at(record, raw):
+            if is_at(record, raw):
                 raise NodeExistsError(path)
             raise BadArgumentsError(f"{path} cannot be stored: its key collides with another's")
         return key
@@ -403,7 +375,7 @@ class Tree:
         self, key: bytes, record: bytes, counts: bytes, before: int, after: int
     ) -> None:
         new = record[:CHILDREN_AT] + counts + record[STAT_END:]
-        self.nodes.store(key, new)
+        self._store(key, new)
         if record[FLAGS_AT] & (TTL | CONTAINER) and not (before and after):
             node = Node.of(record)
             self._unlist(key, record, node)
@@ -420,14 +392,14 @@ class Tree:
         ttl_ms: int,
         data: bytes,
     ) -> None:
-        tail = kept = data
+        tail = data
         if len(data) > INLINE_DATA_BYTES_MAX:
             flags |= BLOB
-            tail, kept = self._bear_blob(data)
+            tail = self._bear_blob(data)
         extra = TTL_FIELDS.pack(ttl_ms, self.log_ms) if flags & TTL else b""
-        shape = flags.to_bytes() + len(acl).to_bytes(2) + len(raw).to_bytes(2)
+        shape = _SHAPE.pack(flags, len(acl), len(raw))
         record = stamped + shape + raw + acl + extra + tail
-        self.nodes.store(key, record)
+        self._store(key, record)
         if flags & TTL:
             self._list(key, record)
         previous = 0
@@ -439,7 +411,7 @@ class Tree:
             self.graves.load(grave)
             self.graves.store(grave, None)
         stat = stamped[STAT_AT:STAT_END]
-        self.row.append((CREATED, path, stat, kept, None, None, previous, acl or None))
+        self.row.append(pack_change(CREATED, previous, b"", record))
         self.changes.append(_new(Change, (CREATED, path, self.index, stat, data, None, None)))
 
     def _set_special(
@@ -450,57 +422,47 @@ class Tree:
         if length > DATA_BYTES_MAX:
             raise TooLargeError(f"{length} bytes for {path}; at most {DATA_BYTES_MAX} are allowed")
         node = Node.of(record)
-        old, old_kept = self.data_of(record, node), self._kept_data(record, node)
+        old = self.data_of(record, node)
         self._unlist(key, record, node)
         self._bury_blob(record, node)
-        flags = node.flags & ~BLOB
-        tail = kept = data
+        flags, tail = node.flags & ~BLOB, data
         if length > INLINE_DATA_BYTES_MAX:
             flags |= BLOB
-            tail, kept = self._bear_blob(data)
-        middle = record[FLAGS_AT + 1 : self._ttl_at(node)]
+            tail = self._bear_blob(data)
+        middle = record[FLAGS_AT + 1 : node.ttl_at]
         if flags & TTL:
-            ttl_ms, _ = TTL_FIELDS.unpack_from(record, self._ttl_at(node))
+            ttl_ms, _ = TTL_FIELDS.unpack_from(record, node.ttl_at)
             middle += TTL_FIELDS.pack(ttl_ms, self.log_ms)
-        new = stamped + flags.to_bytes() + middle + tail
-        self.nodes.store(key, new)
+        new = stamped + flags.to_bytes(1, "big") + middle + tail
+        self._store(key, new)
         self._list(key, new)
-        stat, old_stat = new[STAT_AT:STAT_END], record[STAT_AT:STAT_END]
-        acl = record[self._ttl_at(node) - node.acl_length : self._ttl_at(node)] or None
-        self.row.append((DATA, path, stat, kept, old_stat, old_kept, node.changed, acl))
-        self.changes.append(Change(DATA, path, self.index, stat, data, old_stat, old))
+        self.row.append(pack_change(DATA, node.changed, record, new))
+        stat = new[STAT_AT:STAT_END]
+        self.changes.append(
+            Change(DATA, path, self.index, stat, data, record[STAT_AT:STAT_END], old)
+        )
         return (stat,)
 
-    def _bear_blob(self, data: bytes) -> tuple[bytes, Any]:
-        """Store data apart; (its key, the form that history keeps)."""
-        key = blob_key(self.index, self.ordinal)
-        self.ordinal += 1
+    def _bear_blob(self, data: bytes) -> bytes:
+        """Store data apart; returns its key."""
+        index, ordinal = self._blob
+        self._blob = (self.index, ordinal + 1 if index == self.index else 0)
+        key = blob_key(*self._blob)
         self._put_new(self.blobs, key, data)
-        return key, blob_id(key)
+        return key
 
     def _bury_blob(self, record: bytes, node: Node) -> None:
         """Superseded data stays readable until history has passed this entry."""
         if node.flags & BLOB:
-            key = record[self._data_at(node) :]
+            key = record[node.data_at :]
             self._put_new(self.graves, U64.pack(self.index) + GRAVE_BLOB + key, b"")
-
-    def _kept_data(self, record: bytes, node: Node) -> Any:
-        tail = record[self._data_at(node) :]
-        return blob_id(tail) if node.flags & BLOB else tail
-
-    @staticmethod
-    def _ttl_at(node: Node) -> int:
-        return PATH_AT + node.path_length + node.acl_length
-
-    def _data_at(self, node: Node) -> int:
-        return self._ttl_at(node) + (TTL_FIELDS.size if node.flags & TTL else 0)
 
     def _list(self, key: bytes, record: bytes) -> None:
         """Enter a node into the reaper's index if it waits to be reaped."""
         node = Node.of(record)
         due = self.due_of(record, node)
         if due is not None:
-            path = record[PATH_AT : PATH_AT + node.path_length]
+            path = record[PATH_AT : node.acl_at]
             self._put_new(self.reap, U64.pack(due) + key, path)
 
     def _unlist(self, key: bytes, record: bytes, node: Node) -> None:
@@ -513,13 +475,11 @@ class Tree:
     def _claim(self, key: bytes, raw: bytes) -> int:
         """Make the new node an ephemeral of the current session."""
         session = self.session
-        row = self.sessions.touch(session)
+        row = self.sessions.get(session)
         assert row is not None, "an ephemeral's session is open"
         if row.ephemerals >= self.ephemerals_max:
             raise LimitError(f"session {session} has {row.ephemerals} ephemeral nodes, the most")
-        row.ephemerals += 1
-        if self.counted is not None:
-            self.counted.append((session, 1))
+        self._count(session, 1)
         self._put_new(self.ephemerals, U64.pack(session) + key, raw)
         return session
 
@@ -527,19 +487,14 @@ class Tree:
         entry = U64.pack(session) + key
         self.ephemerals.load(entry)
         self.ephemerals.store(entry, None)
-        row = self.sessions.touch(session)
-        assert row is not None, "an ephemeral's session is open"
-        row.ephemerals -= 1
+        self._count(session, -1)
+
+    def _count(self, session: int, change: int) -> None:
+        self.sessions.count_ephemerals(session, change)
         if self.counted is not None:
-            self.counted.append((session, -1))
+            self.counted.append((session, change))
 
     @staticmethod
     def _put_new(records: Records, key: bytes, body: bytes) -> None:
         records.load(key)
         records.store(key, NO_CRC + body)
-
-
-def _is_at(record: bytes, raw: bytes) -> bool:
-    """Whether a record is that of the node at path ``raw`` and not of a colliding one."""
-    length = int.from_bytes(record[PATH_AT - 2 : PATH_AT], "big")
-    return length == len(raw) and record.startswith(raw, PATH_AT)

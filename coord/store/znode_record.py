@@ -15,7 +15,7 @@ data, or with BLOB the 10-byte key of the data in table ``blobs``
 from __future__ import annotations
 
 import struct
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -31,7 +31,12 @@ CONTAINER: Final = 4
 NODE: Final = struct.Struct(">IqqqqiiiqiiqQBHH")
 """crc, the eleven fields of Stat, changed, flags, ACL length, path length."""
 STAMPED: Final = struct.Struct(">IqqqqiiiqiiqQ")
-"""crc, Stat and changed: what every write replaces."""
+"""crc, Stat and changed: what a new node begins with."""
+WRITTEN: Final = struct.Struct(">4x8s8x8s8xi16s4x12sQBHH")
+"""What a write reads of the old record: czxid, ctime, version, (cversion, aversion, owner),
+(child count, pzxid), changed, flags, ACL length, path length."""
+REWRITTEN: Final = struct.Struct(">4x8sq8sqi16si12sQ")
+"""What it makes: czxid, mzxid, ctime, mtime, version, (…), data length, (…), changed."""
 CHILDREN: Final = struct.Struct(">iiqiiq")
 """cversion, aversion, ephemeral owner, data length, child count, pzxid: at CHILDREN_AT."""
 TTL_FIELDS: Final = struct.Struct(">QQ")
@@ -41,13 +46,72 @@ STAT_END: Final = 72
 FLAGS_AT: Final = 80
 PATH_AT: Final = 85
 CHILDREN_AT: Final = 40
-assert NODE.size == PATH_AT
-assert STAMPED.size == FLAGS_AT
+assert NODE.size == WRITTEN.size == PATH_AT
+assert STAMPED.size == REWRITTEN.size == FLAGS_AT
 assert CHILDREN_AT + CHILDREN.size == STAT_END
 
 INT32_MAX: Final = 2**31 - 1
 _U16_MAX: Final = 2**16 - 1
 _OPEN_WIRE: Final = [[31, "world", "anyone"]]
+
+
+class Node(NamedTuple):
+    """A stored node, taken apart. Field order is that of ``NODE``."""
+
+    crc: int
+    czxid: int
+    mzxid: int
+    ctime_ms: int
+    mtime_ms: int
+    version: int
+    cversion: int
+    aversion: int
+    owner: int
+    data_length: int
+    children: int
+    pzxid: int
+    changed: int
+    flags: int
+    acl_length: int
+    path_length: int
+
+    @classmethod
+    def of(cls, record: bytes) -> Node:
+        """Take a record apart."""
+        return cls._make(NODE.unpack_from(record))
+
+    @property
+    def acl_at(self) -> int:
+        """Offset of the ACL."""
+        return PATH_AT + self.path_length
+
+    @property
+    def ttl_at(self) -> int:
+        """Offset of the time to live, if it has one."""
+        return PATH_AT + self.path_length + self.acl_length
+
+    @property
+    def data_at(self) -> int:
+        """Offset of the data, or of the key of the data that lies apart."""
+        return self.ttl_at + (TTL_FIELDS.size if self.flags & TTL else 0)
+
+
+def is_at(record: bytes, path: bytes) -> bool:
+    """Whether a record is that of the node at ``path`` and not of one whose key collides."""
+    length = int.from_bytes(record[PATH_AT - 2 : PATH_AT], "big")
+    return length == len(path) and record.startswith(path, PATH_AT)
+
+
+def path_of(record: bytes) -> str:
+    """The node's path."""
+    node = Node.of(record)
+    return record[PATH_AT : node.acl_at].decode()
+
+
+def acl_of(record: bytes) -> tuple[Acl, ...]:
+    """The node's ACL."""
+    node = Node.of(record)
+    return unpack_acl(record[node.acl_at : node.ttl_at])
 
 
 def pack_acl(entries: Any) -> bytes:
