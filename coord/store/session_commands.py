@@ -150,6 +150,7 @@ def _end(run: Run, row: SessionRow, reason: dict[str, Any]) -> Steps:
             "session": row.id,
             "reason": reason,
             "generation": row.generation,
+            "secret_hash": facts.secret_hash,
             "timeout_ms": facts.timeout_ms,
             "client": facts.client,
             "address": facts.address,

@@ -112,9 +112,9 @@ class StateMachine:
     def ended_session(self, session: int) -> dict[str, Any] | None:
         """The post-mortem of a session that ended at most ten minutes of log time ago.
 
-        Keys: session, reason (a dict with "kind"), generation, timeout_ms, client, address,
-        attaches [(revision, wall_ms, address)], opened_revision, opened_wall_ms, ended_revision,
-        ended_wall_ms, ended_log_ms, ephemerals (paths), last_seq, acked, results.
+        Keys: session, reason (a dict with "kind"), generation, secret_hash, timeout_ms, client,
+        address, attaches [(revision, wall_ms, address)], opened_revision, opened_wall_ms,
+        ended_revision, ended_wall_ms, ended_log_ms, ephemerals (paths), last_seq, acked, results.
         """
         key = session_key(session)
         with self._env.read() as txn:
