@@ -63,6 +63,11 @@ def _forked() -> None:
     _Forks.count += 1
 
 
+def fork_count() -> int:
+    """How many forks lie between this process and the one that imported us."""
+    return _Forks.count
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 

@@ -143,8 +143,11 @@ async def _resolve(host: Host) -> list[str]:
             continue
         return [host.name]
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(DIAL_S):
-        found = await loop.getaddrinfo(host.name, host.port, type=socket.SOCK_STREAM)
+    try:
+        async with asyncio.timeout(DIAL_S):
+            found = await loop.getaddrinfo(host.name, host.port, type=socket.SOCK_STREAM)
+    except RuntimeError:  # no threads any more: the interpreter is exiting
+        found = socket.getaddrinfo(host.name, host.port, type=socket.SOCK_STREAM)
     if not found:
         raise OSError(f"{host.name} has no address")
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))

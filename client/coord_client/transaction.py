@@ -29,38 +29,16 @@ Result = Created | Stat | None
 """Of a create, of a set or set_acl, of anything else."""
 
 
-class Transaction:
-    """Collects operations; :meth:`commit` sends them.
+class Operations:
+    """Collects the operations of a transaction. Each method returns the collection itself."""
 
-    As a context manager it commits at the end of the block, unless that was done inside or the
-    block raised.
-    """
-
-    def __init__(
-        self,
-        send: Callable[[Multi, float | None], Awaitable[Reply]],
-        full: Callable[[str], str],
-        strip: Callable[[str], str],
-    ) -> None:
-        """``send`` performs the write; ``full`` and ``strip`` add and remove the chroot."""
-        self._send = send
-        self._full = full
-        self._strip = strip
+    def __init__(self, full: Callable[[str], str], strip: Callable[[str], str]) -> None:
+        """``full`` and ``strip`` add and remove the chroot."""
+        self.full = full
+        self.strip = strip
         self._operations: list[Operation] = []
         self.results: list[Result] | None = None
         """One for each operation, once committed."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None and self.results is None:
-            await self.commit()
 
     def add(self, operation: Operation) -> Self:
         """Add an operation as a value, for example a hold's guard."""
@@ -68,7 +46,7 @@ class Transaction:
             raise MisuseError("this transaction has been committed")
         if len(self._operations) >= TXN_OPERATIONS_MAX:
             raise TooLargeError(f"a transaction has at most {TXN_OPERATIONS_MAX} operations")
-        self._operations.append(operation._replace(path=self._full(operation.path)))
+        self._operations.append(operation._replace(path=self.full(operation.path)))
         return self
 
     def check(self, path: str, version: int = -1) -> Self:
@@ -113,11 +91,14 @@ class Transaction:
         """Delete a childless node; result: None."""
         return self.add(Delete(checked_path(path), version))
 
-    async def commit(self, timeout_s: float | None = None) -> list[Result]:
-        """Perform all of it. Raises TransactionError if any operation refused: none happened."""
+    def request(self) -> Multi:
+        """What to send. Raises MisuseError if that was done."""
         if self.results is not None:
             raise MisuseError("this transaction has been committed")
-        reply = await self._send(Multi(tuple(self._operations)), timeout_s)
+        return Multi(tuple(self._operations))
+
+    def committed(self, reply: Reply) -> list[Result]:
+        """The results in ``reply``, which are kept."""
         self.results = [
             self._result(operation, body)
             for operation, body in zip(self._operations, reply.body, strict=True)
@@ -126,7 +107,41 @@ class Transaction:
 
     def _result(self, operation: Operation, body: Any) -> Result:
         if isinstance(operation, Create):
-            return Created(self._strip(body[1]), Stat.unpack(body[2]))
+            return Created(self.strip(body[1]), Stat.unpack(body[2]))
         if isinstance(operation, Set | SetAcl):
             return Stat.unpack(body[1])
         return None
+
+
+class Transaction(Operations):
+    """Operations and :meth:`commit`, which sends them.
+
+    As a context manager it commits at the end of the block, unless that was done inside or the
+    block raised.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Multi, float | None], Awaitable[Reply]],
+        full: Callable[[str], str],
+        strip: Callable[[str], str],
+    ) -> None:
+        """``send`` performs the write."""
+        super().__init__(full, strip)
+        self.send = send
+
+    async def commit(self, timeout_s: float | None = None) -> list[Result]:
+        """Perform all of it. Raises TransactionError if any operation refused: none happened."""
+        return self.committed(await self.send(self.request(), timeout_s))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None and self.results is None:
+            await self.commit()

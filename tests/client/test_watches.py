@@ -89,12 +89,15 @@ async def test_watch_hears_writes_sent_after_the_call(cluster: FakeCluster) -> N
 @in_virtual_time
 async def test_event_is_here_before_the_reply_that_reflects_it(cluster: FakeCluster) -> None:
     """When a read shows a change, the watcher has been given it."""
-    async with client_of(cluster) as one, client_of(cluster) as two:
-        async with one.watch("/", recursive=True) as stream:
-            await two.create("/a")
-            await one.get("/a")
+    async with (
+        client_of(cluster) as one,
+        client_of(cluster) as two,
+        one.watch("/", recursive=True) as stream,
+    ):
+        await two.create("/a")
+        await one.get("/a")
 
-            assert events(arrived(stream)) == [(CREATED, "/a")]
+        assert events(arrived(stream)) == [(CREATED, "/a")]
 
 
 @in_virtual_time

@@ -36,6 +36,7 @@ class Lock:
         self._client = client
         self._path = path
         self._data = data
+        self._is_entered = False
         self._hold: Hold | None = None
 
     async def acquire(self, timeout_s: float | None = None) -> Hold:
@@ -62,9 +63,14 @@ class Lock:
         return Holder(node.data, node.stat.mzxid, node.stat.ephemeral_owner)
 
     async def __aenter__(self) -> Hold:
-        if self._hold is not None:
-            raise MisuseError(f"the lock {self._path} is held through this object already")
-        self._hold = await self.acquire()
+        if self._is_entered:
+            raise MisuseError(f"the lock {self._path} is held or waited for through this object")
+        self._is_entered = True
+        try:
+            self._hold = await self.acquire()
+        except BaseException:
+            self._is_entered = False
+            raise
         return self._hold
 
     async def __aexit__(
@@ -74,6 +80,7 @@ class Lock:
         trace: TracebackType | None,
     ) -> None:
         hold, self._hold = self._hold, None
+        self._is_entered = False
         if hold is not None:
             await hold.release()
 
