@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 _PAYLOAD_SHOWN = 12
 _PAYLOADS_SHOWN = 4
+_ROLE_MARKS = {MemberRole.VOTER: "", MemberRole.LEARNER: "~", MemberRole.JOINING: "+"}
 
 
 def describe_membership(membership: Membership) -> str:
-    """Ids; ``~`` marks a learner, ``&`` precedes the outgoing voters: ``1 2 3~ & 1 2``."""
-    parts = [f"{p.id}{'~' if p.role is MemberRole.LEARNER else ''}" for p in membership.members]
+    """Ids; ``~`` marks a learner, ``+`` one that is joining, and ``&`` precedes the outgoing
+    voters: ``1 2 3~ & 1 2``."""
+    parts = [f"{p.id}{_ROLE_MARKS[p.role]}" for p in membership.members]
     if membership.outgoing:
         parts += ["&", *(str(p.id) for p in membership.outgoing)]
     return " ".join(parts) or "nobody"

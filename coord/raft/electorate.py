@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from coord.raft.progress import Progress
 from coord.raft.quorum import Verdict, agreed, joint_verdict
-from coord.raft.types import EntryKind, Incarnation, Index, Membership, NodeId
+from coord.raft.types import NO_NODE, EntryKind, Incarnation, Index, Membership, NodeId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,14 +30,18 @@ class Electorate:
         self.membership = membership
         self.index = index
         """Of the CONFIG entry; committed once the commit index reaches it."""
-        self.incoming: list[NodeId] = [m.id for m in membership.voters]
-        self.outgoing: list[NodeId] = [m.id for m in membership.outgoing]
-        self.voters: list[NodeId] = sorted({*self.incoming, *self.outgoing})
-        """Of either configuration."""
         self.members: dict[NodeId, Incarnation] = {
             m.id: m.incarnation for m in (*membership.outgoing, *membership.members)
         }
-        """Everybody who receives the log. An id has one incarnation in both configurations."""
+        """Everybody who receives the log: of an id being replaced, the new incarnation."""
+        self.incoming: list[NodeId] = [m.id for m in membership.voters]
+        self.outgoing: list[NodeId] = [
+            m.id if self.members[m.id] == m.incarnation else NO_NODE for m in membership.outgoing
+        ]
+        """NO_NODE stands for a voter whose disk is gone: it counts in the total, and never
+        agrees to anything. Its id may belong to its replacement, which must not speak for it."""
+        self.voters: list[NodeId] = sorted({*self.incoming, *self.outgoing} - {NO_NODE})
+        """Of either configuration."""
 
     def lists(self, node: NodeId, incarnation: Incarnation) -> bool:
         """This data directory, not merely this id, is a member."""
@@ -52,7 +56,7 @@ class Electorate:
         first = agreed([value_of(node) for node in self.incoming])
         if not self.outgoing:
             return first
-        return min(first, agreed([value_of(node) for node in self.outgoing]))
+        return min(first, agreed([value_of(node) if node else 0 for node in self.outgoing]))
 
     def verdict(self, votes: Mapping[NodeId, bool]) -> Verdict:
         """Outcome of an election."""

@@ -7,13 +7,15 @@ automatic.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from coord.raft import election
 from coord.raft.heartbeats import announce_commit
 from coord.raft.proposals import append_configuration
 from coord.raft.quorum import majority
-from coord.raft.types import Incarnation, Index, Membership, NodeId
+from coord.raft.types import Incarnation, Index, MemberRole, Membership, NodeId
 
 if TYPE_CHECKING:
     from coord.raft.progress import Progress
@@ -47,6 +49,20 @@ def propose(raft: Raft, membership: Membership) -> Index:
     return append_configuration(raft, joint)
 
 
+def promote_joining(raft: Raft) -> None:
+    """Leader, now and then: a joining learner that has caught up becomes a voter."""
+    if all(m.role is not MemberRole.JOINING for m in raft.electorate.membership.members):
+        return
+    ready = {node for node, progress in raft.progress.items() if is_caught_up(raft, progress)}
+    members = tuple(
+        replace(m, role=MemberRole.VOTER) if m.role is MemberRole.JOINING and m.id in ready else m
+        for m in raft.electorate.membership.members
+    )
+    if members != raft.electorate.membership.members:
+        with suppress(RaftRefusal):  # the next time will do
+            propose(raft, Membership(members))
+
+
 def _sorted(members: tuple[Member, ...]) -> tuple[Member, ...]:
     return tuple(sorted(members, key=lambda m: m.id))
 
@@ -65,17 +81,16 @@ def _check(raft: Raft, wanted: Membership) -> None:
     current = raft.electorate
     was_voter = set(current.incoming)
     for member in wanted.members:
-        listed = current.members.get(member.id)
-        if listed is not None and listed != member.incarnation:
-            # Both would answer to one id; the old one has to be removed first.
-            raise RaftRefusal("incarnation_listed")
-        if member.id in was_voter or member not in wanted.voters:
+        if member.id == raft.id and member.incarnation != raft.incarnation:
+            raise RaftRefusal("incarnation_leads")
+        same = current.members.get(member.id) == member.incarnation
+        if member not in wanted.voters or (same and member.id in was_voter):
             continue
-        if listed is None:
+        if not same:
             raise RaftRefusal("not_a_learner")
         if not is_caught_up(raft, raft.progress[member.id]):
             raise RaftRefusal("learner_behind")
-    alive = [m for m in wanted.voters if m.id in current.members and raft.is_active(m.id)]
+    alive = [m for m in wanted.voters if raft.is_active(m.id)]
     if len(alive) < majority(len(wanted.voters)):
         raise RaftRefusal("too_few_alive")  # it could never commit another entry
 

@@ -117,9 +117,14 @@ class RaftNode:
 
     def propose_membership(self, membership_wanted: Membership) -> Index:
         """Leader: start a change of configuration, joint if voters differ, and give the index of
-        its first entry. Raises RaftRefusal: not_leader, transferring, term_not_committed,
-        change_in_progress, joint_is_automatic, no_voters, duplicate_id, incarnation_listed,
-        not_a_learner, learner_behind, too_few_alive."""
+        its first entry.
+
+        A new voter must be a learner that has caught up; a JOINING learner becomes a voter by
+        itself. A wiped member is replaced in one change, its new incarnation taking over the id
+        as a JOINING learner. Raises RaftRefusal: not_leader, transferring, term_not_committed,
+        change_in_progress, joint_is_automatic, no_voters, duplicate_id, incarnation_leads,
+        not_a_learner, learner_behind, too_few_alive.
+        """
         return membership.propose(self._raft, membership_wanted)
 
     def read_index(self, read_id: int) -> bool:

@@ -9,6 +9,7 @@ from coord.raft import (
     election,
     follower,
     heartbeats,
+    membership,
     messages,
     read_index,
     replication,
@@ -118,6 +119,7 @@ def _tick_leader(raft: Raft, *, beat: bool) -> None:
     snapshots.tick(raft)
     if beat:
         heartbeats.broadcast_heartbeats(raft)
+        membership.promote_joining(raft)
 
 
 def _hears_a_majority(raft: Raft) -> bool:

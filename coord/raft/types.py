@@ -56,10 +56,12 @@ class HardState:
 
 
 class MemberRole(IntEnum):
-    """Learners receive the log and neither vote nor count."""
+    """Learners receive the log and neither vote nor count. One that is JOINING is promoted by
+    whichever node leads once it has caught up: the log remembers the intention."""
 
     VOTER = 0
     LEARNER = 1
+    JOINING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,8 @@ class Membership:
 
     @property
     def learners(self) -> tuple[Member, ...]:
-        """Learners of the incoming configuration, sorted by id."""
-        return tuple(m for m in self.members if m.role is MemberRole.LEARNER)
+        """Learners of the incoming configuration, joining ones too, sorted by id."""
+        return tuple(m for m in self.members if m.role is not MemberRole.VOTER)
 
     def find(self, node: NodeId) -> Member | None:
         """The member with that id, looked up among the incoming first."""

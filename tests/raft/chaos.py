@@ -186,14 +186,19 @@ class Chaos:
     def _repair(self, members: list[Member]) -> None:
         """Replace a member whose directory is gone: remove, or add the new one as a learner."""
         known = {key[0]: key[1] for key in self.cluster.directories}
-        for member in members:
-            if known.get(member.id) != member.incarnation:
-                members.remove(member)
+        for at, member in enumerate(members):
+            incarnation = known.get(member.id)
+            if incarnation is not None and incarnation != member.incarnation:
+                if self.rng.random() < 0.5:
+                    members[at] = Member(member.id, incarnation, MemberRole.JOINING)
+                else:
+                    del members[at]
                 return
         listed = {member.id for member in members}
         for node, incarnation in known.items():
             if node not in listed:
-                members.append(Member(node, incarnation, MemberRole.LEARNER))
+                role = self.rng.choice((MemberRole.LEARNER, MemberRole.JOINING))
+                members.append(Member(node, incarnation, role))
                 return
 
     def _wipe(self) -> None:
