@@ -41,7 +41,6 @@ class TreeKeeper:
         self._log = log
         self._boot_id = boot_id
         self._make_machine = make_machine
-        self._distrusted = False
         self.env: Environment
         self.machine: StateMachine
         self.rebuilt_because = ""
@@ -104,10 +103,8 @@ class TreeKeeper:
         generation = max(self.generation, self._home.newest()) + 1
         log.write_trust(self.announced(generation))
         for meta in self._shelf.kept():
-            if not log.first_index() - 1 <= meta.index <= log.last_index():
-                continue
             if log.term(meta.index) != meta.term:
-                continue
+                continue  # the log does not reach it, reaches back beyond it, or disagrees
             try:
                 self._home.make_from(generation, meta)
             except CorruptionError as error:
@@ -174,14 +171,14 @@ class TreeKeeper:
         self._home.drop_others(self.generation)
 
     def distrust(self) -> None:
-        """The next start builds the tree anew. Raises StorageError."""
-        self._distrusted = True
+        """The next start builds the tree anew, even after a clean close: the record names no
+        file any more. Raises StorageError."""
         self._log.write_trust(self.announced(self.generation))
 
     def close(self, *, clean: bool, keep_open: bool = False) -> None:
         """``clean``: sync the tree and say so; else it is as after a kill. ``keep_open``: somebody
         still reads it (the process is about to end)."""
-        if clean and not self._distrusted:
+        if clean:
             self.env.sync()
             self._log.write_trust(self._log.trust._replace(clean=True))
         if not keep_open:

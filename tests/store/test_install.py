@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,12 +12,14 @@ from coord.model.errors import CorruptionError, ForeignDataError, StorageError
 from coord.raft.types import Index, SnapshotMeta, Term
 from coord.store.log_records import Trust
 from coord.store.store import MemberStore
+from coord.store.worker import deliver, outcome_of
 from tests.store.log_fixtures import MEMBERS, MORE_MEMBERS, read_all, snapshot
 from tests.store.store_fixtures import (
     CLUSTER,
     DirectoryMachine,
     Machine,
     SimMachine,
+    StepWriter,
     catch_up,
     founded,
     grow,
@@ -138,12 +142,14 @@ def test_the_old_tree_is_open_until_told_and_gone_afterwards(tmp_path: Path) -> 
     kind = Kind("directory", tmp_path)
     leader, (machine, store) = Leader(kind), follower(kind)
     assert isinstance(machine, DirectoryMachine)
-    reader = store.reader()
+    reader, old = store.reader(), store.tree
     seen: list[int] = []
     leader.send(store)
     store.snapshots.install(leader.meta, lambda _: seen.append(reader.revision))
     settle(machine, store)
     assert seen == [31]
+    with pytest.raises(StorageError, match="cannot read"):
+        old.read()
     assert [path.name for path in machine.directory.glob("tree-*")] == ["tree-2"]
     store.close(clean=True)
 
@@ -243,15 +249,36 @@ def test_an_empty_node_joins_by_a_snapshot(kind: Kind) -> None:
     store.close(clean=True)
 
 
+class ManualWorker:
+    """Runs jobs when the test says so."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], None]] = []
+
+    def run(self, job: Callable[[], Any], on_done: Callable[[Any], None]) -> None:
+        """Remember the job."""
+        self.jobs.append(lambda: deliver(outcome_of(job), on_done))
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether nothing waits."""
+        return not self.jobs
+
+
 def test_install_waits_for_a_snapshot_that_is_being_taken(kind: Kind) -> None:
     """The tree that is being copied is not replaced under the copy."""
     leader, (machine, store) = Leader(kind), follower(kind)
+    worker = ManualWorker()
+    store.snapshots.attach(worker, StepWriter(store.log, machine.loop))
     leader.send(store)
     order: list[str] = []
     assert store.snapshots.take(lambda _: order.append("taken"))
     store.snapshots.install(leader.meta, lambda _: order.append("installed"))
+    assert len(worker.jobs) == 1
     assert not store.snapshots.take(lambda _: order.append("never"))
-    settle(machine, store)
+    while worker.jobs or machine.loop.calls:
+        settle(machine, store)
+        for job in [worker.jobs.pop() for _ in worker.jobs]:
+            job()
     assert order == ["taken", "installed"]
     assert_installed(store, leader)
     store.close(clean=True)

@@ -152,6 +152,23 @@ def test_scan_of_an_empty_table(env: Environment) -> None:
         assert list(txn.scan_back(table, b"", b"z")) == []
 
 
+def test_keys_below_everything_that_was_deleted(env: Environment) -> None:
+    """Deleting the lowest records and adding lower ones keeps lookups and order right."""
+    table = env.table("t")
+    fill(env, table, *(b"%04d" % number for number in range(1_000)))
+    with env.write() as txn:
+        for number in range(700):
+            assert txn.delete(b"%04d" % number, db=table)
+        for key in (b"!", b"0", b"0001", b"0650"):
+            txn.put(key, b"=" + key, db=table)
+        txn.commit()
+    kept = [b"%04d" % number for number in range(700, 1_000)]
+    with env.read() as txn:
+        assert list(txn.scan_keys(table, b"")) == [b"!", b"0", b"0001", b"0650", *kept]
+        assert txn.get(b"0", None, table) == b"=0"
+        assert txn.get(b"0002", None, table) is None
+
+
 def test_tables_are_separate(env: Environment) -> None:
     """The same key in two tables is two records; a table opened twice is the same."""
     one, two = env.table("one"), env.table("two")

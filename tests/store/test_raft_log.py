@@ -184,6 +184,18 @@ def test_cut_of_everything_leaves_the_marker(env: Environment) -> None:
     assert read_all(again) == [(6, 4, b"six")]
 
 
+def test_a_cut_below_the_first_entry_changes_nothing(env: Environment) -> None:
+    """A cut that is already done, or was overtaken by an installation, is void."""
+    log = RaftLog(env)
+    append(log, 1, numbered(1, 100))
+    log.set_snapshot(snapshot(50))
+    log.write([LogWrite(cut_before=Index(51))])
+    log.write([LogWrite(cut_before=Index(20)), LogWrite(cut_before=Index(51))])
+    for view in (log, RaftLog(env)):
+        assert (view.first_index(), view.last_index()) == (51, 100)
+        assert view.initial_state()[2] == SnapshotMeta(Index(50), Term(1), MEMBERS)
+
+
 def test_cut_needs_a_snapshot_that_covers_it(env: Environment) -> None:
     """Entries that no verified snapshot covers are never cut."""
     log = RaftLog(env)

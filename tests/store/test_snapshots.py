@@ -15,6 +15,7 @@ from coord.raft.types import Index, Membership, SnapshotMeta, Term
 from coord.store import snapshot_file
 from coord.store.lmdb_kv import open_image
 from coord.store.raft_log import LogWrite
+from coord.store.schema import seal
 from coord.store.snapshot_file import SnapshotFile, open_sealed, seal_snapshot
 from coord.store.store import MemberStore
 from coord.store.tree_facts import TreeFacts
@@ -203,6 +204,22 @@ def test_a_snapshot_that_fails_its_check_does_not_count(tmp_path: Path) -> None:
         grow(store, 20)
     assert store.log.log_bytes() - before >= POLICY.log_bytes_min
     store.close(clean=True)
+
+
+def test_a_tree_that_differs_from_its_digest_is_not_snapshotted(machine: Machine) -> None:
+    """A record that apply did not write is found, although its own checksum is right."""
+    store = founded(machine)
+    grow(store, 30)
+    nodes, key = store.tree.table("nodes"), bytes(16) + b"stray"
+    with store.tree.write() as txn:
+        txn.put(key, seal(key, b"body"), db=nodes)
+        txn.commit()
+    taken: list[SnapshotMeta | BaseException] = []
+    store.snapshots.take(taken.append)
+    settle(machine, store)
+    assert "the records have digest" in str(taken[0])
+    assert store.snapshots.newest() is None
+    machine.kill(store)
 
 
 def test_an_unreadable_kept_snapshot_does_not_stop_the_start(tmp_path: Path) -> None:
