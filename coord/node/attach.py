@@ -174,6 +174,8 @@ class Attachments:
         conn.session = SessionId(applied.session)
         conn.generation = applied.generation
         conn.next_seq = last_seq + 1
+        row = self._store.machine.sessions.get(conn.session)
+        conn.acked = row.acked if row is not None else 0
         self._gateway.attached[conn.session] = conn
         body = (
             conn.session,

@@ -216,11 +216,12 @@ class Gateway:
         if seq != conn.next_seq or conn.phase is not Phase.ATTACHED:
             self._out_of_order(conn, xid, seq)
             return
-        refusal = self._admission(conn, request)
+        if acked > conn.acked:
+            conn.acked = acked
+        refusal = self._admission(conn, request, seq)
         if refusal is not None:
             self._answer_in_order(conn, xid, refusal)
             return
-        conn.acked = max(conn.acked, acked)
         if type(request) is rq.Close:
             command = commands.close_session(conn.session, conn.generation, seq, acked)
         else:
@@ -232,14 +233,16 @@ class Gateway:
         self.writes_in_flight += 1
         self._forwarder.forward(command)
 
-    def _admission(self, conn: Connection, request: Any) -> CoordError | None:
+    def _admission(self, conn: Connection, request: Any, seq: int) -> CoordError | None:
         """Refusals that leave the seq unused: the client may send it again."""
         if type(request) is rq.Close:
             return None
         if self.writes_in_flight >= NODE_WRITES_IN_FLIGHT_MAX:
             return OverloadedError("this node has 20,000 writes in flight; retry after a pause")
-        if len(conn.in_flight) >= WRITES_IN_FLIGHT_MAX:
-            return OverloadedError(f"{WRITES_IN_FLIGHT_MAX} writes of this session are in flight")
+        if seq - conn.acked > WRITES_IN_FLIGHT_MAX:
+            return OverloadedError(
+                f"{WRITES_IN_FLIGHT_MAX} results of this session are not acknowledged"
+            )
         if type(request) not in _DELETES and not self._store.writes_allowed():
             return NoSpaceError(
                 "disk space or the data quota is below its reserve on this node; delete nodes or"
