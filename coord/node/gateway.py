@@ -216,8 +216,7 @@ class Gateway:
         if seq != conn.next_seq or conn.phase is not Phase.ATTACHED:
             self._out_of_order(conn, xid, seq)
             return
-        if acked > conn.acked:
-            conn.acked = acked
+        conn.acked = max(conn.acked, acked)
         refusal = self._admission(conn, request, seq)
         if refusal is not None:
             self._answer_in_order(conn, xid, refusal)
