@@ -6,12 +6,12 @@ reads the result (``reader``), and decides what may be trusted after a crash (``
 ``tree_keeper``, ``snapshot_store``). It does not know about the network, sockets or time: entries
 carry their stamps, and long work comes back through a ``post`` that the node supplies.
 
-Two homes, one logic: ``member_store`` opens a store on a directory with LMDB, ``memory_store`` on a
-simulated disk; both stand on the seams ``kv`` and ``tree_home``. Only ``lmdb_kv``, the modules named
-``directory_…``, ``member_store`` and ``verify_snapshot`` need LMDB.
+Two homes, one logic: ``member_store`` opens a store on a directory with LMDB, ``memory_store`` on
+a simulated disk; both stand on the seams ``kv`` and ``tree_home``. Only ``lmdb_kv``,
+``directory_home``, ``member_store`` and ``verify_snapshot`` need LMDB.
 
-Called by ``coord.node`` (through ``store.MemberStore``) and ``coord.app``, which opens it. May import
-``coord.model`` and ``coord.raft``. Every byte on disk: ``docs/storage.md``.
+Called by ``coord.node`` (through ``store.MemberStore``) and ``coord.app``, which opens it. May
+import ``coord.model`` and ``coord.raft``. Every byte on disk: ``docs/storage.md``.
 
 Reading order: ``kv`` → ``log_records`` → ``raft_log`` → ``log_writer``; ``schema`` → ``records`` →
 ``tree`` → ``state_machine``; ``trust`` → ``tree_keeper`` → ``snapshot_file`` → ``snapshot_store`` →
