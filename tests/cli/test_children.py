@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from coord.cli.children import Command
+from tests.cli.processes import is_running
 
 ROOT = Path(__file__).parents[2]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs prctl and pidfds")
@@ -21,6 +22,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="needs prctl and pidf
 PROGRAM = """
 import asyncio, os, sys
 from coord.cli.children import Command
+from tests.cli.processes import is_running
 async def main():
     command = await Command.start(sys.argv[1:], os.environ)
     print("code", await command.wait(), "foreground", os.tcgetpgrp(0) == os.getpgrp(), flush=True)
@@ -106,7 +108,7 @@ async def test_signal_reaches_the_whole_group(tmp_path: Path) -> None:
     command.signal(signal.SIGKILL)
 
     assert await command.wait() == -signal.SIGKILL
-    while Path(f"/proc/{grandchild}").exists():  # Until its new parent has seen its end.
+    while is_running(grandchild):
         await asyncio.sleep(0.005)
     command.signal(signal.SIGKILL)  # Nobody left: no error.
 

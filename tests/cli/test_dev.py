@@ -17,6 +17,7 @@ import pytest
 
 from coord.cli import exits
 from coord.cli.dev_layout import is_free
+from tests.cli.processes import is_running
 
 pytestmark = [
     pytest.mark.integration,
@@ -116,10 +117,6 @@ def _wait_gone(pid: int) -> None:
     os.close(watched)
 
 
-def _is_running(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
 def test_killed_node_comes_back_and_the_data_stays(tmp_path: Path) -> None:
     """A killed node is restarted; all ends with SIGTERM; the next run finds what was written."""
     port = _ports()
@@ -133,7 +130,7 @@ def test_killed_node_comes_back_and_the_data_stays(tmp_path: Path) -> None:
         assert (restarted["event"], restarted["id"]) == ("restart", 2)
         pids = {*dev.pids.values(), restarted["pid"]}
         assert dev.stop() == 0
-    assert not any(map(_is_running, pids))
+    assert not any(map(is_running, pids))
 
     with _dev(tmp_path, port) as dev:
         found = dev.run("get", "/kept")
@@ -148,7 +145,7 @@ def test_interrupt_works_where_it_was_ignored(tmp_path: Path) -> None:
         pids = list(dev.pids.values())
 
         assert dev.stop(signal.SIGINT) == 0
-    assert not any(map(_is_running, pids))
+    assert not any(map(is_running, pids))
 
 
 def test_nodes_die_with_a_killed_dev(tmp_path: Path) -> None:

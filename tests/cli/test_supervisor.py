@@ -17,6 +17,7 @@ import pytest
 from coord.cli.dev_layout import DevNode, Layout, is_free
 from coord.cli.supervisor import Supervisor
 from coord.model.errors import ConfigError
+from tests.cli.processes import is_running
 
 ROOT = Path(__file__).parents[2]
 STUB = Path(__file__).with_name("stub_node.py")
@@ -68,14 +69,6 @@ async def _until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def _is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
 async def test_killed_node_is_restarted_and_reported(tmp_path: Path) -> None:
     """A node that dies is reported with its signal, then runs again under a new process."""
     events: list[dict[str, Any]] = []
@@ -114,7 +107,7 @@ async def test_stop_leaves_no_process(tmp_path: Path, behaviour: str) -> None:
         pids = [one.pid for one in supervisor.running if one.pid is not None]
 
     assert len(pids) == 2
-    assert not any(map(_is_running, pids))
+    assert not any(map(is_running, pids))
     assert events == []
 
 
@@ -176,11 +169,11 @@ asyncio.run(main())
     assert process.stdout is not None
     pids = [int(word) for word in (await process.stdout.readline()).split()]
     assert len(pids) == 2
-    assert all(map(_is_running, pids))
+    assert all(map(is_running, pids))
     process.kill()
     await process.wait()
 
-    await _until(lambda: not any(map(_is_running, pids)))
+    await _until(lambda: not any(map(is_running, pids)))
 
 
 def test_another_shape_needs_another_directory(tmp_path: Path) -> None:
