@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+from coord.model.errors import MembershipError
 from coord_client import Client, connect
 from tests.integration.conftest import MakeCluster
-from tests.integration.processes import Cluster
+from tests.integration.processes import Cluster, ServedNode
 
 PATIENCE_S = 20.0
 FREEZE_S = 1.0
@@ -126,6 +129,45 @@ async def test_a_wiped_node_is_replaced_and_votes_again(make_cluster: MakeCluste
         await client.set("/a", b"majority with the new one")
         async with to(cluster, wiped) as newcomer:
             assert (await newcomer.get("/a")).data == b"majority with the new one"
+
+
+async def test_a_new_node_is_added_and_promoted(make_cluster: MakeCluster, tmp_path: Path) -> None:
+    """It names members that run, introduces itself, and takes part once an operator says so."""
+    cluster = make_cluster(3)
+    cluster.start()
+    newcomer = cluster.nodes[4] = ServedNode(4, tmp_path / "node-4")
+    newcomer.start(cluster.initial)
+    async with to(cluster, 1, 2, 3) as client:
+        await client.create("/a", b"before it came")
+        await introduced(client, 4)
+        await client.admin.change_member("add", 4)
+        await client.set("/a", b"after it came")
+        ready = await asyncio.to_thread(newcomer.wait_ready)
+        assert ready["leader"] in {1, 2, 3}
+        await promoted(client, 4)
+        await voters_are(client, {1, 2, 3, 4})
+    async with to(cluster, 4) as client:
+        assert (await client.get("/a")).data == b"after it came"
+
+
+async def introduced(client: Client, node: int) -> None:
+    """Wait until the leader has heard of a node that is not a member."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while node not in {each["id"] for each in (await client.admin.members()).waiting}:
+        assert time.monotonic() < deadline_s, f"node {node} does not introduce itself"
+
+
+async def promoted(client: Client, node: int) -> None:
+    """Make a learner a voter; the leader refuses as long as it lags."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            await client.admin.change_member("promote", node)
+        except MembershipError:
+            assert time.monotonic() < deadline_s, f"node {node} does not catch up"
+            await client.sync("/")
+        else:
+            return
 
 
 async def voters_are(client: Client, wanted: set[int]) -> None:
