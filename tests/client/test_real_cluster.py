@@ -1,0 +1,169 @@
+"""The client and its examples against real processes: what is lost when nodes are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coord_client import CreateMode, Lock, connect, sync
+from tests.integration.processes import Cluster
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.integration
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[Cluster]:
+    """Three running nodes."""
+    cluster = Cluster(tmp_path, 3)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+class Program:
+    """A copy of an example, and what it has printed."""
+
+    def __init__(self, name: str, *arguments: str) -> None:
+        path = os.pathsep.join([str(ROOT), str(ROOT / "client")])
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "examples" / name), *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        self.lines: list[str] = []
+        self.printed = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self.printed:
+                self.lines.append(line.strip())
+                self.printed.notify_all()
+
+    def wait_line(self, start: str) -> str:
+        """The first line that starts so."""
+        with self.printed:
+            assert self.printed.wait_for(
+                lambda: any(line.startswith(start) for line in self.lines), PATIENCE_S
+            ), f"{start!r} was not printed, but {self.lines}"
+            return next(line for line in self.lines if line.startswith(start))
+
+    def kill(self) -> None:
+        """``kill -9``."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.mark.slow
+def test_three_copies_elect_one_leader_that_survives_the_nodes(real: Cluster) -> None:
+    """Node kills, the Raft leader's included, lose no leadership; ``kill -9`` of the leading copy
+    hands over when its session ends."""
+    copies = {name: Program("leader.py", real.hosts, name, "2") for name in ("one", "two", "three")}
+    try:
+        with sync.connect(real.hosts) as client:
+            election = client.election("/examples/leader", "observer")
+            first = None
+            while first is None:
+                first = election.holder()
+            leader = first.data.decode()
+            copies[leader].wait_line(f"{leader} leads with token {first.token}")
+            for number in (1, 2, 3):
+                real[number].kill()
+                client.sync(timeout_s=PATIENCE_S)
+                real.start(number)
+                assert election.holder() == first
+            assert copies[leader].lines == [f"{leader} leads with token {first.token}"]
+
+            copies.pop(leader).kill()
+            second = election.holder()
+            while second is None or second == first:
+                second = election.holder()
+            heir = second.data.decode()
+            copies[heir].wait_line(f"{heir} leads with token {second.token}")
+            assert second.token > first.token
+            others = [copy for name, copy in copies.items() if name != heir]
+            assert all(not copy.lines for copy in others)
+    finally:
+        for copy in copies.values():
+            copy.kill()
+
+
+async def test_writes_happen_once_through_kills_of_their_node(real: Cluster) -> None:
+    """Sequential creates through ``kill -9`` of whichever node serves the client: as many nodes
+    as calls, and every returned name exists."""
+    async with connect(real.hosts) as client:
+        await client.create("/q")
+        names: list[str] = []
+
+        async def create(times: int) -> None:
+            for _ in range(times):
+                created = await client.create(
+                    "/q/n-", mode=CreateMode.PERSISTENT_SEQUENTIAL, timeout_s=PATIENCE_S
+                )
+                names.append(created.path.removeprefix("/q/"))
+
+        for number in (1, 2, 3):
+            work = asyncio.gather(*(create(20) for _ in range(8)))
+            await asyncio.to_thread(real[number].kill)
+            await work
+            await asyncio.to_thread(real.start, number)
+
+        assert sorted(names) == await client.children("/q")
+        assert len(names) == 480
+
+
+async def test_watcher_hears_every_write_through_kills(real: Cluster) -> None:
+    """A stream through kills of every node in turn: each revision once, in order."""
+    async with connect(real.hosts) as writer, connect(real.hosts) as watcher:
+        await writer.create("/w")
+        stream = watcher.watch("/w", values=True)
+        await watcher.sync()
+        expected: list[bytes] = []
+        for number in (1, 2, 3):
+            await asyncio.to_thread(real[number].kill)
+            for _ in range(30):
+                expected.append(b"%d" % len(expected))
+                await writer.set("/w", expected[-1], timeout_s=PATIENCE_S)
+            await asyncio.to_thread(real.start, number)
+        heard: list[bytes | None] = []
+        async with asyncio.timeout(PATIENCE_S):
+            while len(heard) < len(expected):
+                batch = await anext(stream)
+                assert batch.listing is None
+                heard += [change.data for change in batch.changes]
+        stream.close()
+
+        assert heard == expected
+
+
+async def test_guard_of_a_real_hold(real: Cluster) -> None:
+    """A guarded transaction passes while held and is refused after the hand-over."""
+    async with connect(real.hosts) as one, connect(real.hosts) as two:
+        async with Lock(one, "/x") as hold:
+            await one.transaction().add(hold.guard()).create("/allowed").commit()
+            old = hold.guard()
+        async with Lock(two, "/x") as new:
+            assert new.token > hold.token
+            outcome = await asyncio.gather(
+                one.transaction().add(old).create("/forbidden").commit(), return_exceptions=True
+            )
+
+        assert isinstance(outcome[0], Exception)
+        assert await one.exists("/forbidden") is None
