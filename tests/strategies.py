@@ -1,0 +1,120 @@
+"""Every Hypothesis strategy that more than one test could want."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from coord.model import requests
+from coord.model.acl import ALL, CREATE, OPEN, READ, READ_ONLY, WRITE, Acl, Identity
+from coord.model.limits import INLINE_DATA_BYTES_MAX
+from coord.model.znode import CreateMode
+
+NAMES = ("a", "b", "é")
+
+ALICE: Identity = ("digest", "alice:x")
+PRIVATE = (Acl(ALL, *ALICE),)
+SHARED = (Acl(READ | CREATE, "world", "anyone"), Acl(ALL, *ALICE))
+WRITE_ONLY = (Acl(WRITE, "world", "anyone"),)
+
+
+def paths(depth: int = 3) -> st.SearchStrategy[str]:
+    """Paths over a small alphabet, so that operations meet: never the root."""
+    names = st.sampled_from(NAMES)
+    return st.lists(names, min_size=1, max_size=depth).map(lambda parts: "/" + "/".join(parts))
+
+
+def any_path() -> st.SearchStrategy[str]:
+    """Mostly ordinary paths; sometimes the root, a reserved one, or a sequential child."""
+    odd = st.sampled_from(("/", "/zookeeper", "/zookeeper/quota", "/a/a0000000000", "/a0000000001"))
+    return st.one_of(paths(), paths(), paths(), odd)
+
+
+def node_data() -> st.SearchStrategy[bytes]:
+    """Short data, and data around the size from which it lies apart."""
+    near = st.integers(INLINE_DATA_BYTES_MAX - 1, INLINE_DATA_BYTES_MAX + 2)
+    return st.one_of(st.binary(max_size=8), near.map(lambda size: b"x" * size))
+
+
+def acls() -> st.SearchStrategy[tuple[Acl, ...]]:
+    """Mostly open; sometimes restricted, doubled or empty."""
+    rare = st.sampled_from((PRIVATE, SHARED, READ_ONLY, WRITE_ONLY, (*PRIVATE, *PRIVATE), ()))
+    return st.one_of(st.just(OPEN), st.just(OPEN), rare)
+
+
+def identities() -> st.SearchStrategy[tuple[Identity, ...] | None]:
+    """Who asks: nobody in particular, or alice."""
+    return st.sampled_from((None, None, (ALICE,)))
+
+
+def versions() -> st.SearchStrategy[int]:
+    """Any, or one that may be current."""
+    return st.sampled_from((-1, -1, 0, 1, 2))
+
+
+def creates() -> st.SearchStrategy[requests.Create]:
+    """Creates of every kind of node."""
+    return st.builds(
+        requests.Create,
+        any_path(),
+        node_data(),
+        acls(),
+        st.sampled_from([int(mode) for mode in CreateMode]),
+        st.sampled_from((0, 1, 50, 5_000)),
+    )
+
+
+def deletes() -> st.SearchStrategy[requests.Delete]:
+    """Deletes."""
+    return st.builds(requests.Delete, any_path(), versions())
+
+
+def sets() -> st.SearchStrategy[requests.Set]:
+    """Sets."""
+    return st.builds(requests.Set, any_path(), node_data(), versions())
+
+
+def set_acls() -> st.SearchStrategy[requests.SetAcl]:
+    """Changes of an ACL."""
+    return st.builds(requests.SetAcl, any_path(), acls(), versions())
+
+
+def conditions(
+    revisions: st.SearchStrategy[int],
+) -> st.SearchStrategy[requests.Check | requests.Compare | requests.Guard]:
+    """Checks, compares and guards; ``revisions`` draws tokens that may be current."""
+    relations = st.sampled_from(("=", "!=", "<", ">"))
+    numbers = st.one_of(st.integers(-1, 3), revisions)
+    operands: dict[str, st.SearchStrategy[Any]] = {
+        "exists": st.booleans(),
+        "value": node_data(),
+        "version": numbers,
+        "mzxid": numbers,
+        "czxid": numbers,
+        "children": numbers,
+    }
+    compares = st.sampled_from(sorted(operands)).flatmap(
+        lambda name: st.builds(
+            requests.Compare, any_path(), st.just(name), relations, operands[name]
+        )
+    )
+    return st.one_of(
+        st.builds(requests.Check, any_path(), versions()),
+        compares,
+        st.builds(requests.Guard, any_path(), revisions),
+    )
+
+
+def writes() -> st.SearchStrategy[requests.Write]:
+    """Single writes, creates most of all."""
+    return st.one_of(creates(), creates(), creates(), sets(), deletes(), set_acls())
+
+
+def multis(revisions: st.SearchStrategy[int]) -> st.SearchStrategy[requests.Multi]:
+    """Transactions of a few operations, or of many that have their journal row spilled."""
+    operation = st.one_of(creates(), sets(), deletes(), set_acls(), conditions(revisions))
+    sequential = requests.Create("/a/s", b"", OPEN, int(CreateMode.PERSISTENT_SEQUENTIAL), 0)
+    many = st.integers(8, 12).map(lambda count: [sequential] * count)
+    short = st.lists(operation, max_size=5)
+    return st.one_of(short, short, many).map(lambda found: requests.Multi(tuple(found)))
