@@ -151,7 +151,7 @@ class Application:
         node.start()
         if isinstance(decision, Found):
             self._hold_first_election(loop, node, transport, loop.time() + FIRST_ELECTION_WITHIN_S)
-        listener = self._make_listener(node)
+        listener = self._make_listener(node, transport)
         await _listening(listener.start(client), config.node.client, "client")
         log.info("serving", extra={"client": config.node.client, "version": coord.__version__})
         self._watch_readiness(loop, node)
@@ -223,13 +223,13 @@ class Application:
         self._notifier.tell(f"STATUS={wait.reason}")
         log.log(logging.ERROR if wait.alarm else logging.INFO, "%s", wait.reason)
 
-    def _make_listener(self, node: Node) -> ClientListener:
+    def _make_listener(self, node: Node, transport: PeerTransport) -> ClientListener:
         limits = self._config.limits
         return ClientListener(
             node.gateway,
             connections_max=limits.connections_max,
             per_address_max=limits.connections_per_address_max,
-            before_input=node.ticker.check,
+            before_input=transport.before_input,
             on_closed=self._on_connection_closed,
         )
 

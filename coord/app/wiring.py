@@ -109,6 +109,24 @@ def raft_config(config: Config, store: MemberStore) -> RaftConfig:
     return made
 
 
+def once_per_turn(turn: Callable[[], float], check: Callable[[], None]) -> Callable[[], None]:
+    """``check``, but not again while ``turn`` says the same.
+
+    The loop of uvloop reads the time once per turn and hands that out for next to nothing; a read
+    of the boot-time clock for each of a thousand sockets would be felt.
+    """
+    checked_at = -1.0
+
+    def checked() -> None:
+        nonlocal checked_at
+        now = turn()
+        if now != checked_at:
+            checked_at = now
+            check()
+
+    return checked
+
+
 def make_node(
     config: Config,
     store: MemberStore,
@@ -140,5 +158,5 @@ def make_node(
         on_fatal,
     )
     transport.position = lambda: store.machine.applied_index
-    transport.before_input = node.ticker.check
+    transport.before_input = once_per_turn(loop.time, node.ticker.check)
     return node, writer

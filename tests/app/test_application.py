@@ -13,6 +13,7 @@ import pytest
 from coord.app.application import Application
 from coord.app.failures import PortTakenError, exit_code_of
 from coord.app.parts import LoopScheduler, Parts, SystemClock
+from coord.app.wiring import once_per_turn
 from coord.config import load
 from coord.model.errors import (
     ConfigError,
@@ -124,6 +125,20 @@ def test_the_clock_counts_milliseconds_and_never_steps_back() -> None:
 
     assert clock.monotonic_ms() >= first > 0
     assert clock.wall_ms() > 1_700_000_000_000
+
+
+def test_a_stall_is_looked_for_once_per_turn_of_the_loop() -> None:
+    """However many sockets have something to say in that turn."""
+    checks: list[float] = []
+    now = 5.0
+    before_input = once_per_turn(lambda: now, lambda: checks.append(now))
+    before_input()
+    before_input()
+    now = 5.001
+    before_input()
+    before_input()
+
+    assert checks == [5.0, 5.001]
 
 
 async def test_the_scheduler_runs_calls_on_the_loop() -> None:

@@ -209,7 +209,7 @@ async def test_a_full_disk_loses_nothing_that_was_acknowledged(
     node.wait_ready()
     acknowledged = 0
     balloon = small_disk / "balloon"
-    async with connect(node.client, request_timeout_s=3.0) as client:
+    async with connect(node.client, request_timeout_s=1.0) as client:
         await client.create("/n", b"")
         balloon.write_bytes(bytes(free_bytes(small_disk) - 2 * MIB))
         try:
