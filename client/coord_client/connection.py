@@ -216,7 +216,7 @@ class Connector:
             self.host = host
             try:
                 await self._dial(host, link)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # the latter: a name that cannot be one
                 self._failed(host, str(error) or type(error).__name__)
                 continue
             if link.is_gone.done():
@@ -285,7 +285,7 @@ class Connector:
         self._flush_is_due = False
         link = self._link
         while link is not None and link.can_write:
-            frames = self._session.take_output()
+            frames = self._session.take_output(self._clock_ms())
             if not frames:
                 break
             link.write(b"".join(frames))

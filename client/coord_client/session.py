@@ -31,7 +31,7 @@ from coord.model.limits import (
     SESSION_TIMEOUT_MS,
     WRITES_IN_FLIGHT_MAX,
 )
-from coord.model.requests import Admin, Close, Connect, ListWatch, Ping
+from coord.model.requests import DIGEST, Admin, Close, Connect, ListWatch, Ping
 from coord.protocol.native_client import (
     OPENING,
     ClientCodec,
@@ -40,6 +40,7 @@ from coord.protocol.native_client import (
     Reply,
     encode_request,
 )
+from coord_client.liveness import PROBE_MS, Due, Liveness
 from coord_client.operations import NEVER_MS, Fate, Kind, Operation
 from coord_client.retry import NOT_SEQUENCED, TRANSIENT, backoff_ms
 
@@ -69,6 +70,8 @@ class SessionSettings(NamedTuple):
     client_name: str = ""
     attach_ms: int = 1_500
     """How long a node may take to answer CONNECT before another is tried."""
+    probe_ms: int = PROBE_MS
+    """How long a node may owe an answer in silence before it is suspected of being frozen."""
     drift_ppm: int = 1_000
     """Bound on how much faster a server's clock may run than ours, in millionths."""
     waiting_max: int = 16_384
@@ -112,7 +115,6 @@ class Session:
         """Counts successful attaches: a change tells the driver to renew its watches."""
         self._secret = b""
         self._phase = _Phase.DISCONNECTED
-        self._confirmed_ms: int | None = None
         self._codec = ClientCodec()
         self._urgent: list[bytes] = []
         self._queue: deque[Operation] = deque()
@@ -125,9 +127,7 @@ class Session:
         self._connect_xid = 0
         self._connect_sent_ms = 0
         self._phase_deadline_ms = NEVER_MS
-        self._pings: dict[int, int] = {}
-        self._next_ping_ms = NEVER_MS
-        self._heard_ms = 0
+        self._liveness = Liveness(settings.drift_ppm, settings.probe_ms)
         self._deadline_ms = NEVER_MS
         self._returned: list[Operation] = []
         self._refused_seq = 0
@@ -154,18 +154,14 @@ class Session:
         (send time of the last confirmed heartbeat) + timeout × (1 − drift bound). Compare it with
         the same clock at every use.
         """
-        if self._confirmed_ms is None or not self.session_id:
-            return 0
-        margin = self.timeout_ms * self._settings.drift_ppm // 1_000_000 + 1
-        return self._confirmed_ms + self.timeout_ms - margin
+        return self._liveness.hold_until_ms
 
     @property
     def wake_at_ms(self) -> int:
         """When :meth:`tick` wants to be called at the latest; NEVER_MS: not at all."""
         wake = min(self._deadline_ms, self._phase_deadline_ms)
         if self._phase is _Phase.ATTACHED:
-            if self.session_id:
-                wake = min(wake, self._next_ping_ms, self._silence_ms)
+            wake = min(wake, self._liveness.wake_at_ms(is_owed=bool(self._pending)))
             if self._goes_back and not self._writes_flying:
                 wake = min(wake, self._paused_until_ms)
         return wake
@@ -174,10 +170,6 @@ class Session:
     def _goes_back(self) -> bool:
         """Whether refused operations must be sent again before anything else."""
         return bool(self._returned or self._refused_seq)
-
-    @property
-    def _silence_ms(self) -> int:
-        return self._heard_ms + self.timeout_ms * 2 // 3
 
     @property
     def acked(self) -> int:
@@ -212,12 +204,14 @@ class Session:
         else:
             self._queue.append(operation)
 
-    def take_output(self) -> list[bytes]:
+    def take_output(self, now_ms: int) -> list[bytes]:
         """Frames to write now, in order. Call again after writing, until it returns none."""
         out, self._urgent = self._urgent, []
         if self._phase is not _Phase.ATTACHED or self._goes_back:
             return out
         queue, pending, budget = self._queue, self._pending, OUTPUT_BYTES
+        if queue and not pending:
+            self._liveness.asked(now_ms)
         while queue and budget > 0 and len(pending) < CONNECTION_REQUESTS_MAX:
             operation = queue[0]
             if operation.waiter.done():
@@ -273,7 +267,6 @@ class Session:
         assert self._phase is _Phase.DISCONNECTED, "one connection at a time"
         self._codec = ClientCodec()
         self._urgent = [OPENING]
-        self._heard_ms = now_ms
         self.drop_reason = None
         if not self._settings.timeout_ms:
             self._become_attached()
@@ -299,7 +292,7 @@ class Session:
         self._phase_deadline_ms = NEVER_MS
         self.drop_reason = None
         self._urgent = []
-        self._pings.clear()
+        self._liveness.lost()
         self._refused_seq = self._writes_flying = self._paused_until_ms = 0
         again: list[Operation] = []
         for operation in (*self._returned, *self._pending.values()):
@@ -316,7 +309,7 @@ class Session:
 
     def receive(self, data: bytes, now_ms: int) -> None:
         """Digest what arrived. Raises ProtocolError: the driver drops the connection."""
-        self._heard_ms = now_ms
+        self._liveness.heard(now_ms)
         pending = self._pending
         for message in self._codec.feed(data):
             self.last_revision = max(self.last_revision, message.revision)
@@ -348,12 +341,8 @@ class Session:
             return
         if self._goes_back and now_ms >= self._paused_until_ms and not self._writes_flying:
             self._requeue_returned()
-        if not self.session_id:
-            return
-        if now_ms >= self._silence_ms:
-            self._drop(f"nothing heard for {now_ms - self._heard_ms} ms")
-        elif now_ms >= self._next_ping_ms:
-            self._ping(now_ms)
+        if self.session_id:
+            self._stay_alive(now_ms)
 
     def close(self) -> None:
         """No more: everything that waits fails; the session is not ended by this."""
@@ -366,17 +355,15 @@ class Session:
         self._window.clear()
         self._phase = _Phase.DISCONNECTED
         self._deadline_ms = self._phase_deadline_ms = NEVER_MS
-        self._confirmed_ms = None
+        self._liveness.ended()
         self.state = ConnectionState.CLOSED
 
     # --- answers -------------------------------------------------------------------------------
 
     def _control_reply(self, reply: Reply, now_ms: int) -> None:
-        sent_ms = self._pings.pop(reply.xid, None)
-        if sent_ms is not None:
+        if self._liveness.is_ping(reply.xid):
             if reply.code == errors.OK:
-                assert self._confirmed_ms is not None
-                self._confirmed_ms = max(self._confirmed_ms, sent_ms)
+                self._liveness.confirmed(reply.xid)
             else:
                 self._session_refused(reply)
         elif reply.xid == self._connect_xid and self._phase is _Phase.ATTACHING:
@@ -393,8 +380,7 @@ class Session:
             )
         self.session_id, self._secret, self.generation = session_id, secret, generation
         self.timeout_ms, self.info = timeout_ms, info
-        self._confirmed_ms = self._connect_sent_ms
-        self._next_ping_ms = now_ms + timeout_ms // 3
+        self._liveness.attached(self._connect_sent_ms, now_ms, timeout_ms)
         self._renumber(last_seq)
         self._become_attached()
 
@@ -512,11 +498,18 @@ class Session:
 
     # --- heartbeats, deadlines, the end of a session --------------------------------------------
 
-    def _ping(self, now_ms: int) -> None:
-        self._xid = xid = self._xid + 1
-        self._pings[xid] = now_ms
-        self._next_ping_ms = now_ms + self.timeout_ms // 3
-        self._urgent.append(encode_request(xid, Ping()))
+    def _stay_alive(self, now_ms: int) -> None:
+        due, why = self._liveness.due(now_ms, is_owed=bool(self._pending))
+        if due is Due.LEAVE:
+            self._drop(why)
+        elif due is not Due.NOTHING:
+            self._xid = xid = self._xid + 1
+            if due is Due.PING:
+                self._liveness.pinged(xid, now_ms)
+                self._urgent.append(encode_request(xid, Ping()))
+            else:
+                self._liveness.probed(now_ms)
+                self._urgent.append(encode_request(xid, Admin(DIGEST, {})))
 
     def _sweep(self, now_ms: int) -> None:
         """Fail what is overdue; what remains gives the next deadline."""
@@ -575,7 +568,8 @@ class Session:
         self._ask_fate(ended, writes)
         self.session_id = self.generation = self._applied_seq = 0
         self._refused_seq = self._writes_flying = 0
-        self._secret, self._confirmed_ms, self._next_seq = b"", None, 1
+        self._secret, self._next_seq = b"", 1
+        self._liveness.ended()
         self.state = ConnectionState.EXPIRED
 
     def _ask_fate(self, ended: int, writes: list[Operation]) -> None:

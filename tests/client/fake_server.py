@@ -454,6 +454,8 @@ def cluster_admin(cluster: FakeCluster, op: int, arguments: dict[str, Any]) -> t
             return "unknown", 0, 0, []
         code, revision, body = stored
         return "applied", code, revision, list(body)
+    if op == rq.DIGEST:
+        return cluster.revision, "0", []
     if op == rq.STATUS:
         return ({"role": "leader"},)
     raise from_code(-6, f"the fake does not know admin operation {op}")

@@ -101,10 +101,14 @@ class Connection:
         server = self._server
         if isinstance(request, rq.Connect):
             return self._connect(request)
+        if isinstance(request, rq.Admin) and request.op == rq.DIGEST:
+            return server.revision, "0", []
         if isinstance(request, rq.Admin):
             return self._result_of(request.arguments)
         if not server.session_id or self._generation != server.generation:
             raise SessionExpiredError("gone")
+        if isinstance(request, rq.Ping):
+            return ()
         if isinstance(request, rq.Set):
             return self._set(request, seq, acked)
         return (b"data", bytes(68))
@@ -198,7 +202,7 @@ class World:
         if self.session.drop_reason is not None:
             self.disconnect()
             return
-        while frames := self.session.take_output():
+        while frames := self.session.take_output(self.now_ms):
             self.to_server.extend(frames)
 
     def serve(self, count: int = 1) -> None:

@@ -89,18 +89,36 @@ async def test_back_off_comes_after_a_whole_round(cluster: FakeCluster) -> None:
 
 
 @in_virtual_time
-async def test_silent_node_is_left_after_two_thirds_of_the_timeout(cluster: FakeCluster) -> None:
+async def test_frozen_node_is_left_in_a_moment(cluster: FakeCluster) -> None:
     """A node that accepts bytes and says nothing is replaced; the session moves."""
-    async with client_of(cluster, timeout_ms=3_000) as client:
+    async with client_of(cluster) as client:
         session = client.session_id
-        silent = cluster.host_of(session)
-        cluster.freeze(silent)
+        frozen = cluster.host_of(session)
+        cluster.freeze(frozen)
         before_ms = now_ms()
         await client.create("/a")
 
-        assert cluster.host_of(session) != silent
-        assert 1_900 <= now_ms() - before_ms <= 2_100
+        assert cluster.host_of(session) != frozen
+        assert now_ms() - before_ms == pytest.approx(600, abs=5)
         assert client.session_id == session
+
+
+@in_virtual_time
+async def test_node_without_a_leader_is_left_while_the_session_lives(
+    cluster: FakeCluster,
+) -> None:
+    """A node that answers but confirms no heartbeat is left after two thirds of the timeout."""
+    async with client_of(cluster, timeout_ms=3_000) as client:
+        await client.create("/a")
+        host = cluster.host_of(client.session_id)
+        cluster.withhold_pings = True
+        before_ms = now_ms()
+        await until(lambda: len(cluster.dials) > 1)
+        assert now_ms() - before_ms == pytest.approx(2_000, abs=5)
+
+        await client.sync()
+        assert cluster.host_of(client.session_id) != host
+        assert client.hold_remaining_s > 0
 
 
 @in_virtual_time

@@ -18,6 +18,7 @@ from coord.model.errors import (
     TooLargeError,
 )
 from coord.protocol.native import NativeCodec
+from coord.protocol.native_client import OPENING
 from coord_client.operations import NEVER_MS, Kind, Operation
 from coord_client.session import ConnectionState, Session, SessionSettings
 from tests.client.session_world import SECRET, Outcome, World
@@ -161,7 +162,7 @@ def test_first_bytes_are_hello_and_connect() -> None:
     """A connection opens with the protocol's hello, then asks for a session."""
     session = Session(SessionSettings(timeout_ms=7_000, client_name="me"), lambda: 0.0, print)
     session.opened(0)
-    ((_, request, _, _),) = NativeCodec().feed(b"".join(session.take_output()))
+    ((_, request, _, _),) = NativeCodec().feed(b"".join(session.take_output(0)))
 
     assert request == rq.Connect(0, b"", 7_000, 0, "me")
     assert session.state is ConnectionState.SUSPENDED
@@ -189,7 +190,7 @@ def test_reattach_names_the_session_and_the_last_revision() -> None:
     session_id = world.session.session_id
     world.disconnect()
     world.session.opened(world.now_ms)
-    ((_, request, _, _),) = NativeCodec().feed(b"".join(world.session.take_output()))
+    ((_, request, _, _),) = NativeCodec().feed(b"".join(world.session.take_output(world.now_ms)))
 
     assert request == rq.Connect(session_id, SECRET, 10_000, world.server.revision, "")
 
@@ -235,7 +236,7 @@ def test_refused_writes_go_back_and_are_numbered_afresh() -> None:
     world.deliver(1)
     world.tick(1)
     first = NativeCodec()
-    first.feed(b"\x89CORD\r\n\x01")
+    first.feed(OPENING)
     sent = first.feed(b"".join(world.to_server))
     world.serve(4)
     world.deliver(4)
@@ -320,23 +321,84 @@ def test_write_known_to_be_unapplied_times_out_definitely() -> None:
 def test_heartbeats_leave_every_third_of_the_timeout() -> None:
     """Pings are asked for by wake_at_ms and bypass everything that waits."""
     world = attached()
-    assert world.session.wake_at_ms == world.now_ms + 3_333
-    world.tick(3_333)
+    start_ms = world.now_ms
+    sent_ms = []
+    while world.now_ms < start_ms + 20_000:
+        world.tick(world.session.wake_at_ms - world.now_ms)
+        if world.to_server:
+            sent_ms.append(world.now_ms - start_ms)
+        world.serve()
+        world.deliver()
 
-    assert len(world.to_server) == 1
-    assert world.session.wake_at_ms == world.now_ms + 3_333
+    assert sent_ms == [3_333, 6_666, 9_999, 13_332, 16_665, 19_998, 23_331]
 
 
-def test_silence_drops_the_connection() -> None:
-    """Two thirds of the timeout without a byte: another node must be tried."""
+def drop_time(world: World, *, answered: type[rq.Request]) -> int:
+    """Milliseconds until the machine leaves a node that answers only one kind of request."""
+    start_ms = world.now_ms
+    while world.session.drop_reason is None:
+        world.now_ms = max(world.now_ms, world.session.wake_at_ms)
+        world.session.tick(world.now_ms)
+        for frame in world.session.take_output(world.now_ms):
+            codec = NativeCodec()
+            codec.feed(OPENING)
+            ((xid, request, _, _),) = codec.feed(frame)
+            if isinstance(request, answered):
+                world.session.receive(codec.reply(xid, 1, ()), world.now_ms)
+    return world.now_ms - start_ms
+
+
+def test_frozen_node_is_probed_and_left() -> None:
+    """It owes an answer and says nothing: one question that needs no leader, then it is left."""
+    world = attached(probe_ms=300)
+    world.read()
+    world.flush()
+
+    assert drop_time(world, answered=rq.Close) == 600
+    assert world.session.drop_reason == "the node has said nothing for 600 ms"
+
+
+def test_frozen_node_is_noticed_by_an_idle_client() -> None:
+    """The heartbeat that stays unanswered starts the probing."""
+    world = attached(probe_ms=300)
+
+    assert drop_time(world, answered=rq.Close) == 3_333 + 600
+
+
+def test_slow_node_that_answers_probes_is_believed_until_the_session_is_at_risk() -> None:
+    """A node cut off from the leader confirms no heartbeat: left with a third in hand."""
     world = attached()
-    world.tick(3_333)
-    world.tick(3_332)
-    assert world.session.is_attached
-    world.now_ms += 1
-    world.session.tick(world.now_ms)
+    world.read()
+    world.flush()
 
-    assert world.session.drop_reason == "nothing heard for 6666 ms"
+    assert drop_time(world, answered=rq.Admin) == 6_666
+    assert world.session.drop_reason == "no heartbeat was confirmed for 6666 ms"
+
+
+def test_patience_doubles_from_node_to_node() -> None:
+    """If nodes one after the other look frozen, it is the load: each gets twice as long."""
+    world = attached(probe_ms=300)
+    times = []
+    for _ in range(5):
+        world.read()
+        world.flush()
+        times.append(drop_time(world, answered=rq.Close))
+        world.disconnect()
+        world.connect()
+        world.serve(2)
+        world.deliver()
+
+    assert times == [600, 900, 1_500, 2_700, 5_100]
+
+
+def test_asking_after_a_quiet_time_starts_the_patience_afresh() -> None:
+    """A node is not suspected for having said nothing while nothing was asked."""
+    world = attached(probe_ms=300)
+    world.tick(2_000)
+    world.read()
+    world.flush()
+
+    assert world.session.wake_at_ms == world.now_ms + 300
 
 
 def test_unanswered_attach_drops_the_connection() -> None:
