@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from coord.model.commands import STAMP
-from coord.model.errors import CorruptionError, StorageError
+from coord.model.errors import CorruptionError, ForeignDataError, StorageError
 from coord.raft import NO_NODE, Index, Role
 from coord.raft.messages import InstallSnapshot
 from coord.store.raft_log import LogWrite
@@ -414,7 +414,7 @@ class Driver:
             self._installing = False
             if self.stopped:
                 return
-            if isinstance(error, CorruptionError):
+            if isinstance(error, CorruptionError | ForeignDataError):
                 self.raft.chunk_failed(meta.checksum)
             elif error is not None:
                 self.stopped = True
