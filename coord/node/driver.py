@@ -160,10 +160,9 @@ class Driver:
         self.wake()
 
     def read_index(self, read_id: int) -> bool:
-        """Start a linearizable read round; False if no leader is known."""
-        started = self.raft.read_index(read_id)
-        self.wake()
-        return started
+        """Start a linearizable read round; False if no leader is known (the next tick's flush
+        asks again). Called while a flush begins, which then sends it."""
+        return self.raft.read_index(read_id)
 
     def wake(self) -> None:
         """Flush once after the input of this turn of the loop."""
