@@ -71,6 +71,10 @@ def run(
     with contextlib.ExitStack() as sockets:
         client = sockets.enter_context(binding.bind(config.node.client, "client"))
         peer = sockets.enter_context(binding.bind(config.node.peer, "peer"))
+        if config.peers.insecure:
+            log.warning(
+                "peers are not authenticated: whoever reaches the peer port can change data"
+            )
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             application = Application(
                 config, parts or Parts(), os.environ if environment is None else environment
@@ -135,6 +139,8 @@ class Application:
         loop.set_exception_handler(self._on_loop_error)
         config = self._config
         store = wiring.open_store(config, self._parts)
+        if store.rebuilt_because:
+            log.warning("the tree was rebuilt", extra={"because": store.rebuilt_because})
         self._listen_for_the_end(loop)
         hello = wiring.hello_of(config, store)
         transport = wiring.make_transport(config, hello, self._parts, self._fatal)
@@ -172,7 +178,6 @@ class Application:
     ) -> Found | Join | None:
         """Give the empty directory its cluster; None if told to stop before there was one."""
         decisions: list[Found | Join] = []
-        settled = self._settled = asyncio.Event()
 
         def on_decided(decision: Found | Join) -> None:
             # Durable at once, within the hello that decided: a peer may be wiped a moment later.
@@ -181,14 +186,14 @@ class Application:
             else:
                 store.join(decision.cluster_id)
             decisions.append(decision)
-            settled.set()
+            self._settled.set()
 
         bootstrapper = Bootstrapper(
             transport.own, wiring.initial_members(self._config), on_decided, self._on_waiting
         )
         transport.start(bootstrapper)
         bootstrapper.start()
-        await settled.wait()
+        await self._settled.wait()
         if not decisions:
             return None
         verb = "founded" if isinstance(decisions[0], Found) else "joining"

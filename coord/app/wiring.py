@@ -64,6 +64,7 @@ def hello_of(config: Config, store: MemberStore) -> Hello:
         incarnation=store.incarnation,
         process=os.urandom(PROCESS_BYTES),
         cluster_id=store.cluster_id or b"",
+        history_id=store.machine.history_id,
         empty=empty,
         membership=membership,
         initial=digest_of(initial_members(config)),

@@ -37,7 +37,8 @@ class Hello:
     """Whom the dialler believes it has reached; 0 in answers."""
     cluster_id: bytes = b""
     """Empty until this node has been bootstrapped or has joined."""
-    history_id: bytes = b""
+    history_id: int = 0
+    """Changes when a cluster is restored from a backup; 0: not known yet."""
     empty: bool = False
     """The data directory has never held anything of a cluster: it may be given a role."""
     index: int = 0
@@ -79,7 +80,7 @@ _FIELDS: Final[tuple[tuple[str, type], ...]] = (
     ("process", bytes),
     ("to", int),
     ("cluster_id", bytes),
-    ("history_id", bytes),
+    ("history_id", int),
     ("empty", bool),
     ("index", int),
     ("initial", bytes),

@@ -106,6 +106,8 @@ class PeerTransport:
         self._strangers: dict[PeerLink, asyncio.TimerHandle] = {}
         self._probed: dict[PeerLink, tuple[PeerLink, Hello, asyncio.TimerHandle]] = {}
         """Old link → (its would-be successor, the successor's hello, the old one's deadline)."""
+        self._refusals: dict[NodeId, str] = {}
+        """Why a peer was refused last."""
         self._closing = False
         self.duplicates = 0
         """Refused second connections with a live identity: always somebody's mistake."""
@@ -274,15 +276,21 @@ class PeerTransport:
         self._roster.vouch(own, hello)
         verdict = self._roster.judge(own, hello)
         if verdict.standing is Standing.REFUSED:
-            log.warning(
-                "peer refused",
-                extra={"peer": hello.node_id, "at": link.address, "reason": verdict.reason},
-            )
+            self._note_refusal(link, hello.node_id, verdict.reason)
             link.refuse(verdict.reason)
         elif link.dialled:
             self._admit(link, hello, self._outgoing)
         else:
             self._admit_unless_taken(link, hello)
+
+    def _note_refusal(self, link: PeerLink, peer: NodeId, reason: str) -> None:
+        """Once per peer and reason: it will come back every two seconds."""
+        if self._refusals.get(peer) == reason:
+            return
+        if len(self._refusals) >= STRANGERS_MAX:
+            self._refusals.clear()
+        self._refusals[peer] = reason
+        log.warning("peer refused", extra={"peer": peer, "at": link.address, "reason": reason})
 
     def _admit_unless_taken(self, link: PeerLink, hello: Hello) -> None:
         """Let an incoming link in unless its identity is live on another one.
@@ -334,6 +342,7 @@ class PeerTransport:
             timer.cancel()
         link.accept(hello, verdict.standing)
         table[peer] = link
+        self._refusals.pop(peer, None)
         # On a link that was dialled this repeats what has become news since, if anything has.
         link.tell(replace(own, to=peer))
         self._dial_targets()

@@ -335,6 +335,20 @@ async def test_who_does_not_belong_is_told_why_and_closed(
     await peer.close()
 
 
+async def test_a_refused_peer_that_insists_is_logged_once(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It dials every two seconds until somebody acts."""
+    first = await lonely(start)
+    for _ in range(3):
+        peer = await RawPeer.dial(first)
+        peer.say(raw_hello(node=7))
+        assert "refused" in await peer.next()
+        await peer.close()
+
+    assert [record.message for record in caplog.records].count("peer refused") == 1
+
+
 @pytest.mark.parametrize(
     "noise",
     [
