@@ -7,6 +7,7 @@ submitted during one turn of the loop leave in one socket write.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
@@ -18,6 +19,8 @@ from coord.model.errors import ProtocolError
 from coord_client.hosts import Host, Rotation
 from coord_client.operations import NEVER_MS
 from coord_client.session import ConnectionState, Session
+
+_log: Final = logging.getLogger("coord_client")
 
 DIAL_S: Final = 1.5
 """How long one address may take to accept a connection."""
@@ -114,7 +117,7 @@ class TcpDialer:
     async def __call__(self, host: Host, link: Link) -> None:
         """Connect ``link`` to ``host``. Raises OSError if no address accepts."""
         addresses = await _resolve(host)
-        offset, self._dials = self._dials % len(addresses), self._dials + 1
+        offset = self.turn(len(addresses))
         error: OSError | None = None
         for address in addresses[offset:] + addresses[:offset]:
             try:
@@ -125,6 +128,11 @@ class TcpDialer:
                 return
         assert error is not None
         raise error
+
+    def turn(self, count: int) -> int:
+        """Which of ``count`` addresses to begin with this time."""
+        self._dials += 1
+        return (self._dials - 1) % count
 
     async def _connect(self, host: Host, address: str, link: Link) -> None:
         loop = asyncio.get_running_loop()
@@ -192,6 +200,7 @@ class Connector:
         """Begin to dial, on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._keep_connected(), name="coord-client-connector")
+        self._task.add_done_callback(self._dialling_ended)
 
     async def stop(self) -> None:
         """Drop the connection and stop dialling."""
@@ -229,10 +238,19 @@ class Connector:
             why = await link.is_gone
             if self._session.attaches == attaches:
                 self._failed(host, why)
+            else:
+                _log.info("connection to %s ended: %s", host, why)
 
     def _failed(self, host: Host, why: str) -> None:
+        _log.debug("no session through %s: %s", host, why)
         self.failures[host] = why
         self._rotation.failed()
+
+    def _dialling_ended(self, task: asyncio.Task[None]) -> None:
+        """A defect must not look like an outage."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            context = {"message": "the coord client cannot dial any more", "exception": error}
+            task.get_loop().call_exception_handler(context)
 
     def describe_failures(self) -> str:
         """One line for people: what each host said."""
@@ -272,9 +290,12 @@ class Connector:
         if session.attaches != self._attaches:
             self._attaches = session.attaches
             self._rotation.succeeded()
+            _log.info("session %d attached through %s", session.session_id, self.host)
             self._observer.on_attached()
         if session.state is not self._state:
             self._state = session.state
+            if session.state is ConnectionState.EXPIRED:
+                _log.warning("the session has expired; another one will be opened")
             self._observer.on_state_change(session.state)
         if session.drop_reason is not None and self._link is not None:
             self._link.abort(session.drop_reason)

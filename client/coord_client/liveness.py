@@ -8,7 +8,8 @@ Three questions with three answers:
   timeout, another node is tried while a third is left.
 - *Is the node frozen?* If it owes us an answer and has said nothing for ``probe_ms``, it is asked
   something that it answers at once, by itself; if that stays unanswered it is left. A node that
-  keeps answering slowly is believed: each time we leave one so, we become twice as patient.
+  keeps answering is believed, however slowly; and if we leave one node so soon after another, the
+  load is to blame rather than the nodes: we become twice as patient.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ class Liveness:
 
     def _lose_patience(self, now_ms: int) -> None:
         """The next node gets longer, unless this one had been good for a while."""
-        if now_ms - self._attached_ms > self._timeout_ms:
-            self._patience_ms = self._probe_ms
-        else:
-            self._patience_ms = min(2 * self._patience_ms, self._timeout_ms)
+        was_good = now_ms - self._attached_ms > self._timeout_ms // 3
+        self._patience_ms = (
+            self._probe_ms if was_good else min(2 * self._patience_ms, self._timeout_ms)
+        )

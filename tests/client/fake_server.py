@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from coord.model import requests as rq
 from coord.model.acl import OPEN
@@ -202,10 +202,22 @@ class FakeCluster:
             self.publish(changes)
 
 
+class ClientEnd(Protocol):
+    """Where a connection's frames go: a client's Link, or a socket."""
+
+    def data_received(self, data: bytes) -> None:
+        """A frame of the server."""
+        ...
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server has hung up."""
+        ...
+
+
 class FakeConnection(asyncio.Transport):
     """The server's end of one connection and, for the client, its transport."""
 
-    def __init__(self, cluster: FakeCluster, host: str, link: Link) -> None:
+    def __init__(self, cluster: FakeCluster, host: str, link: ClientEnd) -> None:
         super().__init__()
         self.host = host
         self._cluster = cluster
