@@ -20,6 +20,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.xdist_group("architecture")  # one worker parses the sources, once
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDERS: Final = ("coord", "client", "jepsen-lite", "tests", "bench", "examples")
 LIBRARIES: Final = ("coord", "client", "jepsen-lite")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coord.cli import context, output
+from coord.cli import context, output, post_mortem
 from coord.cli.arguments import NUMBER, path_argument
 from coord.cli.context import Target
 from coord.cli.status import plain
@@ -85,42 +85,5 @@ def why_session_command(target: Target, session: int) -> None:
     if target.as_json:
         output.json_line({"session": session, **plain(found)})
         return
-    for line in explain_session(session, found):
+    for line in post_mortem.explain_session(session, found):
         click.echo(line)
-
-
-def explain_session(session: int, found: dict[str, Any]) -> list[str]:
-    """The post-mortem as sentences, then every fact that no sentence used."""
-    name = output.session_name(session)
-    reason = found.get("reason")
-    lines = []
-    if found.get("state") == "open":
-        lines.append(f"session {name} is open")
-    elif isinstance(reason, dict):
-        lines.append(f"session {name} expired: {_silence(reason)}")
-    else:
-        lines.append(f"session {name} ended: {reason or 'closed by its client'}")
-    told = {"state"} if isinstance(reason, dict) else {"state", "reason"}
-    for key, value in found.items():
-        if key not in told and value not in (None, "", [], ()):
-            lines.append(f"  {str(key).replace('_', ' '):<16} {_fact(str(key), value)}")
-    return lines
-
-
-def _silence(reason: dict[str, Any]) -> str:
-    heard = reason.get("last_heard_ms")
-    if heard is None:
-        return "its time ran out"
-    return f"nothing was heard from its client for {output.elapsed(float(heard))}"
-
-
-def _fact(key: str, value: Any) -> str:
-    if key == "wall_ms" and isinstance(value, int):
-        return output.moment(value)
-    if key.endswith("_ms") and isinstance(value, int | float):
-        return output.elapsed(float(value))
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_fact(str(name), item)}" for name, item in value.items())
-    if isinstance(value, list | tuple):
-        return output.listed([plain(item) for item in value])
-    return str(plain(value))

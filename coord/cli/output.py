@@ -74,17 +74,21 @@ class Table:
         )
 
     def _show_rich(self) -> None:
-        from rich import box
         from rich.console import Console
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        drawn = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for position, header in enumerate(self.headers):
-            drawn.add_column(header, justify="right" if self._is_number(position) else "left")
+            is_number = self._is_number(position)
+            drawn.add_column(header, justify="right" if is_number else "left", no_wrap=True)
         for row in self.rows:
             drawn.add_row(*(Text(cell.text, style=cell.colour or "") for cell in row))
-        Console(highlight=False).print(drawn)
+        console = Console(highlight=False)
+        # A line longer than the terminal is wrapped by it; a shortened address helps nobody.
+        needed = max(map(len, self.lines())) + 2 * len(self.headers)
+        console.width = max(console.width, needed)
+        console.print(drawn)
 
 
 def json_line(value: object) -> None:

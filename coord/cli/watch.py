@@ -41,12 +41,10 @@ def change_fields(revision: int, change: WatchChange) -> dict[str, Any]:
 def change_line(revision: int, change: WatchChange) -> str:
     """One change for people."""
     name = output.styled(f"{change.kind.name.lower():<8}", COLOURS.get(change.kind))
-    text = f"{revision:>10}  {name} {change.path}"
+    values = [output.shown(change.data)] if change.data is not None else []
     if change.prev_data is not None and change.kind is ChangeKind.DATA:
-        text += f"  {output.shown(change.prev_data)} →"
-    if change.data is not None:
-        text += f"  {output.shown(change.data)}"
-    return text
+        values = [output.shown(change.prev_data), "→", *values]
+    return " ".join([f"{revision:>10} ", name, change.path, *values])
 
 
 def _listed(node: ListedNode) -> WatchChange:

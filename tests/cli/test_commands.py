@@ -351,30 +351,55 @@ def test_history_that_is_gone() -> None:
 
 
 def test_why_session_tells_the_story() -> None:
-    """An expired session: for how long nothing was heard, from where it came, what it owned."""
+    """An expired session: for how long nothing was heard, who decided, what it owned."""
     client = FakeClient()
     client.story = {
         "state": "ended",
-        "reason": {"last_heard_ms": 12_000, "leader": 2},
+        "reason": {
+            "kind": "expired",
+            "last_heard_ms": 12_000,
+            "leader": 2,
+            "pauses": [[5_000, 300]],
+        },
+        "timeout_ms": 10_000,
+        "client": "worker",
         "address": "10.0.0.1:5",
+        "attaches": [(24, 500, "10.0.0.1:4")],
         "ephemerals": ["/leader/1"],
-        "wall_ms": 1_000,
+        "ended_wall_ms": 1_000,
+        "ended_revision": 33,
     }
-    shown = _run(client, "why-session", "0x2a").stdout
+    lines = _run(client, "why-session", "0x2a").stdout.splitlines()
 
-    assert "session 0x2a expired: nothing was heard from its client for 12.0 s" in shown
-    assert "/leader/1" in shown
-    assert "1970-01-01 00:00:01.000Z" in shown
+    assert lines == [
+        "session 0x2a expired at 1970-01-01 00:00:01.000Z, revision 33",
+        "  heard     nothing for 12.0 s before it ended",
+        "  timeout   10.0 s",
+        "  decided   by node 2, leading then",
+        "  pause     that node itself had stood still for 300 ms, 5.0 s before",
+        "  client    worker at 10.0.0.1:5",
+        "  attached  1970-01-01 00:00:00.500Z, revision 24, from 10.0.0.1:4",
+        "  owned     /leader/1; deleted with it",
+    ]
 
 
 def test_why_session_of_an_open_one() -> None:
-    """An open session is said to be open, with its particulars."""
+    """An open session is said to be open, with its particulars; a long list is cut."""
     client = FakeClient()
-    client.story = {"state": "open", "timeout_ms": 10_000, "client": "coord"}
+    owned = [f"/e/{k}" for k in range(12)]
+    client.story = {"state": "open", "timeout_ms": 10_000, "here": True, "ephemerals": owned}
     shown = _run(client, "why-session", "42").stdout
 
     assert shown.startswith("session 0x2a is open\n")
-    assert "10.0 s" in shown
+    assert "/e/9 and 2 more" in shown
+
+
+def test_why_session_of_a_closed_one() -> None:
+    """A session that its client closed did not expire."""
+    client = FakeClient()
+    client.story = {"state": "ended", "reason": {"kind": "closed"}}
+
+    assert "was closed by its client" in _run(client, "why-session", "42").stdout
 
 
 def test_why_session_takes_numbers_only() -> None:

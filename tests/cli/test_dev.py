@@ -226,7 +226,7 @@ def test_every_command_against_a_real_cluster(tmp_path: Path) -> None:
         history = dev.run("history", "/jobs", "--json").stdout.splitlines()
         assert [json.loads(line)["kind"] for line in history] == ["data", "created"]
         session = json.loads(history[0])["session"]
-        assert "ended" in dev.run("why-session", str(session)).stdout
+        assert "was closed by its client" in dev.run("why-session", str(session)).stdout
         assert dev.run("sync").returncode == 0
         assert json.loads(dev.run("digest", "--json").stdout)["agree"]
         assert "verified" in dev.run("snapshot").stdout
@@ -234,6 +234,25 @@ def test_every_command_against_a_real_cluster(tmp_path: Path) -> None:
         assert "after: 2 voters" in dev.run("member", "remove", "3", "--dry-run").stderr
         assert dev.run("get", "/nothing").returncode == exits.NO_NODE
         assert dev.run("delete", "-r", "/jobs").returncode == 0
+
+
+def test_program_of_the_readme_elects_a_leader(tmp_path: Path) -> None:
+    """The ten lines in README.md work as printed, but for the ports."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    program = text.partition("```python\n")[2].partition("```")[0]
+    with _dev(tmp_path, _ports()) as dev:
+        program = program.replace("127.0.0.1:2181,127.0.0.1:2182,127.0.0.1:2183", dev.hosts)
+        assert dev.hosts in program
+        leader = subprocess.Popen(
+            [sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True
+        )
+        assert leader.stdout is not None
+        line = leader.stdout.readline()
+        leader.terminate()
+        leader.stdout.close()
+        leader.wait()
+
+    assert line.startswith("leading, token ")
 
 
 def test_leadership_outlives_the_raft_leader(tmp_path: Path) -> None:

@@ -84,3 +84,15 @@ def test_stat_has_every_field() -> None:
 
     assert list(output.stat_fields(stat)) == list(Stat._fields)
     assert output.stat_fields(stat)["mzxid"] == 2
+
+
+def test_table_on_a_terminal_shortens_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A narrow terminal wraps a long line itself; an address is never cut."""
+    monkeypatch.setenv("COLUMNS", "20")
+    table = output.Table(("node", "address"))
+    table.add(1, "a-rather-long-host-name.example:2181")
+    table._show_rich()
+
+    assert "a-rather-long-host-name.example:2181" in capsys.readouterr().out
