@@ -98,11 +98,12 @@ def _changed(raft: Raft) -> None:
     raft.membership_changed = True
     raft.note(f"configuration {raft.electorate.index}")
     if raft.is_leader:
-        sync_progress(raft)
+        sync_progress(raft, raft.electorate.index)
 
 
-def sync_progress(raft: Raft) -> None:
-    """Leader: one Progress per other member of the configuration in force.
+def sync_progress(raft: Raft, following: Index) -> None:
+    """Leader: one Progress per other member of the configuration in force, new ones probing from
+    ``following``, an entry they surely lack.
 
     A known id keeps its progress only if the incarnation is the same: a wiped disk starts at 0.
     """
@@ -113,7 +114,7 @@ def sync_progress(raft: Raft) -> None:
             continue
         progress = known.get(node)
         if progress is None or progress.incarnation != incarnation:
-            progress = Progress(node, incarnation, Index(raft.log.last + 1), raft.now)
+            progress = Progress(node, incarnation, following, raft.now)
         raft.progress[node] = progress
     raft.must_replicate = True
 

@@ -152,7 +152,8 @@ def on_heartbeat_response(raft: Raft, message: HeartbeatResponse) -> None:
     progress.paused = False
     if progress.match < raft.log.last:
         raft.must_replicate = True
-        if progress.state is ProgressState.REPLICATE and not _can_send(raft, progress):
+        sending_file = progress.state is ProgressState.SNAPSHOT
+        if not sending_file and not _can_send(raft, progress):
             _ask_position(raft, progress)
 
 

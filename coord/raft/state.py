@@ -303,5 +303,5 @@ class Raft:
         self.term_start = Index(self.log.last + 1)
         self.stuck_elapsed = 0
         self.stuck_mark = Index(0)
-        electorate.sync_progress(self)
+        electorate.sync_progress(self, self.term_start)
         self.note("leads")
