@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from coord.model.errors import BadArgumentsError, TooLargeError
+import math
+
+from coord.model.errors import BadArgumentsError, MisuseError, TooLargeError
 from coord.model.limits import DATA_BYTES_MAX, TTL_MS_MAX
 from coord.model.paths import check_path
 from coord.model.znode import CreateMode
+from coord_client.operations import NEVER_MS
 
 
 def checked_path(path: str, *, sequential: bool = False) -> str:
@@ -35,3 +38,10 @@ def ttl_ms_of(mode: CreateMode, ttl_s: float | None) -> int:
     if not 0 < ttl_ms <= TTL_MS_MAX:
         raise BadArgumentsError(f"mode {mode.name} needs 0 < ttl_s ≤ {TTL_MS_MAX // 1_000}")
     return ttl_ms
+
+
+def milliseconds(seconds: float) -> int:
+    """A time limit, rounded up; NEVER_MS for ``math.inf``. Raises MisuseError below 0."""
+    if seconds < 0 or math.isnan(seconds):
+        raise MisuseError(f"a time limit cannot be {seconds} s")
+    return NEVER_MS if math.isinf(seconds) else math.ceil(seconds * 1_000)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from coord.model.errors import MisuseError
-from coord_client.client import fork_count
+from coord_client.forks import fork_count
 
 T = TypeVar("T")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-import os
 import ssl
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -28,12 +26,13 @@ from coord.model.types import ReadLevel
 from coord.model.znode import CreateMode, Stat
 from coord.protocol.native_client import Reply
 from coord_client.admin import Admin
-from coord_client.arguments import checked_data, checked_path, ttl_ms_of
+from coord_client.arguments import checked_data, checked_path, milliseconds, ttl_ms_of
 from coord_client.connection import Connector, Dial, TcpDialer, boot_clock_ms, random_spread
+from coord_client.forks import fork_count
 from coord_client.hosts import Rotation, parse_connect_string
 from coord_client.operations import NEVER_MS, Kind, Operation
 from coord_client.session import ConnectionState, Session, SessionSettings
-from coord_client.subtree import create_above, delete_below
+from coord_client.subtree import create_above, delete_below, list_in_pages
 from coord_client.transaction import Transaction
 from coord_client.values import Created, Listing, Node
 from coord_client.watches import (
@@ -51,25 +50,6 @@ CLOSE_S: Final = 2.0
 """How long close() waits for the service to end the session; then it ends by its timeout."""
 RACES_MAX: Final = 16
 """Attempts of an operation made of several, when others keep changing the same nodes."""
-
-
-class _Forks:
-    """Counts forks survived by this process: a client of the parent must not be used here."""
-
-    count = 0
-
-
-def _forked() -> None:
-    _Forks.count += 1
-
-
-def fork_count() -> int:
-    """How many forks lie between this process and the one that imported us."""
-    return _Forks.count
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
 
 
 def connect(
@@ -118,7 +98,7 @@ class Client:
         address = parse_connect_string(hosts)
         self._hosts = hosts
         self._chroot = address.chroot
-        self._timeout_ms = _milliseconds(request_timeout_s)
+        self._timeout_ms = milliseconds(request_timeout_s)
         self._clock_ms = clock_ms
         self._session = Session(settings or SessionSettings(), spread, self._pushed)
         rotation = Rotation(address.hosts, int(spread() * len(address.hosts)))
@@ -130,12 +110,14 @@ class Client:
             clock_ms=clock_ms,
             spread=spread,
         )
-        self._watches = WatchTable(self._session_submit, self._strip, self._position)
+        self._watches = WatchTable(
+            self._session_submit, self._strip, self._position, self._list_in_pages
+        )
         self._callbacks: dict[Callable[[ConnectionState], None], None] = {}
         self._connected: list[asyncio.Future[None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._forks = _Forks.count
+        self._forks = fork_count()
         self.admin: Final = Admin(self._ask_admin, self._full)
 
     # --- life ----------------------------------------------------------------------------------
@@ -157,7 +139,7 @@ class Client:
         """End the session (its ephemerals go at once) and the connection. Never raises."""
         if self._loop is None or self._session.state is ConnectionState.CLOSED:
             return
-        if self._session.session_id and self._forks == _Forks.count:
+        if self._session.session_id and self._forks == fork_count():
             with contextlib.suppress(CoordError):
                 await self._call(rq.Close(), Kind.WRITE, CLOSE_S)
         await self._stop()
@@ -447,7 +429,8 @@ class Client:
         """What is there at one revision, and every change after it: nothing falls between.
 
         The listing has the node first, then what is below it (without ``recursive``: its
-        children). Raises NoNodeError; TooLargeError above 10,000 nodes.
+        children). Above 10,000 nodes it is read in pages: each node as of that revision or later,
+        and the changes that follow bring all of them to the same. Raises NoNodeError.
         """
         limit_s = self.limit_s(timeout_s)
         subscription = self._subscribe(path, recursive, values, listing=True)
@@ -514,7 +497,7 @@ class Client:
 
     def limit_s(self, timeout_s: float | None) -> float | None:
         """A caller's ``timeout_s`` for ``asyncio.timeout``: None is no limit there."""
-        limit_ms = self._timeout_ms if timeout_s is None else _milliseconds(timeout_s)
+        limit_ms = self._timeout_ms if timeout_s is None else milliseconds(timeout_s)
         return None if limit_ms >= NEVER_MS else limit_ms / 1_000
 
     @staticmethod
@@ -534,7 +517,7 @@ class Client:
         self._check_usable()
         assert self._loop is not None
         waiter: asyncio.Future[Reply] = self._loop.create_future()
-        limit_ms = self._timeout_ms if timeout_s is None else _milliseconds(timeout_s)
+        limit_ms = self._timeout_ms if timeout_s is None else milliseconds(timeout_s)
         deadline_ms = NEVER_MS if limit_ms >= NEVER_MS else self._clock_ms() + limit_ms
         self._session.submit(Operation(request, waiter, kind, deadline_ms))
         self._connector.flush_soon()
@@ -549,11 +532,14 @@ class Client:
         self._session.submit(operation, first=first)
         self._connector.flush_soon()
 
+    def _list_in_pages(self, subscription: Subscription) -> None:
+        self.clean_up(list_in_pages(self, subscription, self._strip(subscription.path)))
+
     def _position(self) -> tuple[Any, int]:
         return self._session.info.get("history_id"), self._session.last_revision
 
     def _check_usable(self) -> None:
-        if self._forks != _Forks.count:
+        if self._forks != fork_count():
             raise MisuseError("this client was made before a fork; make one in this process")
         if self._loop is None:
             raise MisuseError("the client has not been started: use `async with connect(…)`")
@@ -590,10 +576,3 @@ class Client:
         for callback in tuple(self._callbacks):
             assert self._loop is not None
             self._loop.call_soon(callback, state)
-
-
-def _milliseconds(seconds: float) -> int:
-    """Raises MisuseError for a negative time."""
-    if seconds < 0 or math.isnan(seconds):
-        raise MisuseError(f"a timeout cannot be {seconds} s")
-    return NEVER_MS if math.isinf(seconds) else math.ceil(seconds * 1_000)

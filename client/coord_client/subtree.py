@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from coord.model.errors import NodeExistsError, NoNodeError, NotEmptyError
+from coord.model.errors import CoordError, NodeExistsError, NoNodeError, NotEmptyError
 from coord.model.paths import ROOT, join, parent_of
+from coord.model.types import ReadLevel
+from coord_client.values import ListedNode
+from coord_client.watches import RECURSIVE, Subscription
 
 if TYPE_CHECKING:
     from coord_client.client import Client
 
 DELETES_IN_FLIGHT: Final = 128
 """Bound of one batch of a recursive delete."""
+READS_IN_FLIGHT: Final = 256
+"""Bound of one batch of a listing in pages."""
 
 
 async def create_above(create: Callable[[str], Awaitable[object]], path: str) -> None:
@@ -53,3 +59,57 @@ async def delete_below(client: Client, path: str, timeout_s: float | None) -> No
                     await client.delete(child, recursive=True, timeout_s=timeout_s)
             elif isinstance(result, BaseException) and not isinstance(result, NoNodeError):
                 raise result
+
+
+async def list_in_pages(client: Client, subscription: Subscription, path: str) -> None:
+    """Read for a watch stream what one listing cannot hold."""
+    revision = subscription.listing_revision
+    try:
+        found = await walk(
+            client, path, recursive=subscription.mode == RECURSIVE, values=subscription.values
+        )
+    except CoordError as error:
+        subscription.close()
+        subscription.fail(error)
+    else:
+        subscription.walked(revision, found)
+
+
+async def walk(client: Client, path: str, *, recursive: bool, values: bool) -> list[ListedNode]:
+    """The node at ``path``, then what is below it (its children only, unless ``recursive``).
+
+    Read in pages: each node as of some revision at or after the call, not all as of one.
+    """
+    found: list[ListedNode] = []
+    paths, depth = [path], 0
+    while paths:
+        below: list[str] = []
+        for start in range(0, len(paths), READS_IN_FLIGHT):
+            batch = paths[start : start + READS_IN_FLIGHT]
+            nodes = await asyncio.gather(*(_look(client, each, values=values) for each in batch))
+            found += [node for node in nodes if node is not None]
+            parents = [node.path for node in nodes if node is not None and node.stat.num_children]
+            if recursive or not depth:
+                lists = await asyncio.gather(*(_names(client, each) for each in parents))
+                for parent, names in zip(parents, lists, strict=True):
+                    below += [join(parent, name) for name in names]
+        paths, depth = below, depth + 1
+    return found
+
+
+async def _look(client: Client, path: str, *, values: bool) -> ListedNode | None:
+    if not values:
+        stat = await client.exists(path, level=ReadLevel.SESSION, timeout_s=math.inf)
+        return None if stat is None else ListedNode(path, None, stat)
+    try:
+        node = await client.get(path, level=ReadLevel.SESSION, timeout_s=math.inf)
+    except NoNodeError:
+        return None
+    return ListedNode(path, node.data, node.stat)
+
+
+async def _names(client: Client, path: str) -> list[str]:
+    try:
+        return await client.children(path, level=ReadLevel.SESSION, timeout_s=math.inf)
+    except NoNodeError:
+        return []

@@ -3,7 +3,9 @@
 The server pushes (revision, part, complete, changes). A subscription collects parts and delivers a
 batch once the revision is complete. After a reconnect it asks again from the last complete
 revision; if the service no longer has that (``Compacted``), it asks for a fresh listing and
-delivers that as a batch. A consumer that falls behind makes the subscription stop listening and
+delivers that as a batch. (A subtree too large for one listing is read in pages while events are
+held back: each node as of the listing's revision or later, and the events that follow bring all of
+them to the same.) A consumer that falls behind makes the subscription stop listening and
 resume later: memory is bounded, events are not lost.
 """
 
@@ -21,6 +23,7 @@ from coord.model.errors import (
     CoordError,
     MisuseError,
     NoNodeError,
+    TooLargeError,
 )
 from coord.model.events import Change, ChangeKind
 from coord.model.requests import ListWatch, Request, Unwatch, Watch
@@ -45,12 +48,15 @@ class WatchTable:
         submit: Callable[..., None],
         strip: Callable[[str], str],
         position: Callable[[], tuple[Any, int]],
+        walk: Callable[[Subscription], None],
     ) -> None:
         """``submit`` takes an Operation; ``strip`` removes the chroot from a path; ``position``
-        is (history id, greatest revision any answer has shown)."""
+        is (history id, greatest revision any answer has shown); ``walk`` begins to read a large
+        subtree in pages, for :meth:`Subscription.walked`."""
         self._submit = submit
         self.strip = strip
         self.position = position
+        self.walk = walk
         self._by_id: dict[int, Subscription] = {}
         self._all: dict[Subscription, None] = {}
 
@@ -148,15 +154,19 @@ class Subscription:
         self, table: WatchTable, path: str, mode: int, *, values: bool, listing: bool
     ) -> None:
         self._table = table
-        self._path = path
-        self._mode = mode
-        self._values = values
+        self.path = path
+        self.mode = mode
+        self.values = values
         self._wants_listing = listing
         self._resume: tuple[Any, int] | None = None
         self._listed: list[ListedNode] = []
         self._listing_xid = 0
         self._parts: list[WatchChange] = []
         self._buffer: deque[WatchBatch] = deque()
+        self._held_back: list[WatchBatch] | None = None
+        """Batches that must wait for a listing in pages; None: there is none under way."""
+        self.listing_revision = 0
+        """From when on a stream that is listed in pages has listened."""
         self._buffered_changes = self._buffered_bytes = 0
         self._wake: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
@@ -169,8 +179,8 @@ class Subscription:
         """What to send: a listing if there is nothing to resume from that still exists."""
         self._parts = []
         if self._wants_listing:
-            return ListWatch(self._path, self._mode == RECURSIVE, self._values)
-        return Watch(self._path, self._mode, self._values, self._resume)
+            return ListWatch(self.path, self.mode == RECURSIVE, self.values)
+        return Watch(self.path, self.mode, self.values, self._resume)
 
     # --- Waiter --------------------------------------------------------------------------------
 
@@ -181,7 +191,11 @@ class Subscription:
     def set_result(self, reply: Reply, /) -> None:
         """Body (history id,), or of a listing (history id, complete, entries)."""
         if not self._wants_listing:
-            self._resume = (reply.body[0], reply.revision)
+            if self._resume is None:
+                self._resume = (reply.body[0], reply.revision)
+                if self._held_back is not None:
+                    self.listing_revision = reply.revision
+                    self._table.walk(self)
         elif not self._listing_arrived(reply):
             return
         self.is_asked = False
@@ -212,6 +226,10 @@ class Subscription:
         if isinstance(error, CompactedError):
             self._wants_listing = True
             self._table.ask(self)
+        elif isinstance(error, TooLargeError) and self._wants_listing:
+            # Listen from now on, then read what there is.
+            self._resume, self._wants_listing, self._held_back = None, False, []
+            self._table.ask(self)
         elif isinstance(error, NoNodeError) and self._resume is not None:
             # A fresh listing of what no longer exists: nothing, as of the refusal's revision.
             self._resume, self._wants_listing = self._table.position(), False
@@ -220,6 +238,15 @@ class Subscription:
         else:
             self._table.discard(self)
             self.fail(error)
+
+    def walked(self, revision: int, nodes: list[ListedNode]) -> None:
+        """What reading in pages has found since ``revision``: it precedes the events that were
+        held back. Void if a later listing was begun meanwhile."""
+        if self._held_back is not None and revision == self.listing_revision:
+            batches, self._held_back = self._held_back, None
+            self._buffer.append(WatchBatch(revision, (), tuple(nodes)))
+            self._buffer.extend(batches)
+            self._notify()
 
     # --- events --------------------------------------------------------------------------------
 
@@ -248,7 +275,7 @@ class Subscription:
 
     def _deliver(self, batch: WatchBatch) -> None:
         changes, size = _weight(batch)
-        self._buffer.append(batch)
+        (self._buffer if self._held_back is None else self._held_back).append(batch)
         self._buffered_changes += changes
         self._buffered_bytes += size
         if (

@@ -26,6 +26,7 @@ from coord.model.errors import (
     SequenceGapError,
     SessionExpiredError,
     SessionMovedError,
+    TooLargeError,
     from_code,
 )
 from coord.model.events import Change, ChangeKind, WatchEvent
@@ -102,6 +103,7 @@ class FakeCluster:
         self.attach_refusals: deque[CoordError] = deque()
         self.withhold_pings = False
         self.page = 3
+        self.listing_max = 10_000
         self.expire_pages = 0
         self._names = [f"n{number}" for number in range(1, hosts + 1)]
 
@@ -403,6 +405,8 @@ class FakeConnection(asyncio.Transport):
                 return self._children(request)
             case rq.ListWatch(path, recursive, with_values):
                 found = tree.subtree(path, recursive=recursive)
+                if len(found) > cluster.listing_max:
+                    raise TooLargeError("list it in pages")
                 self.streams[xid] = Stream(xid, path, 2 if recursive else 1, with_values)
                 entries = [
                     (name, node.data if with_values else None, node.stat()) for name, node in found

@@ -217,6 +217,42 @@ async def test_list_and_watch_leaves_nothing_between(cluster: FakeCluster) -> No
 
 
 @in_virtual_time
+@pytest.mark.parametrize("values", [True, False])
+@pytest.mark.parametrize("recursive", [True, False])
+async def test_large_subtree_is_listed_in_pages(
+    cluster: FakeCluster, values: bool, recursive: bool
+) -> None:
+    """Past the limit of one listing: all nodes come, and then every change since, also those that
+    happened while the pages were read."""
+    cluster.listing_max = 10
+    async with client_of(cluster) as client:
+        await client.create("/a/sub/deep", make_parents=True)
+        await asyncio.gather(*(client.create(f"/a/{number:03}", b"x") for number in range(50)))
+        opening = asyncio.ensure_future(
+            client.list_and_watch("/a", recursive=recursive, values=values)
+        )
+        for number in range(10):
+            await client.create(f"/a/new{number}")
+        listing, stream = await opening
+        await client.create("/a/last")
+        await settle()
+        known = {node.path for node in listing.nodes}
+        for change in (change for batch in arrived(stream) for change in batch.changes):
+            assert change.kind in {CREATED, ChangeKind.CHILDREN}
+            known.add(change.path)
+        stream.close()
+
+    expected = {path for path in cluster.tree.nodes if path.startswith("/a")}
+    if recursive:
+        assert known == expected
+    else:
+        assert known >= {"/a", "/a/sub", *(f"/a/{number:03}" for number in range(50))}
+        assert "/a/sub/deep" not in known
+    assert listing.nodes[0].path == "/a"
+    assert {node.data for node in listing.nodes} == ({b"", b"x"} if values else {None})
+
+
+@in_virtual_time
 async def test_list_and_watch_of_nothing_is_refused(cluster: FakeCluster) -> None:
     """A missing node is an error, and leaves no stream."""
     async with client_of(cluster) as client:
