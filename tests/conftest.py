@@ -58,18 +58,23 @@ def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     return reason.removeprefix("Skipped: ")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """End with one line per skipped suite: how many tests, why, and what would bring them back."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End, after everything else, with one line per skipped suite: how many tests, why, and what
+    would bring them back.
+    """
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or config.option.collectonly:
+        return  # A worker of xdist reports to the process that has the terminal.
     counts = Counter(
         (report.nodeid.split("::")[0], _skip_reason(report))
-        for report in terminalreporter.stats.get("skipped", ())
+        for report in reporter.stats.get("skipped", ())
     )
     if not counts:
-        terminalreporter.write_line("no suite was skipped")
+        reporter.write_line("no suite was skipped")
         return
-    terminalreporter.section("suites skipped")
+    reporter.section("suites skipped")
     width = max(len(suite) for suite, _ in counts)
     for (suite, reason), count in sorted(counts.items()):
         need, _, install = reason.removeprefix(_PREFIX).partition(": ")
         what = f"{need:<10} {install}" if reason.startswith(_PREFIX) else reason
-        terminalreporter.write_line(f"{suite:<{width}}  {count:>4}  {what}")
+        reporter.write_line(f"{suite:<{width}}  {count:>4}  {what}")

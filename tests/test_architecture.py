@@ -351,6 +351,21 @@ def test_nothing_is_left_behind(pattern: re.Pattern[str], advice: str) -> None:
     _none(offenders, advice)
 
 
+LINK: Final = re.compile(r"\]\((?!https?:)([^)#]+)")
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link of a document names a file that exists."""
+    offenders = [
+        f"{_where(page)}: {target}"
+        for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests/README.md"]
+        for target in LINK.findall(page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+
+    _none(offenders, "write the page or mend the link")
+
+
 # --- exports ------------------------------------------------------------------------------------
 
 
