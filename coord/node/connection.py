@@ -23,12 +23,9 @@ class Phase(IntEnum):
     CLOSED = 3
 
 
-class InFlight(NamedTuple):
-    """A write that has been proposed or forwarded and is not applied here yet."""
-
-    seq: int
-    xid: int
-    command: bytes
+InFlight = tuple[int, int, bytes]
+"""(seq, xid, command) of a write that was proposed or forwarded and is not applied here yet. A bare
+tuple: one is made for every write."""
 
 
 class Waiting(NamedTuple):

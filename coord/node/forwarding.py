@@ -31,7 +31,8 @@ class Forwarder:
     def __init__(self, driver: Driver, scheduler: Scheduler) -> None:
         self._driver = driver
         self._scheduler = scheduler
-        self._commands: list[bytes] = []
+        self.commands: list[bytes] = []
+        """To be sent with the next flush. The gateway appends to it and then calls ``wake``."""
         self._unapplied: Callable[[], Iterable[bytes]] = tuple
         self._resend_due = False
         self._progress_mark = 0
@@ -44,19 +45,19 @@ class Forwarder:
         self._unapplied = unapplied
 
     def forward(self, command: bytes) -> None:
-        """Send with the next flush."""
-        self._commands.append(command)
+        """Send one command with the next flush."""
+        self.commands.append(command)
         self._driver.wake()
 
     def wake(self) -> None:
-        """Ask for a flush (a read round waits for one)."""
+        """Ask for a flush: commands were appended, or a read round waits for one."""
         self._driver.wake()
 
     def flush(self) -> None:
         """Hand the gathered commands to the leader. Without one they wait to be resent."""
-        if not self._commands:
+        if not self.commands:
             return
-        batch, self._commands = self._commands, []
+        batch, self.commands = self.commands, []
         if self._driver.is_leader:
             if not self._driver.propose(batch):
                 self.resend_later()
@@ -68,8 +69,8 @@ class Forwarder:
 
     def resend(self) -> None:
         """Send everything unapplied once more, in order."""
-        self._commands = list(self._unapplied())
-        if self._commands:
+        self.commands = list(self._unapplied())
+        if self.commands:
             self.resends += 1
             self._driver.wake()
 

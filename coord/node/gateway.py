@@ -31,7 +31,7 @@ from coord.model.limits import (
     WRITES_IN_FLIGHT_MAX,
 )
 from coord.model.types import NO_SESSION, ReadLevel
-from coord.node.connection import Connection, InFlight, Phase, Waiting
+from coord.node.connection import Connection, Phase, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +73,8 @@ class Gateway:
         self.attachments: Attachments
         self.writes_in_flight = 0
         self.draining = False
+        self.has_space = True
+        """As of the last tick; the reserve is far more than one tick can write."""
         self.requests_served = 0
         self._store = store
         self._reads = reads
@@ -145,6 +147,8 @@ class Gateway:
         if outbox and not conn.dirty:
             conn.dirty = True
             self._dirty.append(conn)
+        if self._forwarder.commands:
+            self._forwarder.wake()
         if self._dirty:
             self.flush()
         if conn.backlog > CONNECTION_REQUESTS_MAX and not conn.paused:
@@ -198,6 +202,7 @@ class Gateway:
             if kind in WRITES:
                 waiting.popleft()
                 self._write(conn, xid, request, seq, acked)
+                self._forwarder.wake()
                 continue
             if conn.in_flight or round_id > self._rounds.confirmed:
                 return
@@ -228,9 +233,9 @@ class Gateway:
                 request, conn.session, conn.generation, seq, acked, conn.identities
             )
         conn.next_seq = seq + 1
-        conn.in_flight.append(InFlight(seq, xid, command))
+        conn.in_flight.append((seq, xid, command))
         self.writes_in_flight += 1
-        self._forwarder.forward(command)
+        self._forwarder.commands.append(command)
 
     def _admission(self, conn: Connection, request: Any, seq: int) -> CoordError | None:
         """Refusals that leave the seq unused: the client may send it again."""
@@ -242,7 +247,7 @@ class Gateway:
             return OverloadedError(
                 f"{WRITES_IN_FLIGHT_MAX} results of this session are not acknowledged"
             )
-        if type(request) not in _DELETES and not self._store.writes_allowed():
+        if not self.has_space and type(request) not in _DELETES:
             return NoSpaceError(
                 "disk space or the data quota is below its reserve on this node; delete nodes or"
                 " free space, writes resume by themselves"
@@ -258,7 +263,7 @@ class Gateway:
             error: CoordError = SequenceGapError(f"expected seq {conn.next_seq}, got {seq}")
             self._answer_in_order(conn, xid, error)
             return
-        if conn.in_flight and seq >= conn.in_flight[0].seq:
+        if conn.in_flight and seq >= conn.in_flight[0][0]:
             error = BadArgumentsError(f"seq {seq} is already in flight on this connection")
             self._answer_in_order(conn, xid, error)
             return
@@ -316,9 +321,9 @@ class Gateway:
         in_flight = conn.in_flight
         if not in_flight or applied.generation != conn.generation:
             return False
-        if in_flight[0].seq != applied.seq or applied.code == _GAP:
+        if in_flight[0][0] != applied.seq or applied.code == _GAP:
             return False
-        xid = in_flight.popleft().xid
+        xid = in_flight.popleft()[1]
         self.writes_in_flight -= 1
         if applied.code == OK:
             frame = conn.codec.reply(xid, applied.index, applied.body)
@@ -375,8 +380,8 @@ class Gateway:
         """Every command taken and not applied here, each session's in order: what a new leader
         must get (apply drops what it already has)."""
         for conn in self.attached.values():
-            for item in conn.in_flight:
-                yield item.command
+            for _, _, command in conn.in_flight:
+                yield command
 
     # --- output ---------------------------------------------------------------------------------
 

@@ -166,6 +166,7 @@ class Node:
 
     def _tick(self) -> None:
         self.liveness.now_ms = self.clock.monotonic_ms()
+        self.gateway.has_space = self.store.writes_allowed()
         self.driver.tick()
         before_ms = self._ticks * TICK_MS
         self._ticks += 1
