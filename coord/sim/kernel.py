@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 US_PER_MS: Final = 1_000
 US_PER_S: Final = 1_000_000
-EVENTS_AT_ONE_TIME_MAX: Final = 200_000
+EVENTS_AT_ONE_TIME_MAX: Final = 20_000
 """More than this without time passing is a loop that would never end."""
 
 

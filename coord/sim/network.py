@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
+from zlib import crc32
 
 from coord.sim.kernel import US_PER_MS, US_PER_S, Kernel
 from coord.sim.process import Process
@@ -149,6 +150,9 @@ class End:
             self.ended()
             return
         assert self.handler is not None, "an item arrived before the stream had an owner"
+        if isinstance(item, bytes):
+            text = f"{self.peer_name} {len(item)} {crc32(item):08x}"
+            self.network.kernel.emit(self.process.name, "bytes", text)
         self.handler.on_item(item)
 
     def ended(self) -> None:
@@ -199,6 +203,8 @@ class _Dial:
     def settle(self, end: End | None, answer: Any) -> None:
         """Report the outcome, once."""
         done, self._done = self._done, None
+        if end is not None and end.closed:
+            end, answer = None, None  # it broke before its owner knew of it
         if done is not None:
             done(end, answer)
         elif end is not None:

@@ -219,6 +219,10 @@ class SimTransport:
                 link.end.close()
         elif link.standing is Standing.MEMBER and self._handler is not None:
             messages = _decode(item)
+            kernel = self._network.kernel
+            if kernel.trace.is_watched:
+                for message in messages:
+                    kernel.trace.note(kernel.now_us, self._process.name, repr(message)[:160])
             self._handler.on_messages(link.hello.node_id, link.hello.incarnation, messages)
 
     def ended(self, link: PeerStream) -> None:

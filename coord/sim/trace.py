@@ -34,6 +34,16 @@ class Trace:
         if self._sink is not None:
             self._sink(line)
 
+    @property
+    def is_watched(self) -> bool:
+        """Somebody reads along: notes are worth making."""
+        return self._sink is not None
+
+    def note(self, time_us: int, actor: str, text: str) -> None:
+        """A remark for whoever reads along; not part of the hash."""
+        if self._sink is not None:
+            self._sink(f"{time_us:>12} {actor:<8} . {text}")
+
     def hexdigest(self) -> str:
         """Hash of every line so far."""
         return self._hash.hexdigest()

@@ -14,7 +14,7 @@ from coord.node.roster import Roster
 from coord.node.settings import NodeSettings
 from coord.protocol.native import NativeCodec
 from coord.raft import RaftConfig
-from coord.raft.types import NodeId
+from coord.raft.types import HardState, NodeId
 from coord.sim import End, Process, ProcessClock, SimLogWriter, SimTransport, host_name
 from coord.store.memory_kv import MemoryEnvironment
 from coord.store.memory_store import SimDisk, open_memory_store
@@ -61,6 +61,8 @@ class Member:
         self._key = (node_id, 0)
         self._left: DurableView | None = None
         """What the disk holds while nothing runs."""
+        self._lost: dict[tuple[int, int], DurableView] = {}
+        """What directories held when they were wiped: what they had acknowledged may count."""
         self.process.on_death.append(self._died)
 
     @property
@@ -84,14 +86,15 @@ class Member:
         return len(self.node.raft.membership.voters)
 
     def durable(self, key: tuple[int, int]) -> DurableView | None:
-        """What this disk holds of the data directory ``key``; None if it was wiped."""
+        """What this disk holds, or held when it was wiped, of the data directory ``key``."""
         if key != self._key:
-            return None
+            return self._lost.get(key)
         if self.store is not None:
             return DurableView(self.store.log)
         if self._left is None:
             image = self.disk.log_image
-            assert image is not None
+            if image is None:
+                return None
             self._left = DurableView(RaftLog(MemoryEnvironment.from_image(image)))
         return self._left
 
@@ -106,8 +109,11 @@ class Member:
     def wipe(self) -> None:
         """Kill the process and lose its data directory."""
         self.process.crash()
+        held = self.durable(self._key)
+        if held is not None:
+            self._lost[self._key] = held
         self.disk.wipe()
-        self._key = (self.id, 0)
+        self._key, self._left = (self.id, 0), None
         self._cluster.kernel.emit(self.process.name, "wipe")
 
     def _boot(self) -> None:
@@ -119,13 +125,14 @@ class Member:
         store = self.store = open_memory_store(self.disk, options)
         self._key, self._left = (self.id, int(store.incarnation)), None
         self.watch_machine()
+        hard_state, membership, _ = store.log.initial_state()
         own = Hello(
             store.node_id,
             store.incarnation,
             self._random.randbytes(PROCESS_BYTES),
             cluster_id=store.cluster_id or b"",
-            empty=store.is_empty(),
-            membership=store.log.initial_state()[1],
+            empty=hard_state == HardState() and not store.log.last_index(),
+            membership=membership,
             initial=digest_of(cluster.initial),
             peer=host_name(self.id),
         )

@@ -1,15 +1,15 @@
 """An independent model of the service: replays the committed log and says what must be answered.
 
 It imports nothing of the product. Its rules come from the documents: what an entry holds, when a
-write of a session takes effect, ZooKeeper's node rules. It is slow, small and plain on purpose:
-dicts of dicts, no caching, no batching.
+write of a session takes effect, ZooKeeper's node rules. It is small and plain on purpose: dicts,
+no caching, no batching.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgpack
@@ -242,25 +242,20 @@ class Model:
     def _multi(
         self, session: int, operations: tuple[tuple[Any, ...], ...]
     ) -> tuple[int, tuple[Any, ...]]:
-        before = self._copy()
+        undo = _Undo(self)
         results: list[tuple[Any, ...]] = []
         for at, (kind, *args) in enumerate(operations):
+            undo.remember(args[0])
             try:
-                results.append((OK, *self._operation(kind, session, tuple(args))))
+                body = self._operation(kind, session, tuple(args))
             except _RefusedError as refusal:
-                self.nodes, owned = before
-                for owner, paths in owned.items():
-                    self.sessions[owner].owned = paths
+                undo.restore()
                 codes = [OK] * at + [refusal.code] + [NOT_TRIED] * (len(operations) - at - 1)
                 return TRANSACTION, tuple((code,) for code in codes)
+            if kind == CREATE:
+                undo.created(body[0])
+            results.append((OK, *body))
         return OK, tuple(results)
-
-    def _copy(self) -> tuple[dict[str, ModelNode], dict[int, dict[str, None]]]:
-        nodes = {
-            path: ModelNode(*(getattr(node, name) for name in ModelNode.__slots__))
-            for path, node in self.nodes.items()
-        }
-        return nodes, {session: dict(row.owned) for session, row in self.sessions.items()}
 
     def _existing(self, path: str, version: int = -1) -> ModelNode:
         node = self.nodes.get(path)
@@ -380,6 +375,36 @@ class Model:
             if p != "/" and p.startswith(prefix) and "/" not in p[len(prefix) :]
         )
         return OK, (names, node.stat())
+
+
+class _Undo:
+    """What a transaction touches, as it was before."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._nodes: dict[str, ModelNode | None] = {}
+        self._owned = {session: dict(row.owned) for session, row in model.sessions.items()}
+
+    def remember(self, path: str) -> None:
+        """An operation is about to touch this path and its parent."""
+        for touched in (path, parent_path(path)):
+            if touched not in self._nodes:
+                node = self._model.nodes.get(touched)
+                self._nodes[touched] = None if node is None else replace(node)
+
+    def created(self, path: str) -> None:
+        """A node was created, under a name that may not be the one asked for."""
+        self._nodes.setdefault(path, None)
+
+    def restore(self) -> None:
+        """Nothing of it has happened."""
+        for path, node in self._nodes.items():
+            if node is None:
+                self._model.nodes.pop(path, None)
+            else:
+                self._model.nodes[path] = node
+        for session, owned in self._owned.items():
+            self._model.sessions[session].owned = owned
 
 
 def _reserved() -> ModelNode:

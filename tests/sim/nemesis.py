@@ -143,7 +143,7 @@ class Nemesis:
     def _transfer(self) -> None:
         """A leader is asked to hand over."""
         node = self._cluster.members[self._leaders()[0]].node
-        if node is not None:
+        if node is not None and not node.raft.transferee:
             node.hand_over()
 
     def _wipe(self) -> None:

@@ -26,7 +26,6 @@ FAULTS: Final = (
     "clients",
     "snapshot",
     "transfer",
-    "wipe",
 )
 PROGRAMS: Final = ("register", "counter", "sequence", "tree", "ephemerals")
 
@@ -68,12 +67,12 @@ def draw(seed: int) -> Plan:
     plan = Plan(seed)
     plan.nodes = stream.choice((3, 3, 3, 5))
     plan.clients = stream.randrange(3, 7)
-    plan.depth = stream.choice((1, 1, 2, 4))
+    plan.depth = stream.choice((1, 1, 2, 3))
     plan.keys = stream.randrange(1, 5)
     plan.faults = tuple(fault for fault in FAULTS if chance() < 0.5)
     plan.calm_ms = stream.choice((250, 600, 1_200))
     plan.fault_length_ms = stream.choice((400, 1_500, 3_000))
-    plan.think_ms = stream.choice((5, 20, 60))
+    plan.think_ms = stream.choice((10, 25, 80))
     plan.session_timeout_ms = stream.choice((1_000, 2_000, 4_000, 8_000))
     plan.log_entries_kept = stream.choice((5, 50, 10_000))
     plan.drift_ppm = stream.choice((0, 0, 500))
