@@ -141,6 +141,7 @@ def make_node(
         raft_config(config, store),
         session_timeout_ms_min=config.sessions.timeout_ms_min,
         session_timeout_ms_max=config.sessions.timeout_ms_max,
+        feature_level=FEATURE_LEVEL,
         stall_ms=config.raft.election_timeout_ms_max,
         drift_ppm=config.sessions.drift_ppm,
         version=coord.__version__,

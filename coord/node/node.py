@@ -14,6 +14,7 @@ from coord.node.admin import Admin
 from coord.node.attach import Attachments
 from coord.node.digests import DigestBook, Verdict
 from coord.node.driver import Driver
+from coord.node.features import FeatureKeeper
 from coord.node.forwarding import PROGRESS_CHECK_MS, Forwarder
 from coord.node.gateway import Gateway
 from coord.node.housekeeping import Housekeeping
@@ -87,6 +88,7 @@ class Node:
         self.forwarder = Forwarder(self.driver, scheduler)
         self.liveness = Liveness(self.driver, store, clock, self.id)
         self.keeper = MembershipKeeper(self.driver, self.id)
+        self.features = FeatureKeeper(self.driver, store, self.id, settings.feature_level)
         self.housekeeping = Housekeeping(self.driver, store, log_writer)
         self.admin = Admin(
             self.driver, store, self.reader, self.keeper, self.housekeeping, self._status_dict
@@ -115,6 +117,7 @@ class Node:
         self._links: set[NodeId] = set()
         self._periodic: tuple[tuple[int, Callable[[], None]], ...] = (
             (UPKEEP_MS, self.keeper.upkeep),
+            (UPKEEP_MS, self.features.upkeep),
             (CHECK_INTERVAL_MS, self.liveness.check),
             (BATCH_INTERVAL_MS, self.liveness.send_batch),
             (HANDSHAKE_CHECK_MS, self.gateway.attachments.expire),
@@ -255,6 +258,7 @@ class Node:
         """A peer introduced itself; if it leads, it may have missed what was forwarded."""
         self._links.add(peer)
         self.keeper.introduced(peer, hello)
+        self.features.introduced(peer, hello)
         if peer == self.raft.leader:
             self.forwarder.resend_later()
 

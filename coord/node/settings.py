@@ -24,6 +24,8 @@ class NodeSettings:
     session_timeout_ms_max: int = SESSION_TIMEOUT_MS_MAX
     stall_ms: int = ELECTION_TIMEOUT_MS_MAX
     reap_interval_ms: int = 1_000
+    feature_level: int = 1
+    """Newest feature level that this version can follow."""
     drift_ppm: int = 1_000
     """Bound on clock drift between a client and a node: one part in a thousand."""
     version: str = "0"
