@@ -75,10 +75,12 @@ def run(
             log.warning(
                 "peers are not authenticated: whoever reaches the peer port can change data"
             )
+        application = Application(
+            config, parts or Parts(), os.environ if environment is None else environment
+        )
+        sockets.callback(application.has_ended)
+        # Leaving the runner may wait for a name that is being resolved: the deadline covers that.
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            application = Application(
-                config, parts or Parts(), os.environ if environment is None else environment
-            )
             return runner.run(application.live(client, peer))
 
 
@@ -121,6 +123,8 @@ class Application:
         self._settled = asyncio.Event()
         """Ends the wait for a cluster."""
         self._parent_ended = False
+        self._deadline = threading.Timer(STOP_WITHIN_S, self._on_stop_overdue)
+        self._deadline.daemon = True
         self._closed_connections = 0
 
     async def live(self, client: socket.socket, peer: socket.socket) -> int:
@@ -324,9 +328,7 @@ class Application:
         store: MemberStore,
     ) -> int:
         """Leadership first, so that writes go on elsewhere while this node says goodbye."""
-        deadline = threading.Timer(STOP_WITHIN_S, self._on_stop_overdue)
-        deadline.daemon = True
-        deadline.start()
+        self._deadline.start()
         self._notifier.tell("STOPPING=1")
         listener.stop_accepting()
         if not self._parent_ended:
@@ -338,9 +340,12 @@ class Application:
         transport.close()
         writer.close()
         store.close(clean=True)
-        deadline.cancel()
         log.info("stopped")
         return OK
+
+    def has_ended(self) -> None:
+        """Nothing is left to wait for."""
+        self._deadline.cancel()
 
     def _on_stop_overdue(self) -> None:
         """On the timer's thread: the loop may be waiting for the disk."""
