@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from coord.cli import context, output, waiting
+from coord.cli import context, exits, output, waiting
 from coord.cli.dev_layout import NODES_MAX, TLS_PORT_OFFSET, Layout
 from coord.cli.supervisor import READY_WITHIN_S, Supervisor
 from coord.model.errors import ConfigError
@@ -53,10 +53,15 @@ def dev_command(nodes: int, directory: Path, port: int, no_restart: bool, as_jso
     layout = Layout.of(directory, port, nodes)
     layout.prepare()
     layout.check_ports()
-    context.run(_supervise(layout, restart=not no_restart, as_json=as_json))
+    was_asked = context.run(_supervise(layout, restart=not no_restart, as_json=as_json))
+    if not as_json:
+        output.note(f"all nodes have stopped; the data is in {directory}")
+    if not was_asked:
+        click.get_current_context().exit(exits.REFUSED)
 
 
-async def _supervise(layout: Layout, *, restart: bool, as_json: bool) -> None:
+async def _supervise(layout: Layout, *, restart: bool, as_json: bool) -> bool:
+    """Run until all nodes have ended; whether that was asked for."""
     announced = asyncio.Event()
 
     def report(event: dict[str, Any]) -> None:
@@ -77,15 +82,12 @@ async def _supervise(layout: Layout, *, restart: bool, as_json: bool) -> None:
             if ready.done():
                 ready.result()
             await running
+            return supervisor.is_stopping
         finally:
             supervisor.stop()
-            await running
             for task in (ready, stopper):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, ConfigError):
-                    await task
-    if not as_json:
-        output.note("all nodes have stopped; the data is in " + str(layout.directory))
+            await asyncio.gather(running, ready, stopper, return_exceptions=True)
 
 
 async def _stop_on_signal(supervisor: Supervisor, arrived: asyncio.Queue[int]) -> None:

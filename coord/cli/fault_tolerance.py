@@ -92,13 +92,17 @@ def removed(seats: Sequence[Seat], member: int) -> Effect:
 def transferred(seats: Sequence[Seat], member: int) -> Effect:
     """Handing leadership over."""
     target = next(seat for seat in seats if seat.id == member)
-    remarks = ["writes pause for about one round trip"]
     if target.leader:
-        remarks = ["it leads already: nothing changes"]
+        remark = "it leads already"
     elif not target.voter:
-        remarks = ["a learner cannot lead: promote it first"]
-    effect = _effect(seats, seats, remarks)
-    return replace(effect, fatal=not target.voter or target.up is False)
+        remark = "a learner cannot lead: promote it first"
+    elif target.up is False:
+        remark = "it cannot be reached and could not lead"
+    else:
+        remark = "writes pause for about one round trip"
+    same = strength(seats)
+    fatal = not target.voter or target.up is False
+    return Effect(same, same, (remark,), fatal)
 
 
 def _effect(before: Sequence[Seat], after: Sequence[Seat], remarks: list[str]) -> Effect:

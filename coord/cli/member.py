@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from coord.cli import ask, context, diagnosis, exits, fault_tolerance, output, status
+from coord.cli import ask, context, diagnosis, fault_tolerance, output, status
 from coord.cli.context import Target
 from coord.cli.diagnosis import NodeView
 from coord.cli.fault_tolerance import Effect, Seat
 from coord.model import requests
-from coord.model.errors import ConnectionLostError, NotReadyError
+from coord.model.errors import ConnectionLostError, MembershipError, NotReadyError
 
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what it does to fault tolerance; change nothing."
@@ -122,7 +122,7 @@ def _carry_out(
             output.json_line(_effect_fields(effect, done=False))
         return
     if effect.fatal and not force:
-        raise click.ClickException(f"refused: {what} would stop the cluster (--force does it)")
+        raise MembershipError(f"{what}: {effect.remarks[-1]}")
     context.run(_send(target, *request))
     if target.as_json:
         output.json_line(_effect_fields(effect, done=True))
@@ -217,12 +217,7 @@ def remove_command(target: Target, member: int, dry_run: bool, force: bool) -> N
 def transfer_command(target: Target, member: int, dry_run: bool) -> None:
     """Hand leadership to MEMBER."""
     seats = seats_of(_views(target))
-    if _known(seats, member).leader:
-        click.echo(f"{member} leads already")
-        return
+    _known(seats, member)
     effect = fault_tolerance.transferred(seats, member)
-    if effect.fatal and not dry_run:
-        click.echo(f"{member} cannot lead: it is down or a learner", err=True)
-        click.get_current_context().exit(exits.REFUSED)
     request = (requests.TRANSFER, {"to": member})
     _carry_out(target, effect, f"transfer to {member}", request, dry_run=dry_run, force=False)

@@ -18,7 +18,6 @@ HINTS: Final[tuple[tuple[type[errors.CoordError], str], ...]] = (
     (errors.NoSpaceError, "free disk space or delete nodes; deletes still pass"),
     (errors.BadVersionError, "`coord stat PATH` prints the version it has now"),
     (errors.NotEmptyError, "`coord delete --recursive PATH` deletes what is below it too"),
-    (errors.CompactedError, "that far back is no longer kept; leave out --from"),
     (errors.MembershipError, "`coord member list` shows the members as they are"),
 )
 

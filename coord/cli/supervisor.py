@@ -127,6 +127,11 @@ class Supervisor:
                 _signal(process, signal.SIGKILL)
         return await ending
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether :meth:`stop` has been called."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """Ask every node to end; a second call kills them."""
         if self._stopping.is_set():

@@ -232,6 +232,14 @@ def test_every_command_against_a_real_cluster(tmp_path: Path) -> None:
         assert "verified" in dev.run("snapshot").stdout
         assert "survives 1 further failure" in dev.run("member", "list").stdout
         assert "after: 2 voters" in dev.run("member", "remove", "3", "--dry-run").stderr
+        moved = dev.run("member", "transfer", "2")
+        assert moved.returncode == 0, moved.stderr
+        removed = dev.run("member", "remove", "3", "--json")
+        assert json.loads(removed.stdout)["after"]["voters"] == 2, removed.stderr
+        assert "2 voters, majority 2" in dev.run("member", "list").stdout
+        refused = dev.run("member", "transfer", "9")
+        assert refused.returncode == exits.USAGE
+        assert "the members are 1 and 2" in refused.stderr
         assert dev.run("get", "/nothing").returncode == exits.NO_NODE
         assert dev.run("delete", "-r", "/jobs").returncode == 0
 
