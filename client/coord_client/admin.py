@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from coord.model import requests as rq
+from coord.model.znode import Stat
 from coord_client.operations import Kind
 from coord_client.values import Digest, LogRun, Members
 
@@ -33,9 +34,9 @@ class Admin:
         body: tuple[Any, ...] = reply.body
         return body
 
-    async def status(self) -> dict[str, Any]:
+    async def status(self, timeout_s: float | None = None) -> dict[str, Any]:
         """What the node says of itself: role, term, leader, revisions, members, counts."""
-        (status,) = await self._call(rq.STATUS)
+        (status,) = await self._call(rq.STATUS, timeout_s=timeout_s)
         return dict(status)
 
     async def digest(self) -> Digest:
@@ -105,7 +106,10 @@ class Admin:
         if before is not None:
             arguments["before"] = before
         records, _ = await self._call(rq.HISTORY, arguments)
-        return [dict(record) for record in records]
+        return [
+            {**record, "stat": Stat.unpack(record["stat"]) if record.get("stat") else None}
+            for record in records
+        ]
 
     async def why_session(self, session_id: int) -> dict[str, Any]:
         """An open session's particulars, or why it ended (kept for ten minutes)."""

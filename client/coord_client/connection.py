@@ -184,6 +184,8 @@ class Connector:
         self._clock_ms = clock_ms
         self._spread = spread
         self._link: Link | None = None
+        self._is_proven = False
+        """Whether the node at the other end of ``_link`` has served us."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -231,15 +233,14 @@ class Connector:
             if link.is_gone.done():
                 self._failed(host, link.is_gone.result())
                 continue
-            attaches = self._session.attaches
-            self._link = link
+            self._link, self._is_proven = link, False
             self._session.opened(self._clock_ms())
             self._after_input()
             why = await link.is_gone
-            if self._session.attaches == attaches:
-                self._failed(host, why)
-            else:
+            if self._is_proven:
                 _log.info("connection to %s ended: %s", host, why)
+            else:
+                self._failed(host, why)
 
     def _failed(self, host: Host, why: str) -> None:
         _log.debug("no session through %s: %s", host, why)
@@ -267,6 +268,9 @@ class Connector:
         except ProtocolError as error:
             link.abort(f"protocol error: {error}")
             return
+        if not self._is_proven and self._session.is_attached:
+            self._is_proven = True
+            self._rotation.succeeded()
         self._after_input()
 
     def link_lost(self, link: Link, why: str) -> None:
@@ -289,7 +293,6 @@ class Connector:
         session = self._session
         if session.attaches != self._attaches:
             self._attaches = session.attaches
-            self._rotation.succeeded()
             _log.info("session %d attached through %s", session.session_id, self.host)
             self._observer.on_attached()
         if session.state is not self._state:

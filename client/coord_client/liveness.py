@@ -36,9 +36,8 @@ class Due(Enum):
 class Liveness:
     """Times in milliseconds of the caller's clock, which runs while the machine sleeps."""
 
-    def __init__(self, drift_ppm: int, probe_ms: int) -> None:
-        """``drift_ppm``: bound on how much faster a server's clock may run, in millionths."""
-        self._drift_ppm = drift_ppm
+    def __init__(self, probe_ms: int) -> None:
+        self._drift_ppm = 0
         self._probe_ms = probe_ms
         self._patience_ms = probe_ms
         self._timeout_ms = 0
@@ -52,8 +51,12 @@ class Liveness:
 
     # --- what happens ----------------------------------------------------------------------------
 
-    def attached(self, sent_ms: int, now_ms: int, timeout_ms: int) -> None:
-        """The service attached us: that confirms contact as of when CONNECT was sent."""
+    def attached(self, sent_ms: int, now_ms: int, timeout_ms: int, drift_ppm: int) -> None:
+        """The service attached us: that confirms contact as of when CONNECT was sent.
+
+        ``drift_ppm``: bound on how much faster a server's clock may run, in millionths.
+        """
+        self._drift_ppm = drift_ppm
         self._timeout_ms = timeout_ms
         self._confirmed_ms = sent_ms
         self._attached_ms = now_ms

@@ -41,3 +41,16 @@ NOT_SEQUENCED: Final = frozenset(
 
 TRANSIENT: Final = NOT_SEQUENCED - {errors.NoSpaceError.code}
 """Refusals that pass by themselves: the client asks again until the caller's time is up."""
+
+MAYBE_SEQUENCED: Final = frozenset(
+    error.code
+    for error in (
+        errors.BadArgumentsError,
+        errors.InvalidAclError,
+        errors.TooLargeError,
+        errors.UnimplementedError,
+    )
+)
+"""Refusals from before the log or from apply, one cannot tell: if the number was not used, the next
+write is a gap, and attaching again settles it. Arguments are checked before they are sent, so that
+this does not happen in practice."""

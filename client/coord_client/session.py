@@ -42,7 +42,7 @@ from coord.protocol.native_client import (
 )
 from coord_client.liveness import PROBE_MS, Due, Liveness
 from coord_client.operations import NEVER_MS, Fate, Kind, Operation
-from coord_client.retry import NOT_SEQUENCED, TRANSIENT, backoff_ms
+from coord_client.retry import MAYBE_SEQUENCED, NOT_SEQUENCED, TRANSIENT, backoff_ms
 
 OUTPUT_BYTES: Final = 1 << 20
 """What one take_output encodes at most: a slow socket must not pile up copies in memory."""
@@ -73,7 +73,8 @@ class SessionSettings(NamedTuple):
     probe_ms: int = PROBE_MS
     """How long a node may owe an answer in silence before it is suspected of being frozen."""
     drift_ppm: int = 1_000
-    """Bound on how much faster a server's clock may run than ours, in millionths."""
+    """Bound on how much faster a server's clock may run than ours, in millionths; the service may
+    ask for more."""
     waiting_max: int = 16_384
     """Operations waiting for room on the wire; one more is refused as OverloadedError."""
 
@@ -127,7 +128,7 @@ class Session:
         self._connect_xid = 0
         self._connect_sent_ms = 0
         self._phase_deadline_ms = NEVER_MS
-        self._liveness = Liveness(settings.drift_ppm, settings.probe_ms)
+        self._liveness = Liveness(settings.probe_ms)
         self._deadline_ms = NEVER_MS
         self._returned: list[Operation] = []
         self._refused_seq = 0
@@ -380,7 +381,8 @@ class Session:
             )
         self.session_id, self._secret, self.generation = session_id, secret, generation
         self.timeout_ms, self.info = timeout_ms, info
-        self._liveness.attached(self._connect_sent_ms, now_ms, timeout_ms)
+        drift_ppm = max(self._settings.drift_ppm, info.get("drift_ppm", 0))
+        self._liveness.attached(self._connect_sent_ms, now_ms, timeout_ms, drift_ppm)
         self._renumber(last_seq)
         self._become_attached()
 
@@ -417,7 +419,8 @@ class Session:
             self._drop("a write was answered though its predecessor was refused")
         else:
             self._window.pop(seq, None)
-            self._applied_seq = max(self._applied_seq, seq)
+            if code not in MAYBE_SEQUENCED:
+                self._applied_seq = max(self._applied_seq, seq)
             self._refusals = 0
             if operation.waiter.done():
                 return

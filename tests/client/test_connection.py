@@ -155,6 +155,29 @@ async def test_speaking_to_something_else_is_told(cluster: FakeCluster) -> None:
         server.close()
 
 
+async def test_accepting_and_hanging_up_is_a_failure(cluster: FakeCluster) -> None:
+    """A port that takes connections and closes them is backed off from, session or not."""
+    loop = asyncio.get_running_loop()
+    dials = 0
+
+    class HangsUp(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            nonlocal dials
+            dials += 1
+            transport.close()
+
+    server = await loop.create_server(HangsUp, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        async with connect(f"127.0.0.1:{port}", session=False) as client:
+            with pytest.raises(OperationTimeoutError):
+                await client.admin.status(timeout_s=0.3)
+    finally:
+        server.close()
+
+    assert 1 < dials < 10
+
+
 async def test_connections_and_expiries_are_logged(
     cluster: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -262,6 +262,33 @@ def test_gap_without_a_refusal_means_attach_again() -> None:
     assert world.server.applied == [b"1"]
 
 
+@pytest.mark.parametrize("code", [-8, -114, -203, -6])
+def test_number_of_a_malformed_write_may_be_unused(code: int) -> None:
+    """Whether the refusal used the number shows in what comes next; either way writes go on."""
+    world = attached()
+    outcome = world.submit(b"0")
+    world.flush()
+    world.to_server.clear()
+    world.session.receive(NativeCodec.error(2, 5, code, "malformed"), world.now_ms)
+    assert outcome.error is not None
+    later = world.submit(b"1")
+    world.flush()
+    world.settle()
+
+    assert later.reply is not None
+    assert world.server.applied == [b"1"]
+
+
+def test_service_may_ask_for_a_wider_drift_bound() -> None:
+    """The greater of the two bounds counts."""
+    world = World(drift_ppm=1_000)
+    world.session.opened(0)
+    body = (7, SECRET, 1, 10_000, 0, {"drift_ppm": 20_000})
+    world.session.receive(NativeCodec.reply(1, 7, body), 0)
+
+    assert world.session.hold_until_ms == 10_000 - 201
+
+
 def test_server_that_forgot_answered_writes_is_refused() -> None:
     """A last seq below what was answered breaks the protocol: another node must serve us."""
     world = attached()
