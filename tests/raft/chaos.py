@@ -35,7 +35,7 @@ class Chaos:
         self.cluster = Cluster(seed, size, **{**knobs, **cluster})  # type: ignore[arg-type]
         self.size = size
         self.written = 0
-        actions: list[tuple[Callable[[], None], float]] = [
+        self.rates: list[tuple[Callable[[], None], float]] = [
             (self._crash, 0.03),
             (self._restart, 0.08),
             (self._partition, 0.03),
@@ -46,17 +46,20 @@ class Chaos:
             (self._save, 0.02),
             (self._transfer, 0.02),
             (self._stick, 0.01),
+            *([(self._change, 0.10), (self._wipe, 0.005)] if membership else []),
         ]
-        if membership:
-            actions += [(self._change, 0.10), (self._wipe, 0.005)]
         # Swarm testing: each run leaves out about half of the faults, so the rest go deep.
-        self.actions = [(action, rate) for action, rate in actions if self.rng.random() < 0.6]
+        self.actions = [each for each in self.rates if self.rng.random() < 0.6]
         self.faults = Faults(
             drop=self.rng.choice((0.0, 0.02, 0.15)),
             repeat=self.rng.choice((0.0, 0.1)),
             straggle=self.rng.choice((0.0, 0.02, 0.1)),
             disk=self.rng.choice(((100, 1_000), (500, 30_000))),
         )
+
+    def choose(self, names: set[str]) -> None:
+        """Let exactly these happen."""
+        self.actions = [each for each in self.rates if each[0].__name__.lstrip("_") in names]
 
     def run(self, duration: int = 6 * SECOND) -> Cluster:
         """The whole run. Raises InvariantViolation."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from coord.raft import Index, Membership, SnapshotMeta, Term
@@ -11,7 +13,7 @@ from tests.raft.lab import Lab, Peer, log_of, run, say, voters
 DATA = b"0123456789"
 
 
-def behind(**config: int) -> tuple[Lab, SnapshotMeta]:
+def behind(**config: Any) -> tuple[Lab, SnapshotMeta]:
     """Node 1 leads and has compacted what node 3 lacks; nothing is under way."""
     lab = Lab(3, **config)
     lab.elect(1)
