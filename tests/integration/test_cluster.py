@@ -139,32 +139,25 @@ async def test_a_new_node_is_added_and_promoted(make_cluster: MakeCluster, tmp_p
     newcomer.start(cluster.initial)
     async with to(cluster, 1, 2, 3) as client:
         await client.create("/a", b"before it came")
-        await introduced(client, 4)
-        await client.admin.change_member("add", 4)
+        await changed(client, "add", 4)
         await client.set("/a", b"after it came")
         ready = await asyncio.to_thread(newcomer.wait_ready)
         assert ready["leader"] in {1, 2, 3}
-        await promoted(client, 4)
+        await changed(client, "promote", 4)
         await voters_are(client, {1, 2, 3, 4})
     async with to(cluster, 4) as client:
         assert (await client.get("/a")).data == b"after it came"
 
 
-async def introduced(client: Client, node: int) -> None:
-    """Wait until the leader has heard of a node that is not a member."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while node not in {each["id"] for each in (await client.admin.members()).waiting}:
-        assert time.monotonic() < deadline_s, f"node {node} does not introduce itself"
-
-
-async def promoted(client: Client, node: int) -> None:
-    """Make a learner a voter; the leader refuses as long as it lags."""
+async def changed(client: Client, action: str, node: int) -> None:
+    """Change the membership; the leader refuses until it has heard of the node, or as long as
+    the node lags."""
     deadline_s = time.monotonic() + PATIENCE_S
     while True:
         try:
-            await client.admin.change_member("promote", node)
-        except MembershipError:
-            assert time.monotonic() < deadline_s, f"node {node} does not catch up"
+            await client.admin.change_member(action, node)
+        except MembershipError as refusal:
+            assert time.monotonic() < deadline_s, f"cannot {action} node {node}: {refusal}"
             await client.sync("/")
         else:
             return

@@ -18,7 +18,9 @@ from coord.raft.types import EntryKind, Incarnation, Index, LogSlice, NodeId, Te
 
 def heartbeat(commit: int = 7) -> Heartbeat:
     """A small Raft message."""
-    return Heartbeat(NodeId(2), NodeId(1), Incarnation(2**63 + 5), Term(3), Index(commit), 9)
+    return Heartbeat(
+        NodeId(2), NodeId(1), Incarnation(2**63 + 5), Term(3), Index(commit), Term(3), 9
+    )
 
 
 def append(*payloads: bytes) -> AppendEntries:
