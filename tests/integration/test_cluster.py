@@ -153,14 +153,16 @@ async def changed(client: Client, action: str, node: int) -> None:
     """Change the membership; the leader refuses until it has heard of the node, or as long as
     the node lags."""
     deadline_s = time.monotonic() + PATIENCE_S
-    while True:
+    refusal = ""
+    while time.monotonic() < deadline_s:
         try:
             await client.admin.change_member(action, node)
-        except MembershipError as refusal:
-            assert time.monotonic() < deadline_s, f"cannot {action} node {node}: {refusal}"
+        except MembershipError as error:
+            refusal = str(error)
             await client.sync("/")
         else:
             return
+    pytest.fail(f"cannot {action} node {node}: {refusal}")
 
 
 async def voters_are(client: Client, wanted: set[int]) -> None:
