@@ -40,7 +40,7 @@ Points = Callable[[str], None]
 class Member:
     """A machine with a disk, on which a node runs, dies and starts again.
 
-    ``points`` is told of each named point that the node's work reaches (``POINTS``).
+    ``points`` is told of each named point that the node's work reaches (``kills.POINTS``).
     """
 
     def __init__(self, cluster: Cluster, node_id: int, drift_ppm: int) -> None:
@@ -191,7 +191,12 @@ class Member:
         cluster.network.listen(self.process, PORT, self._accept)
 
     def _post(self, call: Callable[[], None]) -> None:
-        self.process.call_later(self._random.randrange(POST_MS_MAX), call)
+        def answer() -> None:
+            self.points("before-answer")
+            call()
+            self.points("after-answer")
+
+        self.process.call_later(self._random.randrange(POST_MS_MAX), answer)
 
     def _fatal(self, error: BaseException) -> None:
         raise AssertionError(f"node {self.id} gave up: {error}") from error
