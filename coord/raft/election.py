@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coord.raft.invariants import InvariantViolation
 from coord.raft.messages import (
     PreVoteRequest,
     PreVoteResponse,
@@ -173,9 +174,10 @@ def link_lost(raft: Raft, peer: NodeId) -> None:
 
 def leader_is_alive(raft: Raft, leader: NodeId) -> None:
     """A valid message of the leader of our term arrived: follow it."""
-    assert raft.leader in (NO_NODE, leader), "two leaders in one term (Election Safety, §5.2)"
+    if raft.leader not in (NO_NODE, leader):
+        detail = f"{raft.leader} and {leader} lead term {raft.term}"
+        raise InvariantViolation("election-safety", detail)
     if raft.role is not Role.FOLLOWER:
-        assert not raft.is_leader, "another leader in our own term (Election Safety, §5.2)"
         raft.become_follower(raft.term, leader)
     raft.leader = leader
     raft.election_elapsed = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coord.raft.invariants import require
 from coord.raft.progress import Progress
 from coord.raft.quorum import Verdict, agreed, joint_verdict
 from coord.raft.types import NO_NODE, EntryKind, Incarnation, Index, Membership, NodeId
@@ -76,7 +77,11 @@ def roll_back(raft: Raft, index: Index) -> None:
         return
     while len(raft.configurations) > 1 and raft.configurations[-1].index >= index:
         raft.configurations.pop()
-    assert raft.configurations[-1].index < index, "a committed configuration was truncated"
+    require(
+        raft.configurations[-1].index < index,
+        "configuration-to-fall-back-to",
+        f"{raft.configurations[-1].index} is truncated from {index} on and nothing is left",
+    )
     _changed(raft)
 
 
@@ -128,7 +133,11 @@ def recover(log: RaftLog, storage: Storage) -> list[Electorate]:
     found = _scan(storage, Index(log.applied + 1), log.last)
     if not found:
         return [Electorate(newest, log.applied)]
-    assert found[-1].membership == newest, "the recovered configuration is not the log's newest"
+    require(
+        found[-1].membership == newest,
+        "configuration-survives-restart",
+        f"the log's newest is {found[-1].membership}, recovered was {newest}",
+    )
     before = _scan(storage, log.first, log.applied)
     if before:
         return [before[-1], *found]

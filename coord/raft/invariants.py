@@ -166,6 +166,12 @@ class ClusterChecker:
             view.moved, view.handover, view.heard = view.ticks, 0, {}
             return
         self._check_stuck(key, view, raft)
+        settled = raft.electorate.index <= raft.log.commit
+        require(
+            raft.is_voter or raft.electorate.membership.is_joint or not settled,
+            "removed-leader-leaves",
+            f"{key} leads {raft.electorate.membership}",
+        )
         self._check_isolated(key, view, raft)
         view.handover = view.handover + 1 if raft.transferee != NO_NODE else 0
         require(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coord.raft.invariants import InvariantViolation, require
 from coord.raft.types import Index, LogSlice, Term
 from coord.raft.unstable import Tail, cut_to_bytes, joined, payload_bytes, sub_run
 
@@ -54,7 +55,7 @@ class RaftLog:
         """Given to the driver to apply. Invariant: applied ≤ cursor ≤ min(commit, stable)."""
         self.applied: Index = start
         """Applied by the state machine."""
-        assert start <= last, "applied beyond the end of the log"
+        require(start <= last, "applied-within-durable", f"applied {start}, durable {last}")
 
     @property
     def last(self) -> Index:
@@ -76,7 +77,9 @@ class RaftLog:
 
     def truncate(self, index: Index) -> None:
         """Forget ``index`` and everything after it, durable or not."""
-        assert self.commit < index <= self.last, "truncation of committed entries"
+        if not self.commit < index <= self.last:
+            detail = f"truncation from {index}, committed up to {self.commit}"
+            raise InvariantViolation("committed-for-ever", detail)
         self.tail.truncate(index)
         before = Index(index - 1)
         self.stable = min(self.stable, before)
@@ -96,7 +99,11 @@ class RaftLog:
         """The driver cut the durable log: entries before ``first`` are gone."""
         if first <= self.first:
             return
-        assert first <= self.applied + 1, "compaction beyond what is applied"
+        require(
+            first <= self.applied + 1,
+            "compacted-within-applied",
+            f"cut up to {first}, applied up to {self.applied}",
+        )
         term = self.term(Index(first - 1)) or self._storage.term(Index(first - 1))
         assert term is not None, "the marker before the first entry has no term"
         self.first = first
@@ -193,18 +200,23 @@ class RaftLog:
         """Raise the commit index; True if it moved. It never goes back."""
         if index <= self.commit:
             return False
-        assert index <= self.tail.last, "commit index beyond the end of the log"
+        if index > self.tail.last:
+            raise InvariantViolation("commit-within-log", f"{index} beyond {self.tail.last}")
         self.commit = index
         return True
 
     def stable_to(self, index: Index) -> None:
         """A write up to ``index`` is durable."""
-        assert index <= self.handed, "durable without having been written"
+        if index > self.handed:
+            detail = f"durable up to {index}, written up to {self.handed}"
+            raise InvariantViolation("durable-within-log", detail)
         self.stable = max(self.stable, index)
 
     def applied_to(self, index: Index) -> None:
         """The state machine has applied up to ``index``; the cache may shrink."""
-        assert index <= self.cursor, "applied what was never committed here"
+        if index > self.cursor:
+            detail = f"applied {index}, committed here {self.cursor}"
+            raise InvariantViolation("applied-within-commit", detail)
         self.applied = max(self.applied, index)
         if self.tail.bytes > self.cache_bytes + (self.cache_bytes >> 3):
             self.tail.evict(min(self.applied, self.stable), self.cache_bytes)

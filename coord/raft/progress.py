@@ -38,6 +38,7 @@ class Progress:
         "snapshot",
         "snapshot_offset",
         "snapshot_silence",
+        "snapshot_whole",
         "state",
     )
 
@@ -65,6 +66,8 @@ class Progress:
         """SNAPSHOT only: the file being sent, ..."""
         self.snapshot_offset = 0
         """... how much of it has arrived, ..."""
+        self.snapshot_whole = False
+        """... whether the follower was told that there is no more, ..."""
         self.snapshot_silence = 0
         """... and ticks since it was last heard about."""
 
@@ -89,6 +92,7 @@ class Progress:
         self._drop_inflight()
         self.snapshot = meta
         self.snapshot_offset = 0
+        self.snapshot_whole = False
         self.snapshot_silence = 0
 
     def _drop_inflight(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from coord.raft import membership, snapshots, transfer
 from coord.raft.electorate import settle
 from coord.raft.heartbeats import announce_commit
+from coord.raft.invariants import InvariantViolation
 from coord.raft.messages import AppendEntries
 from coord.raft.progress import Progress, ProgressState
 from coord.raft.proposals import release
@@ -108,7 +109,9 @@ def on_append_accepted(raft: Raft, message: AppendAccepted) -> None:
     progress = progress_of(raft, message)
     if progress is None:
         return
-    assert message.match <= raft.log.last, "a follower acknowledged what we never sent"
+    if message.match > raft.log.last:
+        detail = f"{message.frm} acknowledges {message.match}, the log ends at {raft.log.last}"
+        raise InvariantViolation("acknowledged-was-sent", detail)
     raft.must_replicate = True
     news = progress.acknowledged(message.match)
     if progress.state is ProgressState.PROBE:

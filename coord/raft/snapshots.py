@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from coord.raft import electorate
 from coord.raft.election import leader_is_alive
 from coord.raft.follower import acknowledge
+from coord.raft.invariants import require
 from coord.raft.messages import InstallSnapshot, SnapshotProgress
 from coord.raft.progress import ProgressState
 from coord.raft.ready import SnapshotChunk
@@ -42,6 +43,7 @@ def _send(raft: Raft, progress: Progress, size: int) -> None:
     meta = progress.snapshot
     assert meta is not None
     progress.snapshot_silence = 0
+    progress.snapshot_whole = progress.snapshot_offset + size == meta.length
     raft.send(
         InstallSnapshot(
             progress.id,
@@ -66,7 +68,7 @@ def on_progress(raft: Raft, progress: Progress, message: SnapshotProgress) -> No
         return
     progress.snapshot_offset = min(message.next_offset, meta.length)
     remaining = meta.length - progress.snapshot_offset
-    if remaining:
+    if remaining or not progress.snapshot_whole:
         _send(raft, progress, min(remaining, raft.config.snapshot_chunk_bytes))
 
 
@@ -165,8 +167,11 @@ def _report(raft: Raft, checksum: bytes, offset: int, *, failed: bool) -> None:
 
 def installed(raft: Raft, meta: SnapshotMeta) -> None:
     """The driver replaced the state: the log starts after ``meta`` now."""
-    assert not raft.is_leader
-    assert meta.index > raft.log.commit, "a snapshot older than the log was installed"
+    require(
+        meta.index > raft.log.commit and not raft.is_leader,
+        "snapshot-moves-forward",
+        f"installed {meta.index} over {raft.log.commit} as {raft.role.value}",
+    )
     raft.installing = None
     for record in raft.outstanding:
         record.last = Index(0)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from coord.raft import electorate
 from coord.raft.electorate import Electorate
+from coord.raft.invariants import require
 from coord.raft.log import RaftLog
 from coord.raft.read_index import Reads
 from coord.raft.types import (
@@ -232,7 +233,7 @@ class Raft:
 
     def truncate(self, index: Index) -> None:
         """Follower: drop entries that conflict with the leader's, and what rests on them."""
-        assert not self.is_leader, "a leader never overwrites its log (Leader Append-Only, §5.3)"
+        require(not self.is_leader, "leader-append-only", f"truncation from {index}")
         self.log.truncate(index)
         for record in self.outstanding:
             record.last = min(record.last, Index(index - 1))
@@ -266,7 +267,7 @@ class Raft:
 
     def become_follower(self, term: Term, leader: NodeId) -> None:
         """Enter ``term``, or return to following within the current one."""
-        assert term >= self.term, "the term never goes back"
+        require(term >= self.term, "term-monotonic", f"{self.term} → {term}")
         self._leave_role()
         if term > self.term:
             self.term = term
@@ -286,7 +287,7 @@ class Raft:
     def become_candidate(self) -> None:
         """Start an election in a new term, voting for ourselves (§5.2)."""
         assert not self.is_leader
-        assert self.is_voter, "only a listed voter campaigns"
+        require(self.is_voter, "only-voters-campaign", f"{self.electorate.membership}")
         self._leave_role()
         self.term = Term(self.term + 1)
         self.vote = self.id

@@ -49,7 +49,17 @@ def from_wire(values: Any) -> Message:
     readers = _READERS[cls]
     if len(values) != len(readers) + 1:
         raise ValueError(f"{cls.__name__} has {len(values) - 1} fields, not {len(readers)}")
-    return cls(*[reader(value) for reader, value in zip(readers, values[1:], strict=True)])
+    message = cls(*[reader(value) for reader, value in zip(readers, values[1:], strict=True)])
+    if isinstance(message, AppendEntries) and message.entries is not None:
+        _check_position(message, message.entries)
+    return message
+
+
+def _check_position(message: AppendEntries, run: LogSlice) -> None:
+    if run.first != message.prev_index + 1:
+        raise ValueError("entries do not follow their predecessor")
+    if not message.prev_term <= run.term <= message.term:
+        raise ValueError("terms of entries go backwards")
 
 
 def _slice_to_wire(run: LogSlice | None) -> tuple[Any, ...] | None:

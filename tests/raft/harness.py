@@ -268,6 +268,8 @@ class Cluster:
         process.paused = False
         self.trace(f"{node} resumes")
         process.node.woke_after_stall()
+        if process.node.role is Role.LEADER:
+            raise InvariantViolation("stalled-leader-leaves", f"{node} still leads")
         self.checker.after(process.key)
         self.drain(process)
         inbox, process.inbox = process.inbox, []
