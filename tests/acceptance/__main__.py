@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from typing import Any
 
@@ -20,8 +19,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--tree", type=int, default=200_000, help="nodes in the tree (wipe)")
     options = parser.parse_args()
-    result = asyncio.run(_run(options))
-    print(json.dumps({"drill": options.drill, **result}, indent=1))
+    asyncio.run(_run(options))
     return 0
 
 

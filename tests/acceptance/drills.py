@@ -42,7 +42,7 @@ def _summary(values: list[float]) -> dict[str, float]:
 
 
 async def leader_loss(times: int, *, freeze: bool) -> dict[str, Any]:
-    """kill -9 (or SIGSTOP for 3 s) of the Raft leader under load; longest gap in acknowledged
+    """Kill -9 (or SIGSTOP for 3 s) of the Raft leader under load; longest gap in acknowledged
     writes of the whole cluster, and of a client that was on the lost node."""
     cluster = await Cluster.start()
     service: list[float] = []
@@ -87,7 +87,7 @@ async def _attached_to(cluster: Cluster, node: int) -> set[str]:
 
 
 async def all_killed(times: int) -> dict[str, Any]:
-    """kill -9 of all three nodes at once, under load."""
+    """Kill -9 of all three nodes at once, under load."""
     cluster = await Cluster.start()
     try:
         writers = await _writers(cluster)
@@ -129,7 +129,7 @@ async def wiped(nodes_in_tree: int) -> dict[str, Any]:
         for entry in cluster.data_of(victim).iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
-            elif entry.suffix != ".log" and entry.suffix != ".toml":
+            elif entry.suffix not in {".log", ".toml"}:
                 entry.unlink()
         await _replaced(cluster, victim, before)
         took_s = time.monotonic() - began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
 from coord_client import connect
@@ -58,4 +59,4 @@ class Writer:
 def longest_gap_ms(times: list[float], since: float, until: float) -> float:
     """Longest pause in ``times`` within a window, its edges included."""
     inside = [since, *(moment for moment in sorted(times) if since <= moment <= until), until]
-    return max(1_000 * (b - a) for a, b in zip(inside, inside[1:], strict=False))
+    return max(1_000 * (b - a) for a, b in itertools.pairwise(inside))
