@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 import signal
 import statistics
 import time
+from contextlib import AsyncExitStack
 from typing import Any
 
-from coord_client import connect
+from coord_client import Client, CreateMode, connect
 from tests.acceptance.cluster import Cluster
 from tests.acceptance.load import Writer, longest_gap_ms
 
@@ -189,3 +191,88 @@ async def rolling_restart(rounds: int) -> dict[str, Any]:
     finally:
         await cluster.stop()
     return {"service_gap_ms": _summary(gaps), "all": [round(gap) for gap in gaps], **audit}
+
+
+async def counter(times: int) -> dict[str, Any]:
+    """A counter through kills of random nodes: every increment is a blind, non-idempotent write
+    (a sequential create), so a retry that applied twice or not at all shows in the count."""
+    cluster = await Cluster.start()
+    dice = random.Random(times)
+    done = 0
+    stopping = False
+
+    async def count(client: Client) -> None:
+        nonlocal done
+        while not stopping:
+            await client.create(
+                "/count/n-", b"", mode=CreateMode.PERSISTENT_SEQUENTIAL, timeout_s=60
+            )
+            done += 1
+
+    try:
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(connect(cluster.hosts, client_name=f"c{number}"))
+                for number in range(8)
+            ]
+            await clients[0].create("/count")
+            async with asyncio.TaskGroup() as group:
+                for client in clients:
+                    group.create_task(count(client))
+                for _ in range(times):
+                    await asyncio.sleep(dice.uniform(0.3, 1.2))
+                    cluster.signal(dice.choice(sorted(cluster.pids)), signal.SIGKILL)
+                    await cluster.healthy()
+                stopping = True
+            names = await clients[0].children("/count")
+        assert len(names) == done, f"{done} increments were acknowledged, {len(names)} happened"
+        digests = await cluster.digests()
+        assert len({digest for _, digest in digests.values()}) == 1, f"digests differ: {digests}"
+    finally:
+        await cluster.stop()
+    return {"kills": times, "increments": done}
+
+
+async def lagging(entries: int) -> dict[str, Any]:
+    """A follower stands still while the others write, take snapshots and cut their logs; it then
+    catches up by snapshot while writes go on."""
+    cluster = await Cluster.start()
+    try:
+        leader = await cluster.leader()
+        victim = next(node for node in cluster.pids if node != leader)
+        others = [node for node in cluster.pids if node != victim]
+        before = await cluster.status(victim)
+        assert before is not None
+        cluster.signal(victim, signal.SIGSTOP)
+        hosts = ",".join(cluster.address(node) for node in others)
+        async with connect(hosts, client_name="filler") as client:
+            await client.create("/lag")
+            for _ in range(2):
+                await _set_many(client, entries // 2)
+                for node in others:
+                    async with connect(cluster.address(node), session=False) as admin:
+                        await admin.admin.snapshot(timeout_s=60)
+        cut = await cluster.status(leader)
+        assert cut is not None
+        assert cut["log_first"] > before["applied"] + 1, f"the log still starts at {cut}"
+        writers = await _writers(cluster, 3)
+        began = time.monotonic()
+        cluster.signal(victim, signal.SIGCONT)
+        await cluster.healthy()
+        took_s = time.monotonic() - began
+        for writer in writers:
+            await writer.stop()
+        audit = await _audit(cluster, writers)
+        after = await cluster.status(victim)
+        assert after is not None
+        assert after["log_first"] > before["applied"] + 1, "it came by snapshot, not by the log"
+    finally:
+        await cluster.stop()
+    return {"behind_by": cut["applied"] - before["applied"], "caught_up_s": took_s, **audit}
+
+
+async def _set_many(client: Client, count: int) -> None:
+    """``count`` sets of one node, 200 in flight."""
+    for start in range(0, count, 200):
+        writes = (client.set("/lag", b"x" * 100) for _ in range(min(200, count - start)))
+        await asyncio.gather(*writes)
