@@ -5,10 +5,7 @@
  * the session re-attached and every unanswered write sent again with its old number, so that each
  * is applied once. Prints one line of JSON.
  *
- *   coordload -s host:port[,host:port…] [-o set|get|create|mixed] [-c conns] [-d depth]
- *             [-t seconds] [-w warm-up seconds] [-k keys] [-v value bytes]
- *             [-l linearizable|session|stale] [-r percent of reads in mixed] [-p root path]
- *             [-n] (do not create the keys first)
+ * Options: options.h.
  *
  * "write_gap_max_ms" is the longest time during which no write of any connection succeeded;
  * "connection_gap_max_ms" the longest any single connection went without an answer;
@@ -30,29 +27,23 @@
 #include <unistd.h>
 
 #include "histogram.h"
+#include "options.h"
 #include "wire.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
-#define PING_XID INT64_C(0x7fffffff) /* beyond every request's own */
 
 enum {
-    HOSTS_MAX = 16,
     SESSION_TIMEOUT_MS = 10000,
     REDIAL_MS = 20,
     ANSWER_TIMEOUT_MS = 3000, /* a connection silent for longer is given up */
     CANARY_MS = 5,
     SECRET_BYTES = 16,
     READ_BYTES = 1 << 16,
-    PATH_BYTES = 200,
     CODES = 1024,
     FILL_TIMEOUT_S = 120,
     DRAIN_S = 15, /* for the last answers after the end */
-    WRITES_IN_FLIGHT_MAX = 256,
 };
-
-/* The first four are what -o names; the others prepare. */
-typedef enum { MODE_SET, MODE_GET, MODE_CREATE, MODE_MIXED, MODE_ROOT, MODE_FILL } mode;
 
 /* A request in flight. seq is 0 for reads and heartbeats. */
 typedef struct {
@@ -76,25 +67,12 @@ typedef struct {
     slot *ring;
     uint32_t head, tail;
     int64_t xid, seq, acked, revision;
-    int64_t session;
+    int64_t session, ping_xid;
     uint8_t secret[SECRET_BYTES];
     size_t secret_bytes;
     uint64_t rng, redial_ns, heard_ns, answered_ns, pinged_ns;
     uint32_t created;
 } conn;
-
-static struct {
-    mode mode;
-    unsigned conns, depth, seconds, warmup, keys, bytes, level, read_percent, hosts;
-    bool fill;
-    const char *mode_name, *level_name, *root;
-    struct sockaddr_storage address[HOSTS_MAX];
-    socklen_t address_bytes[HOSTS_MAX];
-} options = {
-    .mode = MODE_SET, .conns = 64, .depth = 1, .seconds = 8, .warmup = 2, .keys = 10000,
-    .bytes = 100, .level = 1, .read_percent = 90, .fill = true, .mode_name = "set",
-    .level_name = "session", .root = "/bench",
-};
 
 static struct {
     histogram latency;
@@ -139,7 +117,7 @@ static uint32_t in_flight(const conn *c)
 
 static uint32_t ring_slots(void)
 {
-    return options.depth + 2; /* a heartbeat may come on top */
+    return options.depth + 1;
 }
 
 static slot *slot_at(conn *c, uint32_t place)
@@ -163,7 +141,7 @@ static void send_slot(conn *c, slot *s)
     char path[PATH_BYTES];
     buffer *b = &c->out;
     size_t body = frame_begin(b);
-    s->xid = s->op == OP_PING ? PING_XID : ++c->xid;
+    s->xid = ++c->xid;
     switch (s->op) {
     case OP_GET:
         path_of(c, s, path);
@@ -290,7 +268,7 @@ static void dial(conn *c)
         die("epoll_ctl");
     c->wants_write = true;
     c->phase = DIALLING;
-    c->xid = 0;
+    c->xid = c->ping_xid = 0;
     c->heard_ns = now_ns();
     if (connect(c->fd, to, options.address_bytes[c->host]) < 0 && errno != EINPROGRESS)
         hang_up(c);
@@ -328,6 +306,8 @@ static void count_error(int64_t code)
 /* The session is attached: everything unanswered goes out again, in its old order. */
 static bool greeted(conn *c, reader *r, int64_t code)
 {
+    if (code != CODE_OK)
+        count_error(code);
     if (code == CODE_SESSION_EXPIRED) {
         totals.sessions_lost++;
         c->session = c->seq = c->acked = 0;
@@ -393,8 +373,8 @@ static bool answered(conn *c, const uint8_t *bytes, size_t n)
         return xid != -3; /* a notice: the server is about to close */
     if (c->phase == GREETING)
         return greeted(c, &r, code);
-    if (xid == PING_XID)
-        return true;
+    if (xid == c->ping_xid)
+        return true; /* a heartbeat is answered out of turn, once the leader has it */
     slot *s = slot_at(c, c->tail);
     if (in_flight(c) == 0 || xid != s->xid) {
         fprintf(stderr, "an answer out of order: xid %" PRId64 ", code %" PRId64 ", expected %" PRId64 " of %u\n", xid, code, (int64_t)s->xid, in_flight(c));
@@ -470,8 +450,9 @@ static void look_after(conn *c, uint64_t now)
     } else if (c->phase == UP && now > c->pinged_ns + SESSION_TIMEOUT_MS / 3 * NS_PER_MS) {
         c->pinged_ns = now;
         /* Answered once the leader has confirmed it, so out of turn: it has no slot. */
-        slot ping = {.op = OP_PING, .xid = PING_XID};
+        slot ping = {.op = OP_PING};
         send_slot(c, &ping);
+        c->ping_xid = ping.xid;
         flush(c);
     }
 }
@@ -584,87 +565,7 @@ static void fill(void)
     memset(&totals, 0, sizeof totals);
 }
 
-/* --- command line and report -------------------------------------------------------------------- */
-
-static void add_host(char *text)
-{
-    char *colon = strrchr(text, ':');
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-    if (colon == NULL || options.hosts == HOSTS_MAX) {
-        fprintf(stderr, "expected host:port, at most %d of them: %s\n", HOSTS_MAX, text);
-        exit(64);
-    }
-    *colon = 0;
-    int failed = getaddrinfo(text, colon + 1, &hints, &found);
-    if (failed) {
-        fprintf(stderr, "%s: %s\n", text, gai_strerror(failed));
-        exit(68);
-    }
-    memcpy(&options.address[options.hosts], found->ai_addr, found->ai_addrlen);
-    options.address_bytes[options.hosts++] = found->ai_addrlen;
-    freeaddrinfo(found);
-}
-
-static int place_of(const char *name, const char *const *names, const char *what)
-{
-    for (int i = 0; names[i] != NULL; i++)
-        if (strcmp(name, names[i]) == 0)
-            return i;
-    fprintf(stderr, "unknown %s: %s\n", what, name);
-    exit(64);
-}
-
-static unsigned positive(const char *text)
-{
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
-    if (*end != 0 || number == 0 || number > 100000000) {
-        fprintf(stderr, "expected a positive number: %s\n", text);
-        exit(64);
-    }
-    return (unsigned)number;
-}
-
-static void parse(int argc, char **argv)
-{
-    static const char *const modes[] = {"set", "get", "create", "mixed", NULL};
-    static const char *const levels[] = {"linearizable", "session", "stale", NULL};
-    int letter;
-    while ((letter = getopt(argc, argv, "s:o:c:d:t:w:k:v:l:r:p:n")) != -1) {
-        switch (letter) {
-        case 's':
-            for (char *host = strtok(optarg, ","); host; host = strtok(NULL, ","))
-                add_host(host);
-            break;
-        case 'o':
-            options.mode = (mode)place_of(optarg, modes, "operation");
-            options.mode_name = optarg;
-            break;
-        case 'l':
-            options.level = (unsigned)place_of(optarg, levels, "level");
-            options.level_name = optarg;
-            break;
-        case 'c': options.conns = positive(optarg); break;
-        case 'd': options.depth = positive(optarg); break;
-        case 't': options.seconds = positive(optarg); break;
-        case 'w': options.warmup = (unsigned)atoi(optarg); break;
-        case 'k': options.keys = positive(optarg); break;
-        case 'v': options.bytes = positive(optarg); break;
-        case 'r': options.read_percent = positive(optarg); break;
-        case 'p': options.root = optarg; break;
-        case 'n': options.fill = false; break;
-        default: exit(64);
-        }
-    }
-    if (options.hosts == 0 || strlen(options.root) > PATH_BYTES / 2 || options.root[0] != '/') {
-        fprintf(stderr, "usage: coordload -s host:port[,host:port] [options as in the source]\n");
-        exit(64);
-    }
-    if (options.depth > WRITES_IN_FLIGHT_MAX) {
-        fprintf(stderr, "a session has at most %d writes in flight\n", WRITES_IN_FLIGHT_MAX);
-        exit(64);
-    }
-}
+/* --- report ------------------------------------------------------------------------------------- */
 
 static void report(bool finished)
 {
