@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -100,6 +100,8 @@ class FakeCluster:
         self.replies_to_lose = 0
         self.requests_to_lose = 0
         self.refusals: deque[CoordError] = deque()
+        self.before_multi: Callable[[], None] | None = None
+        """Called once, right before the next transaction is applied."""
         self.attach_refusals: deque[CoordError] = deque()
         self.withhold_pings = False
         self.page = 3
@@ -168,6 +170,11 @@ class FakeCluster:
         owned = [path for path, node in self.tree.nodes.items() if node.owner == session.id]
         self.publish([self.tree.remove(path, self.revision) for path in sorted(owned)])
 
+    def remove(self, path: str) -> None:
+        """Delete a node as an operator would."""
+        self.revision += 1
+        self.publish([self.tree.remove(path, self.revision)])
+
     def compact(self) -> None:
         """Forget all history."""
         self.floor = self.revision
@@ -183,6 +190,9 @@ class FakeCluster:
     def write(self, session: FakeSession, seq: int, acked: int, request: Any) -> None:
         """Apply a write in its turn and store its result."""
         assert seq == session.last_seq + 1
+        if self.before_multi is not None and isinstance(request, rq.Multi):
+            meddle, self.before_multi = self.before_multi, None
+            meddle()
         self.revision += 1
         session.last_seq = seq
         self.applied.append((session.id, seq, request))

@@ -15,6 +15,7 @@ from coord.model.errors import (
     TransactionError,
 )
 from coord_client import Client, Group, Hold, LeaderElection, Lock
+from coord_client.recipes import Membership
 from tests.client.fake_server import FakeCluster
 from tests.client.helpers import client_of, settle, until
 from tests.client.virtual import in_virtual_time, now_ms
@@ -188,6 +189,72 @@ async def test_contender_deleted_by_force_does_not_break_exclusion(cluster: Fake
 
         await hold.release()
         await (await waiting).release()
+
+
+@in_virtual_time
+async def test_contender_deleted_right_before_the_grant_is_not_granted(
+    cluster: FakeCluster,
+) -> None:
+    """The grant checks the contender in the same transaction; the program stands in line again."""
+    async with client_of(cluster) as client:
+        cluster.before_multi = lambda: cluster.remove("/x/c-0000000000")
+        hold = await Lock(client, "/x").acquire()
+
+        assert line_of(cluster, "/x") == ["c-0000000001", "holder"]
+        await hold.release()
+        assert line_of(cluster, "/x") == []
+
+
+@in_virtual_time
+async def test_each_contender_watches_only_the_one_before_it(cluster: FakeCluster) -> None:
+    """A release wakes one waiting program, not all of them."""
+    async with client_of(cluster) as client:
+        hold = await Lock(client, "/x").acquire()
+        waiting = []
+        for _ in range(4):
+            waiting.append(asyncio.ensure_future(Lock(client, "/x").acquire()))
+            await settle()
+        (connection,) = cluster.connections
+        watched = sorted(stream.path for stream in connection.streams.values())
+        line = line_of(cluster, "/x")
+
+        assert watched == ["/x/" + name for name in (*line[:4], "holder")]
+        for each in waiting:
+            each.cancel()
+        await hold.release()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@in_virtual_time
+async def test_overwritten_record_ends_the_hold(cluster: FakeCluster) -> None:
+    """A record that somebody has written to is another grant: guards fail, so the hold is over."""
+    async with client_of(cluster) as one, client_of(cluster) as two:
+        hold = await Lock(one, "/x").acquire()
+        await two.set("/x/holder", b"mine now")
+        await hold.wait_lost()
+
+        assert not held(hold)
+
+
+@in_virtual_time
+async def test_clearing_away_a_lost_hold_spares_its_successor(cluster: FakeCluster) -> None:
+    """A holder that returns after its record and place were removed by hand deletes nothing."""
+    async with client_of(cluster) as one, client_of(cluster) as two:
+        hold = await Lock(one, "/x").acquire()
+        waiting = asyncio.ensure_future(Lock(two, "/x").acquire())
+        await settle()
+        cluster.down = set(HOSTS)
+        next(c for c in cluster.connections if c.session_id == one.session_id).reset()
+        cluster.remove("/x/holder")
+        cluster.remove("/x/c-0000000000")
+        successor = await waiting
+        cluster.down.clear()
+        await hold.wait_lost()
+        await one.sync()
+        await settle()
+
+        assert held(successor)
+        assert cluster.tree.nodes["/x/holder"].mzxid == successor.token
 
 
 @in_virtual_time
@@ -386,6 +453,26 @@ async def test_taken_name_is_refused_or_waited_for(cluster: FakeCluster) -> None
 
         assert not cluster.sessions[one_session].is_open
         assert cluster.tree.nodes["/g/a"].data == b"new"
+
+
+@in_virtual_time
+async def test_cancelled_join_leaves_nothing_behind() -> None:
+    """Whenever joining is cancelled, the group is empty in the end."""
+    for turns in range(30):
+        cluster = FakeCluster()
+        async with client_of(cluster) as client:
+            joining = asyncio.ensure_future(Group(client, "/g").join("a"))
+            for turn in range(turns):
+                await asyncio.sleep(0)
+                if turn == turns // 2:
+                    cluster.replies_to_lose = 1
+            joining.cancel()
+            (outcome,) = await asyncio.gather(joining, return_exceptions=True)
+            if isinstance(outcome, Membership):
+                await outcome.leave()
+            await client.sync()
+            await settle()
+            await until(lambda: "/g/a" not in cluster.tree.nodes)  # noqa: B023  # awaited here
 
 
 @in_virtual_time

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from coord.model import requests as rq
 from coord.model.errors import ConnectionLostError, MisuseError, NoNodeError
 from coord_client import ChangeKind, WatchBatch, WatchStream, watches
 from tests.client.fake_server import FakeCluster
@@ -286,6 +287,9 @@ async def test_slow_consumer_is_bounded_and_loses_nothing(
         for number in range(100):
             await two.create(f"/{number}")
         await settle()
+        cluster.cut()
+        await one.sync()
+        assert not any(connection.streams for connection in cluster.connections)
         first = arrived(stream)
         assert len(first) == 11
         heard = events(first)
@@ -294,6 +298,25 @@ async def test_slow_consumer_is_bounded_and_loses_nothing(
 
         assert heard == [(CREATED, f"/{number}") for number in range(100)]
         stream.close()
+
+
+@in_virtual_time
+async def test_streams_are_renewed_before_anything_else_in_their_order(
+    cluster: FakeCluster,
+) -> None:
+    """On a new connection: connect, the streams, then what waits."""
+    async with client_of(cluster) as client:
+        streams = [client.watch(path) for path in ("/a", "/b", "/c")]
+        await client.sync()
+        cluster.cut()
+        cluster.received.clear()
+        await client.create("/d")
+
+        sent = [request for _, request, _, _ in cluster.received]
+        assert isinstance(sent[0], rq.Connect)
+        assert [getattr(request, "path", "") for request in sent[1:]] == ["/a", "/b", "/c", "/d"]
+        for stream in streams:
+            stream.close()
 
 
 @in_virtual_time
