@@ -43,7 +43,8 @@ class SimLogWriter:
     """A node's ``LogWriter``: one life of one process.
 
     ``stalled_until_us``: the disk answers nothing before that. ``fail_with``: the next
-    transaction fails with it and nothing of it is on disk.
+    transaction fails with it and nothing of it is on disk. ``lies``: it reports a transaction
+    before it is on disk, as a disk with a volatile cache does.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class SimLogWriter:
         """Told "before-durable" and "after-durable" around each transaction: a harness may raise
         Killed there."""
         self.stalled_until_us = 0
+        self.lies = False
         self.fail_with: BaseException | None = None
         self._process = process
         self._log = log
@@ -77,6 +79,8 @@ class SimLogWriter:
         took_us = spread(self._stream, weather.write_us_min, weather.write_us_max)
         took_us = max(took_us, self.stalled_until_us - kernel.now_us)
         kernel.schedule(took_us, self._durable, self._process)
+        if self.lies:
+            self._report(self._writing, None)
 
     def _durable(self) -> None:
         """The transaction is on disk; the loop does not know yet."""
@@ -87,13 +91,17 @@ class SimLogWriter:
             self._log.write([write for write, _ in finished])
         self.points("after-durable")
 
+        if not self.lies:
+            self._report(finished, error)
+        if self._queue:
+            self._begin()
+
+    def _report(self, finished: list[tuple[LogWrite, OnDone]], error: BaseException | None) -> None:
         def report() -> None:
             for _, on_done in finished:
                 on_done(error)
 
         self._process.kernel.schedule(self.conditions.report_us, report, self._process)
-        if self._queue:
-            self._begin()
 
     def close(self) -> None:
         """Nothing to release: what is queued is written, or lost with the process."""

@@ -104,6 +104,7 @@ class SimTransport:
         known = self._roster.membership
         return replace(
             self._own,
+            empty=self._own.empty and not known.members,
             index=self.position(),
             membership=known if known.members else self._own.membership,
         )
@@ -230,8 +231,10 @@ class SimTransport:
         self.before_input()
         peer = link.hello.node_id
         known = self._forget(link)
-        if known and self._handler is not None and not (
-            link.dialled and int(peer) in self._incoming
+        if (
+            known
+            and self._handler is not None
+            and not (link.dialled and int(peer) in self._incoming)
         ):
             self._handler.on_link_lost(peer)
 

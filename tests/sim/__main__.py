@@ -22,6 +22,11 @@ FAILURES_MAX = 10
 """A search ends here: the seeds after so many failures would say the same."""
 
 
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def _range(text: str) -> range:
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
@@ -37,12 +42,12 @@ def _search(seeds: Iterable[int], workers: int) -> list[Result]:
             entries += result.entries
             if result.problems:
                 failed.append(result)
-                print(result.report(), flush=True)
+                _say(result.report())
                 if len(failed) == FAILURES_MAX:
                     pool.shutdown(cancel_futures=True)
                     break
     took_s = time.monotonic() - started
-    print(
+    _say(
         f"{runs} runs, {len(failed)} failed, {simulated_s:,.0f} simulated cluster-seconds and"
         f" {entries:,} entries in {took_s:.0f} s ({simulated_s / took_s:.1f} times real time)"
     )
@@ -61,11 +66,11 @@ def main() -> int:
         first = int(time.time()) * 1_000
         seeds = options.seeds or range(first, first + 200)
         return 1 if _search(seeds, options.workers) else 0
-    result = run_seed(options.seed, print if options.trace else None)
+    result = run_seed(options.seed, _say if options.trace else None)
     if result.problems:
-        print(result.report())
+        _say(result.report())
         return 1
-    print(
+    _say(
         f"seed {result.seed}: held. {result.simulated_s:.1f} simulated s, {result.events} events,"
         f" {result.operations} operations, {result.entries} entries, faults {result.faults},"
         f" trace {result.trace_hash}"

@@ -84,6 +84,9 @@ class Cluster:
         self.kernel = Kernel(plan.seed, trace)
         self.network = Network(self.kernel, Conditions())
         self.drop_ppm = 0
+        self.disks_lie = False
+        self.sabotage: Callable[[Member], None] = lambda _member: None
+        """Controls break a node here, when it has been built, to see that it is noticed."""
         self.history = History()
         self.disk = DiskConditions()
         self.initial = [
@@ -136,9 +139,7 @@ class Cluster:
         for client in self.clients:
             client.start()
 
-    def _client(
-        self, name: str, program: programs.Program, depth: int, think_ms: int
-    ) -> SimClient:
+    def _client(self, name: str, program: programs.Program, depth: int, think_ms: int) -> SimClient:
         return SimClient(
             self.network,
             name,

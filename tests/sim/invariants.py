@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from coord.raft.invariants import ClusterChecker, require
+from coord.raft.invariants import ClusterChecker, Key, require
 from coord.raft.types import Index, NodeId, Term
 from tests.sim.history import Committed, History
 
@@ -77,11 +77,12 @@ class Invariants:
     def __init__(self, history: History, members: dict[int, Member]) -> None:
         self._history = history
         self._members = members
+        # It asks for a MemoryStorage and uses what a DurableView has.
         self._checker = ClusterChecker(self._durable)  # type: ignore[arg-type]
         self._digests: dict[int, int] = {}
         self._applied: dict[int, int] = {}
 
-    def _durable(self, key: tuple[int, int]) -> DurableView | None:
+    def _durable(self, key: Key) -> DurableView | None:
         return self._members[key[0]].durable(key)
 
     # --- life -----------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ class Invariants:
         """It died."""
         self._checker.stopped(member.key)
 
-    def _stand_between(self, key: tuple[int, int], raft: Any) -> None:
+    def _stand_between(self, key: Key, raft: Any) -> None:
         """Replace the methods of this one RaftNode by ones that report."""
         checker = self._checker
 
@@ -152,7 +153,7 @@ class Invariants:
         raft.tick, raft.step, raft.ready, raft.read_index = ticked, stepped, taken, asked
         raft.snapshot_installed = put_in
 
-    def _note_reads(self, key: tuple[int, int], batch: Ready) -> None:
+    def _note_reads(self, key: Key, batch: Ready) -> None:
         for state in batch.read_states:
             self._checker.read_served(key, state.read_id * NODES_MAX + key[0], state.index)
         for read_id in batch.reads_dropped:

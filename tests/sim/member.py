@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model.errors import ProtocolError
@@ -14,7 +14,8 @@ from coord.node.roster import Roster
 from coord.node.settings import NodeSettings
 from coord.protocol.native import NativeCodec
 from coord.raft import RaftConfig
-from coord.raft.types import HardState, NodeId
+from coord.raft.invariants import Key
+from coord.raft.types import HardState, Incarnation, NodeId
 from coord.sim import End, Process, ProcessClock, SimLogWriter, SimTransport, host_name
 from coord.store.memory_kv import MemoryEnvironment
 from coord.store.memory_store import SimDisk, open_memory_store
@@ -26,6 +27,7 @@ from tests.sim.invariants import DurableView
 
 if TYPE_CHECKING:
     from coord.raft import LogSlice
+    from coord.store.applied import AppliedBatch
     from coord.store.state_machine import StateMachine
     from tests.sim.cluster import Cluster
 
@@ -53,20 +55,22 @@ class Member:
         self.node: Node | None = None
         self.writer: SimLogWriter | None = None
         self.points: Points = lambda _name: None
+        self.given: Callable[[list[LogSlice]], list[LogSlice]] = lambda slices: slices
+        """What the state machine gets of what is committed; a control may falsify it."""
         self.lives = 0
         self._cluster = cluster
         self._random = kernel.streams.get(f"node/{node_id}")
         self._transport: SimTransport | None = None
         self._machine: StateMachine | None = None
-        self._key = (node_id, 0)
+        self._key = (NodeId(node_id), Incarnation(0))
         self._left: DurableView | None = None
         """What the disk holds while nothing runs."""
-        self._lost: dict[tuple[int, int], DurableView] = {}
+        self._lost: dict[Key, DurableView] = {}
         """What directories held when they were wiped: what they had acknowledged may count."""
         self.process.on_death.append(self._died)
 
     @property
-    def key(self) -> tuple[int, int]:
+    def key(self) -> Key:
         """How the Raft checker names this data directory."""
         return self._key
 
@@ -85,7 +89,7 @@ class Member:
             return 0
         return len(self.node.raft.membership.voters)
 
-    def durable(self, key: tuple[int, int]) -> DurableView | None:
+    def durable(self, key: Key) -> DurableView | None:
         """What this disk holds, or held when it was wiped, of the data directory ``key``."""
         if key != self._key:
             return self._lost.get(key)
@@ -113,7 +117,7 @@ class Member:
         if held is not None:
             self._lost[self._key] = held
         self.disk.wipe()
-        self._key, self._left = (self.id, 0), None
+        self._key, self._left = (NodeId(self.id), Incarnation(0)), None
         self._cluster.kernel.emit(self.process.name, "wipe")
 
     def _boot(self) -> None:
@@ -123,7 +127,7 @@ class Member:
         policy = SnapshotPolicy(log_entries_kept=cluster.plan.log_entries_kept)
         options = StoreOptions(NodeId(self.id), self._random.randbytes, snapshots=policy)
         store = self.store = open_memory_store(self.disk, options)
-        self._key, self._left = (self.id, int(store.incarnation)), None
+        self._key, self._left = (store.node_id, store.incarnation), None
         self.watch_machine()
         hard_state, membership, _ = store.log.initial_state()
         own = Hello(
@@ -159,9 +163,7 @@ class Member:
         def on_waiting(wait: Wait) -> None:
             assert not wait.alarm, wait.reason
 
-        bootstrapper = Bootstrapper(
-            transport.own, self._cluster.initial, on_decided, on_waiting
-        )
+        bootstrapper = Bootstrapper(transport.own, self._cluster.initial, on_decided, on_waiting)
         transport.start(bootstrapper)
         bootstrapper.start()
 
@@ -170,6 +172,7 @@ class Member:
         stream = cluster.kernel.streams.get(f"disk/{self.id}")
         writer = SimLogWriter(self.process, store.log, stream, cluster.disk)
         writer.points = self._point
+        writer.lies = cluster.disks_lie
         self.writer = writer
         store.attach(self._post, writer)
         raft = RaftConfig(store.node_id, store.incarnation)
@@ -187,6 +190,7 @@ class Member:
         transport.position = lambda: store.machine.applied_index
         transport.before_input = node.ticker.check
         cluster.invariants.started(self, node.raft)
+        cluster.sabotage(self)
         node.start()
         cluster.network.listen(self.process, PORT, self._accept)
 
@@ -226,14 +230,15 @@ class Member:
         self._machine = machine
         apply_steps = machine.apply_steps
 
-        def watched(slices: list[LogSlice]) -> Iterator[None]:
+        def watched(slices: list[LogSlice]) -> Generator[None, None, AppliedBatch]:
             self._point("before-apply")
             self._cluster.invariants.applying(self, slices, self._cluster.kernel.now_us)
-            batch = yield from apply_steps(slices)
+            batch = yield from apply_steps(self.given(slices))
             self._point("after-apply")
             return batch
 
-        machine.apply_steps = watched  # type: ignore[method-assign, assignment]
+        # On this one object: the class stays as the product has it.
+        machine.apply_steps = watched  # type: ignore[method-assign]
 
     def _point(self, name: str) -> None:
         self.points(name)

@@ -81,7 +81,8 @@ def multi(*parts: Intent | rq.Operation) -> Intent:
     """All or nothing."""
     operations = tuple(p.request if isinstance(p, Intent) else p for p in parts)
     numbers = {rq.Create: 1, rq.Delete: 2, rq.Set: 5, rq.Check: 13, rq.Compare: 200, rq.Guard: 201}
-    named = tuple((numbers[type(op)], *op) for op in operations)  # type: ignore[index, misc]
+    named = tuple((numbers[type(op)], *op) for op in operations)
+    # An Intent's request may be any; only operations are given here.
     return Intent("multi", (named,), rq.Multi(operations))  # type: ignore[arg-type]
 
 
@@ -200,11 +201,13 @@ class Tree:
 
     def _transaction(self, path: str, value: bytes, version: int) -> Intent:
         other = self._path()
-        first = self._stream.choice((
-            rq.Check(path, version),
-            rq.Compare(path, "exists", "=", True),
-            rq.Compare(path, "version", "<", 3),
-        ))
+        first = self._stream.choice(
+            (
+                rq.Check(path, version),
+                rq.Compare(path, "exists", "=", True),
+                rq.Compare(path, "version", "<", 3),
+            )
+        )
         return multi(first, set_data(path, value), create(other, value), delete(path))
 
     def answered(self, op: Op) -> None:

@@ -44,11 +44,19 @@ def run_seed(seed: int, sink: Callable[[str], None] | None = None) -> Result:
     return run_plan(draw(seed), sink)
 
 
-def run_plan(plan: Plan, sink: Callable[[str], None] | None = None) -> Result:
-    """Safety under faults, then healing, progress and convergence, then every checker."""
+def run_plan(
+    plan: Plan,
+    sink: Callable[[str], None] | None = None,
+    alter: Callable[[Cluster], None] = lambda _cluster: None,
+) -> Result:
+    """Safety under faults, then healing, progress and convergence, then every checker.
+
+    ``alter`` gets the cluster before it starts: controls break something there.
+    """
     trace = Trace(sink)
     result = Result(plan.seed)
     cluster = Cluster(plan, trace)
+    alter(cluster)
     try:
         cluster.prepare()
         cluster.add_clients()
