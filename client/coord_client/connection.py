@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from coord.model.errors import ProtocolError
 from coord_client.hosts import Host, Rotation
@@ -68,7 +68,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio.Protocol."""
-        self._transport = transport  # type: ignore[assignment]  # a stream protocol's transport is one
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Part of asyncio.Protocol."""

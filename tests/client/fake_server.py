@@ -454,6 +454,12 @@ class FakeConnection(asyncio.Transport):
             self._push(stream, [each for each in missed if each.revision == revision])
         self._send(self._codec.events(xid, self._cluster.revision, 0, True))
 
+    def cancel_streams(self, error: CoordError) -> None:
+        """End every stream of this connection."""
+        for watch_id in self.streams:
+            self._send(self._codec.cancelled(watch_id, self._cluster.revision, error))
+        self.streams.clear()
+
     def publish(self, changes: list[Change]) -> None:
         """Tell this connection's streams."""
         for stream in self.streams.values():

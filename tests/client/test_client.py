@@ -16,7 +16,7 @@ from coord.model.errors import (
     OperationTimeoutError,
     TransactionError,
 )
-from coord_client import Acl, ConnectionState, CreateMode
+from coord_client import Acl, ConnectionState, CreateMode, forks
 from tests.client.fake_server import FakeCluster
 from tests.client.helpers import client_of
 from tests.client.virtual import in_virtual_time
@@ -235,3 +235,18 @@ async def test_unstarted_client_is_refused(cluster: FakeCluster) -> None:
     """Operations before start name the remedy."""
     with pytest.raises(MisuseError, match="async with"):
         await client_of(cluster).get("/a")
+
+
+@in_virtual_time
+async def test_client_is_refused_after_a_fork(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the client in a forked child must not speak for its parent's session."""
+    async with client_of(cluster) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(forks._Forks, "count", forks.fork_count() + 1)
+            with pytest.raises(MisuseError, match="fork"):
+                await client.get("/")
+            with pytest.raises(MisuseError, match="fork"):
+                client.watch("/")
+        await client.sync()

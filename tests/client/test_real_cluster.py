@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from coord_client import CreateMode, Lock, connect, sync
+from coord_client import CreateMode, Lock, ReadLevel, connect, sync
 from tests.integration.processes import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +151,42 @@ async def test_watcher_hears_every_write_through_kills(real: Cluster) -> None:
         stream.close()
 
         assert heard == expected
+
+
+async def test_admin_calls(real: Cluster) -> None:
+    """Each answers in the shape that the client gives it."""
+    async with connect(real.hosts, client_name="admin test") as client:
+        await client.put("/a", b"1")
+        await client.put("/a", b"2")
+        status = await client.admin.status()
+        members = await client.admin.members()
+        digest = await client.admin.digest()
+        assert status["leader"] in {1, 2, 3}
+        assert [member["id"] for member in members.members] == [1, 2, 3]
+        assert digest.revision >= 2
+        newest, oldest = await client.history("/a")
+        assert (newest["data"], oldest["data"]) == (b"2", b"1")
+        assert newest["stat"].version == 1
+        (older,) = await client.history("/a", before=newest["revision"])
+        assert older == oldest
+        (session,) = await client.admin.sessions()
+        assert (session["session"], session["client"]) == (client.session_id, "admin test")
+        assert (await client.why_session(client.session_id))["state"] == "open"
+        runs = [run async for run in client.admin.log_tail(1)]
+        assert runs[0].first == 1
+        assert sum(len(run.payloads) for run in runs) >= newest["revision"]
+        revision, size = await client.admin.snapshot(timeout_s=PATIENCE_S)
+        assert revision >= newest["revision"]
+        assert size > 0
+        before, after = await client.admin.change_member("remove", 3, dry_run=True)
+        assert (before["may_fail"], after["may_fail"]) == (1, 0)
+        target = next(each for each in (1, 2, 3) if each != status["leader"])
+        assert await client.admin.transfer(target) == target
+
+    async with connect(real[1].client, session=False) as alone:
+        story = await alone.why_session(session["session"])
+        assert story["state"] == "ended"
+        assert (await alone.get("/a", level=ReadLevel.STALE)).data == b"2"
 
 
 async def test_guard_of_a_real_hold(real: Cluster) -> None:

@@ -258,6 +258,50 @@ async def test_clearing_away_a_lost_hold_spares_its_successor(cluster: FakeClust
 
 
 @in_virtual_time
+async def test_waiting_survives_compaction(cluster: FakeCluster) -> None:
+    """A waiting contender whose watch was compacted learns from the listing that it is its turn."""
+    async with client_of(cluster) as one, client_of(cluster) as two:
+        hold = await Lock(one, "/x").acquire()
+        waiting = asyncio.ensure_future(Lock(two, "/x").acquire())
+        await settle()
+        cluster.down = set(HOSTS)
+        next(c for c in cluster.connections if c.session_id == two.session_id).reset()
+        await hold.release()
+        cluster.compact()
+        cluster.down.clear()
+
+        assert held(await waiting)
+
+
+@in_virtual_time
+async def test_release_during_an_outage_goes_on_in_the_background(cluster: FakeCluster) -> None:
+    """The caller hears that it is not done yet; it is done once the service is back."""
+    async with client_of(cluster) as client:
+        hold = await Lock(client, "/x").acquire()
+        cluster.down = set(HOSTS)
+        cluster.cut()
+        await settle()
+        with pytest.raises(OperationTimeoutError, match="background"):
+            await hold.release(timeout_s=1)
+        assert not held(hold)
+        await hold.release()
+        cluster.down.clear()
+        await until(lambda: line_of(cluster, "/x") == [])
+
+
+@in_virtual_time
+async def test_session_that_ends_during_the_grant_means_a_new_place(cluster: FakeCluster) -> None:
+    """The grant is lost with its session; the program stands in line again and is granted."""
+    async with client_of(cluster) as client:
+        first = client.session_id
+        cluster.before_multi = lambda: cluster.expire_silently(first)
+        hold = await Lock(client, "/x").acquire()
+
+        assert held(hold)
+        assert client.session_id != first
+
+
+@in_virtual_time
 async def test_waiting_contender_whose_session_ends_stands_in_line_again(
     cluster: FakeCluster,
 ) -> None:

@@ -7,7 +7,13 @@ import asyncio
 import pytest
 
 from coord.model import requests as rq
-from coord.model.errors import ConnectionLostError, MisuseError, NoNodeError
+from coord.model.errors import (
+    CompactedError,
+    ConnectionLostError,
+    MisuseError,
+    NoAuthError,
+    NoNodeError,
+)
 from coord_client import ChangeKind, WatchBatch, WatchStream, watches
 from tests.client.fake_server import FakeCluster
 from tests.client.helpers import client_of, settle, until
@@ -358,6 +364,38 @@ async def test_closing_the_client_ends_its_streams(cluster: FakeCluster) -> None
         await settle()
     with pytest.raises(ConnectionLostError):
         await waiting
+
+
+@in_virtual_time
+async def test_stream_that_the_service_ends_says_why(cluster: FakeCluster) -> None:
+    """What had arrived comes first, then the error."""
+    async with client_of(cluster) as client:
+        stream = client.watch("/", recursive=True)
+        await client.create("/a")
+        cluster.connections[0].cancel_streams(NoAuthError("no longer yours"))
+        await settle()
+
+        assert events([await anext(stream)]) == [(CREATED, "/a")]
+        with pytest.raises(NoAuthError, match="no longer yours"):
+            await anext(stream)
+
+
+@in_virtual_time
+async def test_stream_compacted_while_it_runs_is_listed_afresh(cluster: FakeCluster) -> None:
+    """A server that cannot keep up with a stream's history says so; the client lists."""
+    async with client_of(cluster) as client:
+        stream = client.watch("/", recursive=True)
+        await client.create("/a")
+        cluster.connections[0].cancel_streams(CompactedError("gone"))
+        await settle()
+        await client.create("/b")
+        await settle()
+        first, listing, second = arrived(stream)
+
+        assert events([first, second]) == [(CREATED, "/a"), (CREATED, "/b")]
+        assert listing.listing is not None
+        assert [node.path for node in listing.listing] == ["/", "/a"]
+        stream.close()
 
 
 @in_virtual_time
