@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model import requests as rq
-from coord.model.acl import READ, permits
+from coord.model.acl import READ, Acl, permits
 from coord.model.errors import (
     OK,
     AuthFailedError,
@@ -24,7 +24,8 @@ from coord.model.errors import (
     SessionExpiredError,
     from_code,
 )
-from coord.model.limits import FRAME_BYTES_MAX
+from coord.model.limits import FRAME_BYTES_MAX, REVISION_MAX
+from coord.model.paths import check_path
 from coord.node.peer_messages import AdminAnswer, AdminCall
 from coord.node.replacement import tolerance
 from coord.raft import RaftRefusal
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 LOG_TAIL_BYTES_MAX: Final = FRAME_BYTES_MAX // 2
 CALLS_MAX: Final = 1_000
+CALL_MS_MAX: Final = 5_000
 SESSIONS_LISTED_MAX: Final = 1_000
 HISTORY_LISTED_MAX: Final = 1_000
 LEADER_ONLY: Final = frozenset({rq.MEMBER_CHANGE, rq.TRANSFER})
@@ -68,6 +70,9 @@ class Admin:
         self._housekeeping = housekeeping
         self._status = status
         self._calls: dict[int, tuple[Connection, int]] = {}
+        """Passed to the leader, by number, oldest first."""
+        self._stale_call = 1
+        """Calls below this number have waited since before the last ``expire``."""
         self._next_call = 1
         self._table: dict[int, Callable[[Connection | None, dict[str, Any]], list[Any]]] = {
             rq.STATUS: self._do_status,
@@ -102,8 +107,8 @@ class Admin:
             raise BadArgumentsError(f"unknown admin operation {op}")
         try:
             return handler(conn, arguments)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadArgumentsError(f"admin operation {op}: bad argument: {error}") from error
+        except KeyError as error:
+            raise BadArgumentsError(f"admin operation {op}: argument {error} is missing") from error
 
     def _pass_on(self, conn: Connection, xid: int, request: rq.Admin) -> None:
         leader = self._driver.raft.leader
@@ -119,6 +124,13 @@ class Admin:
         """The client has gone; its answers go nowhere."""
         for call in [call for call, (asker, _) in self._calls.items() if asker is conn]:
             del self._calls[call]
+
+    def expire(self) -> None:
+        """Called every CALL_MS_MAX: give up on calls that have waited that long."""
+        for call in [call for call in self._calls if call < self._stale_call]:
+            conn, xid = self._calls.pop(call)
+            self._fail(conn, xid, NotLeaderError("the leader did not answer; it may have acted"))
+        self._stale_call = self._next_call
 
     # --- between nodes --------------------------------------------------------------------------
 
@@ -192,7 +204,7 @@ class Admin:
 
     def _do_member_change(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
         del conn
-        action, node = str(arguments["action"]), int(arguments["id"])
+        action, node = str(arguments["action"]), _integer(arguments, "id")
         before = tolerance(self._driver.raft.membership)
         after = tolerance(self._keeper.change(action, node))
         if not arguments.get("dry_run"):
@@ -202,7 +214,7 @@ class Admin:
 
     def _do_transfer(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
         del conn
-        target = NodeId(int(arguments.get("to") or 0))
+        target = NodeId(_integer(arguments, "to", 0))
         if target == NO_NODE:
             target = self._driver.best_successor()
         try:
@@ -230,7 +242,7 @@ class Admin:
         """Applied entries from an index on, a page at a time, for checkers and mirrors."""
         del conn
         log, applied = self._store.log, self._store.machine.applied_index
-        first = Index(int(arguments["from"]))
+        first = Index(_integer(arguments, "from"))
         if first < log.first_index():
             raise CompactedError(f"the log starts at {log.first_index()}")
         if first > applied:
@@ -240,21 +252,22 @@ class Admin:
         return [int(log.first_index()), runs, applied]
 
     def _do_history(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
-        path = str(arguments["path"])
-        before = arguments.get("before")
-        limit = min(int(arguments.get("limit") or 100), HISTORY_LISTED_MAX)
+        path = _path(arguments)
+        before = _integer(arguments, "before", 0) or None
+        limit = min(_integer(arguments, "limit", 0) or 100, HISTORY_LISTED_MAX)
         today = self.reader.acl(path)
         who = (conn.identities if conn is not None else None) or ()
         if today is not None and not permits(today[0], READ, who):
             raise NoAuthError(f"the ACL of {path} does not allow reading its history")
-        found = self.reader.history(path, None if before is None else int(before), limit)
+        found = self.reader.history(path, before, limit)
         if not found and today is None:
             raise NoNodeError(f"{path} does not exist and nothing of it is retained")
-        return [found, self.reader.floor]
+        allowed = [row for row in found if permits(_acl_of(row), READ, who)]
+        return [allowed, self.reader.floor]
 
     def _do_why_session(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
         del conn
-        session = int(arguments["session"])
+        session = _integer(arguments, "session")
         row = self._store.machine.sessions.get(session)
         if row is not None:
             return [{"state": "open", **self._open_session(session)}]
@@ -283,7 +296,7 @@ class Admin:
         """What became of a write, also after its session's end: [outcome, code, revision, body],
         outcome "applied", "not applied" or "unknown"."""
         del conn
-        session, seq = int(arguments["session"]), int(arguments["seq"])
+        session, seq = _integer(arguments, "session"), _integer(arguments, "seq")
         machine = self._store.machine
         row = machine.sessions.get(session)
         if row is not None:
@@ -301,13 +314,34 @@ class Admin:
 
     def _do_sessions(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
         del conn
-        after = int(arguments.get("after") or 0)
+        after = _integer(arguments, "after", 0)
         ids = [session for session in sorted(self._store.machine.sessions.ids()) if session > after]
         page = ids[:SESSIONS_LISTED_MAX]
         return [[self._open_session(session) for session in page], len(ids) > len(page)]
 
 
+def _acl_of(row: dict[str, Any]) -> tuple[Acl, ...]:
+    """The ACL that a node had at a revision of its history."""
+    return tuple(Acl(*entry) for entry in row["acl"])
+
+
 _PRIVATE: Final = frozenset({"secret_hash", "results"})
+
+
+def _integer(arguments: dict[str, Any], name: str, default: int | None = None) -> int:
+    """A number as ids and revisions are. Raises BadArgumentsError, KeyError if it is missing."""
+    value = arguments[name] if default is None else arguments.get(name) or default
+    if type(value) is not int or not 0 <= value <= REVISION_MAX:
+        raise BadArgumentsError(f"{name} must be an integer from 0 to {REVISION_MAX}")
+    return value
+
+
+def _path(arguments: dict[str, Any]) -> str:
+    path = arguments["path"]
+    if not isinstance(path, str):
+        raise BadArgumentsError("path must be text")
+    check_path(path)
+    return path
 
 
 def _check_secret(expected: bytes, secret: object) -> None:

@@ -233,4 +233,5 @@ class Attachments:
 
     def unapplied(self) -> Iterable[bytes]:
         """Commands that a new leader must get."""
-        return [pending.command for pending in self._pending.values()]
+        pending = self._pending.values()
+        return [entry.command for entry in pending if entry.conn is not None]

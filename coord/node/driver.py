@@ -15,7 +15,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from coord.model.commands import STAMP
-from coord.model.errors import CorruptionError, ForeignDataError, StorageError
+from coord.model.errors import (
+    CorruptionError,
+    ForeignDataError,
+    NewerFormatError,
+    StorageError,
+)
 from coord.raft import NO_NODE, Index, Role
 from coord.raft.messages import InstallSnapshot
 from coord.store.raft_log import LogWrite
@@ -35,6 +40,8 @@ APPLY_BUDGET_MS: Final = 5
 """An apply that takes longer is cut here and continued after ticks, heartbeats and peers."""
 APPLY_ENTRIES_MAX: Final = 4_096
 APPLY_RETRY_MS: Final = 200
+APPLY_FAILURES_TO_LEAVE: Final = 10
+"""After 2 s of failed applies a leader hands over."""
 PROPOSALS_MAX: Final = 65_536
 """Commands waiting for a leader that may not propose yet; past it new ones are dropped and
 their gateways send them again."""
@@ -51,6 +58,9 @@ class DriverEvents(Protocol):
 
     def on_applied(self, batch: AppliedBatch) -> None:
         """The tree has taken these entries; called once per batch, in order."""
+
+    def on_apply_stalled(self) -> None:
+        """The tree could not be written for a while."""
 
     def on_reads_confirmed(self, read_id: int) -> None:
         """Rounds up to ``read_id`` may be served from the applied state."""
@@ -119,6 +129,7 @@ class Driver:
             StorageError,
             *store.tree.failures,
         )
+        self._apply_failures = 0
         self.applied_entries = 0
         self.flushes = 0
 
@@ -190,7 +201,10 @@ class Driver:
             self._propose_queued()
         raft = self.raft
         while raft.has_ready():
-            self._dispatch(raft.ready())
+            ready = raft.ready()
+            self._dispatch(ready)
+            if ready.committed:
+                break  # Apply it before asking for more; the next flush follows at once.
         if self._outgoing:
             self._send()
         self._note_leadership()
@@ -311,7 +325,7 @@ class Driver:
             except StopIteration as end:
                 self._applying = None
                 self._applied(end.value)
-            except CorruptionError as error:
+            except (CorruptionError, NewerFormatError) as error:
                 self._applying = None
                 self.stopped = True
                 self._events.on_fatal(error)
@@ -320,6 +334,9 @@ class Driver:
                 # A local failure is never a result: nothing was applied, stall and try again.
                 self._applying = None
                 self._committed[:0] = self._current
+                self._apply_failures += 1
+                if self._apply_failures % APPLY_FAILURES_TO_LEAVE == 0:
+                    self._events.on_apply_stalled()
                 self._pause_apply(APPLY_RETRY_MS)
                 return
             if self._clock.monotonic_ms() >= deadline_ms and self._committed:
@@ -350,6 +367,7 @@ class Driver:
             self._scheduler.call_soon(resume)
 
     def _applied(self, batch: AppliedBatch) -> None:
+        self._apply_failures = 0
         self.applied_entries += batch.last - batch.first + 1
         self.raft.applied(Index(batch.last))
         self._events.on_applied(batch)
@@ -389,8 +407,7 @@ class Driver:
         try:
             held = self.store.snapshots.receive_chunk(chunk.meta, chunk.offset, chunk.data)
         except StorageError:
-            self.raft.chunk_failed(chunk.meta.checksum)
-            return
+            return  # Unanswered, the leader offers it again after a pause; there may be room then.
         self.raft.chunk_stored(chunk.meta.checksum, held)
         if held >= chunk.meta.length:
             self._install_due = chunk.meta

@@ -38,9 +38,9 @@ class FeatureKeeper:
             self._proposed = 0
             return
         level = self._common_level()
-        if level > max(self._store.machine.feature_level, self._proposed):
+        is_new = level > max(self._store.machine.feature_level, self._proposed)
+        if is_new and self._driver.propose([commands.raise_feature_level(level)]):
             self._proposed = level
-            self._driver.propose([commands.raise_feature_level(level)])
 
     def _common_level(self) -> int:
         """The newest level that every member of the configuration knows; 0 if one is unknown."""

@@ -158,7 +158,7 @@ class Gateway:
     def _other(
         self, conn: Connection, kind: type, xid: int, request: Any, seq: int, acked: int
     ) -> None:
-        if kind is rq.Ping:
+        if kind is rq.Ping and conn.phase is Phase.ATTACHED:
             self._liveness.ping(conn, xid)
         elif kind is rq.Connect:
             self.attachments.connect(conn, xid, request)
@@ -278,8 +278,9 @@ class Gateway:
             self._send(conn, self._error_frame(conn, xid, revision, code, body))
 
     def _answer_in_order(self, conn: Connection, xid: int, error: CoordError) -> None:
-        if conn.in_flight or conn.waiting:
-            conn.waiting.append(Waiting(xid, error, 0, 0, 0))
+        """The refused write was next in line: it stays ahead of everything that waits."""
+        if conn.in_flight:
+            conn.waiting.appendleft(Waiting(xid, error, 0, 0, 0))
         else:
             self._refuse(conn, xid, error)
 
@@ -308,6 +309,8 @@ class Gateway:
             conn = attached.get(applied.session)
             if conn is not None and self._answer(conn, applied):
                 touched.append(conn)
+        if touched:
+            self._forwarder.progress += 1
         for conn in touched:
             if conn.waiting and not conn.in_flight:
                 self._pump(conn)

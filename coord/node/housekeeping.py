@@ -70,9 +70,9 @@ class Housekeeping:
             return
         due = reader.reapable(self._driver.log_now_ms, REAP_BATCH)
         fresh = [entry for entry in due if entry not in self._reaped]
-        self._reaped = set(due)
-        if fresh:
-            self._driver.propose([commands.reap_node(*entry) for entry in fresh])
+        self._reaped &= set(due)
+        if fresh and self._driver.propose([commands.reap_node(*entry) for entry in fresh]):
+            self._reaped.update(fresh)
 
     @property
     def first_index(self) -> Index:

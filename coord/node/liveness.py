@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from coord.model import commands
 from coord.node.peer_messages import Touches, TouchesConfirmed
 from coord.raft.types import NO_NODE, NodeId
-from coord.session.expiry import GRACE_MS, ExpiryPolicy
+from coord.session.expiry import ExpiryPolicy
 from coord.session.heartbeats import HeartbeatBatch
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coord.node.driver import Driver
     from coord.node.gateway import Gateway
     from coord.node.ports import Clock
+    from coord.node.reads import ReadRounds
     from coord.store.applied import Applied
     from coord.store.member_store import Store
 
@@ -30,6 +31,15 @@ class _Ping(NamedTuple):
     xid: int
 
 
+class _Unconfirmed(NamedTuple):
+    """A batch of contacts whose sender (None: this node) waits for the acknowledgement."""
+
+    round: int
+    peer: NodeId | None
+    batch: int
+    refused: list[int]
+
+
 class Liveness:
     """Who is alive, as this node knows it."""
 
@@ -39,13 +49,17 @@ class Liveness:
         store: Store,
         clock: Clock,
         own_id: NodeId,
-        grace_ms: int = GRACE_MS,
+        rounds: ReadRounds,
+        grace_ms: int,
     ) -> None:
         self.gateway: Gateway
         self._driver = driver
         self._store = store
         self._clock = clock
         self._policy = ExpiryPolicy(own_id, grace_ms)
+        self._rounds = rounds
+        self._unconfirmed: list[_Unconfirmed] = []
+        """Batches counted, not yet acknowledged. Invariant: rounds do not fall."""
         self._contacts: dict[int, int] = {}
         """Sessions heard since the last batch, and when first."""
         self.now_ms = clock.monotonic_ms()
@@ -76,9 +90,7 @@ class Liveness:
             return
         batch = self._heartbeats.take(now_ms)
         if self._driver.is_leader:
-            refused = self._policy.touch(batch.heard, now_ms)
-            if refused is not None:
-                self._confirmed(batch.id, refused)
+            self._count(None, batch.id, batch.heard, now_ms)
         else:
             self._driver.post(leader, Touches(batch.id, [list(pair) for pair in batch.heard]))
 
@@ -99,13 +111,33 @@ class Liveness:
     def on_touches(self, peer: NodeId, message: Touches) -> None:
         """A gateway's batch; unanswered unless contact counts here."""
         pairs = [(session, ago_ms) for session, ago_ms in message.pairs]
-        refused = self._policy.touch(pairs, self._clock.monotonic_ms())
+        self._count(peer, message.batch, pairs, self._clock.monotonic_ms())
+
+    def _count(
+        self, peer: NodeId | None, batch: int, pairs: list[tuple[int, int]], now_ms: int
+    ) -> None:
+        """Extend deadlines now, acknowledge after a read round that began after the batch came:
+        it proves that no newer leader had started its deadlines before."""
+        refused = self._policy.touch(pairs, now_ms)
         if refused is not None:
-            self._driver.post(peer, TouchesConfirmed(message.batch, refused))
+            self._unconfirmed.append(_Unconfirmed(self._rounds.join(), peer, batch, refused))
+            self._driver.wake()
+
+    def on_round_confirmed(self) -> None:
+        """This node led when the rounds up to ``rounds.confirmed`` began."""
+        confirmed = self._rounds.confirmed
+        done = [entry for entry in self._unconfirmed if entry.round <= confirmed]
+        self._unconfirmed = [entry for entry in self._unconfirmed if entry.round > confirmed]
+        for _, peer, batch, refused in done:
+            if peer is None:
+                self._confirmed(batch, refused)
+            else:
+                self._driver.post(peer, TouchesConfirmed(batch, refused))
 
     def on_leadership(self) -> None:
         """Term or leader changed: what was sent to the old leader goes to the new one."""
         self._heartbeats.leader_changed()
+        self._unconfirmed.clear()
         self._policy.deactivate()
 
     def on_applied(self) -> None:
@@ -146,3 +178,4 @@ class Liveness:
         """This process did not run for longer than an election timeout: it decides nothing until
         it leads again."""
         self._policy.deactivate()
+        self._unconfirmed.clear()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coord.model.errors import CorruptionError
 from coord.model.limits import TICK_MS
-from coord.node.admin import Admin
+from coord.node.admin import CALL_MS_MAX, Admin
 from coord.node.attach import Attachments
 from coord.node.digests import DigestBook, Verdict
 from coord.node.driver import Driver
@@ -33,7 +33,7 @@ from coord.node.replacement import MembershipKeeper
 from coord.node.status import NodeStatus, describe
 from coord.node.streams import Streams
 from coord.node.ticker import Ticker
-from coord.raft import Index, RaftNode
+from coord.raft import Index, RaftNode, RaftRefusal
 from coord.session.expiry import CHECK_INTERVAL_MS
 from coord.session.heartbeats import BATCH_INTERVAL_MS
 from coord.store.reader import TreeReader
@@ -86,7 +86,7 @@ class Node:
         self.reads = ReadServer(self.reader, self.registry, clock)
         self.streams = Streams(self.registry, self.reader, store)
         self.forwarder = Forwarder(self.driver, scheduler)
-        self.liveness = Liveness(self.driver, store, clock, self.id)
+        self.liveness = Liveness(self.driver, store, clock, self.id, self.rounds, settings.grace_ms)
         self.keeper = MembershipKeeper(self.driver, self.id)
         self.features = FeatureKeeper(self.driver, store, self.id, settings.feature_level)
         self.housekeeping = Housekeeping(self.driver, store, log_writer)
@@ -114,6 +114,7 @@ class Node:
         self._membership = raft.membership
         self._ticks = 0
         self.digest_alarm = False
+        self.apply_stalls = 0
         self._links: set[NodeId] = set()
         self._periodic: tuple[tuple[int, Callable[[], None]], ...] = (
             (UPKEEP_MS, self.keeper.upkeep),
@@ -124,6 +125,8 @@ class Node:
             (PROGRESS_CHECK_MS, self.forwarder.check_progress),
             (PROGRESS_CHECK_MS, self.reads.pages.expire),
             (HOUSEKEEPING_MS, self.housekeeping.check),
+            (HOUSEKEEPING_MS, self._leave_if_full),
+            (CALL_MS_MAX, self.admin.expire),
             (settings.reap_interval_ms, self._reap),
             (BOOKMARK_MS // 2, self._bookmark),
         )
@@ -155,9 +158,22 @@ class Node:
         successor = self.driver.best_successor()
         if not self.driver.is_leader or not successor:
             return False
-        self.raft.transfer(successor)
+        try:
+            self.raft.transfer(successor)
+        except RaftRefusal:
+            return bool(self.raft.transferee)  # A transfer is under way already, or impossible.
         self.driver.wake()
         return True
+
+    def _leave_if_full(self) -> None:
+        """A leader without space for the log would refuse everybody's writes: another leads."""
+        if self.driver.is_leader and not self.gateway.has_space:
+            self.hand_over()
+
+    def on_apply_stalled(self) -> None:
+        """This node's tree cannot be written: as leader it would know no new session."""
+        self.apply_stalls += 1
+        self.hand_over()
 
     def woke_after_stall(self, gap_ms: int) -> None:
         """The process did not run for ``gap_ms``: its beliefs are stale. Called before any queued
@@ -202,7 +218,6 @@ class Node:
 
     def on_applied(self, batch: AppliedBatch) -> None:
         """Entries were applied: answer, notify, compare."""
-        self.forwarder.progress += 1
         self.gateway.on_applied(batch)
         self.liveness.on_applied()
         samples = self.store.machine.digests
@@ -210,8 +225,9 @@ class Node:
             self._share_digests([pair for pair in samples if pair[0] > self._last_sample])
 
     def on_reads_confirmed(self, read_id: int) -> None:
-        """Serve the reads of that round."""
+        """Serve the reads of that round, acknowledge the contacts that waited for it."""
         self.gateway.on_reads_confirmed(read_id)
+        self.liveness.on_round_confirmed()
 
     def on_reads_dropped(self) -> None:
         """Ask again for everything that waits."""

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from coord.model import requests as rq
 from coord.model.acl import ADMIN, READ, permits
-from coord.model.errors import ListingExpiredError, NoAuthError, NoNodeError
+from coord.model.errors import (
+    CoordError,
+    ListingExpiredError,
+    NoAuthError,
+    NoNodeError,
+    StorageError,
+)
 from coord.model.limits import PAGE_CHILDREN_MAX, PINNED_LISTING_MS_MAX, PINNED_LISTINGS_MAX
 
 if TYPE_CHECKING:
@@ -119,7 +125,9 @@ class ReadServer:
         """The reply frame; refusals become error replies."""
         try:
             body = self._table[type(request)](conn, request)
-        except (NoNodeError, NoAuthError, ListingExpiredError) as error:
+        except StorageError:
+            raise
+        except CoordError as error:
             return conn.codec.error(xid, self.reader.revision, error)
         return conn.codec.reply(xid, self.reader.revision, body)
 
@@ -127,13 +135,15 @@ class ReadServer:
         found = self.reader.get(request.path)
         if found is None:
             raise NoNodeError(f"node {request.path} does not exist")
-        self._check(conn, request.path, READ)
+        self._check(conn, self.reader, request.path, READ)
         if request.watch:
             self._watches.add_once(conn, request.path, "data")
         return found
 
     def _exists(self, conn: Connection, request: rq.Exists) -> tuple[Any, ...]:
         stat = self.reader.stat(request.path)
+        if stat is not None:
+            self._check(conn, self.reader, request.path, READ)
         if request.watch:
             self._watches.add_once(conn, request.path, "exist" if stat is None else "data")
         if stat is None:
@@ -150,7 +160,7 @@ class ReadServer:
         found = reader.children(path, request.after, limit if paged else 0)
         if found is None:
             raise NoNodeError(f"node {path} does not exist")
-        self._check(conn, path, READ)
+        self._check(conn, reader, path, READ)
         names, stat, more = found
         if paged and more and not request.revision:
             reader = self.pages.first(session, path, self.reader)
@@ -164,17 +174,18 @@ class ReadServer:
         found = self.reader.acl(request.path)
         if found is None:
             raise NoNodeError(f"node {request.path} does not exist")
-        self._check(conn, request.path, READ | ADMIN)
+        self._check(conn, self.reader, request.path, READ | ADMIN)
         return found
 
     def _sync(self, conn: Connection, request: rq.Sync) -> tuple[Any, ...]:
         del conn
         return (request.path,)
 
-    def _check(self, conn: Connection, path: str, wanted: int) -> None:
-        """Called right after the reader found ``path``."""
-        if self.reader.is_restricted:
-            found = self.reader.acl(path)
+    @staticmethod
+    def _check(conn: Connection, reader: TreeReader, path: str, wanted: int) -> None:
+        """Called right after ``reader`` found ``path``."""
+        if reader.is_restricted:
+            found = reader.acl(path)
             assert found is not None, "found a moment ago in the same transaction"
             if not permits(found[0], wanted, conn.identities or ()):
                 raise NoAuthError(f"the ACL of {path} does not allow this")

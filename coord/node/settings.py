@@ -9,7 +9,9 @@ from coord.model.limits import (
     ELECTION_TIMEOUT_MS_MAX,
     SESSION_TIMEOUT_MS_MAX,
     SESSION_TIMEOUT_MS_MIN,
+    TICK_MS,
 )
+from coord.session.expiry import GRACE_MS
 
 if TYPE_CHECKING:
     from coord.raft.config import RaftConfig
@@ -30,6 +32,12 @@ class NodeSettings:
     """Bound on clock drift between a client and a node: one part in a thousand."""
     version: str = "0"
     """Version and build as ``status`` shows them."""
+
+    @property
+    def grace_ms(self) -> int:
+        """Between a session's deadline and its proposed end: never less than three election
+        timeouts, so that no acknowledgement of a leader about to be deposed is older."""
+        return max(GRACE_MS, 3 * self.raft.election_ticks_max * TICK_MS)
 
     def clamp_timeout_ms(self, wanted_ms: int) -> int:
         """A session timeout within this cluster's bounds."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from coord.raft.storage import Storage
 
 
+HANDED_OUT_MAX = 4_096
+"""Entries handed out and not applied yet, beyond which no more are."""
+
+
 class RaftLog:
     """Reads go to the tail if it holds the entry, else to storage, which then has it durably."""
 
@@ -175,6 +179,12 @@ class RaftLog:
     def applicable(self) -> Index:
         """How far the state machine may go: committed, and durable on this very node."""
         return min(self.commit, self.stable)
+
+    @property
+    def may_hand_out(self) -> bool:
+        """There is something to apply, and not too much of what was handed out is unapplied: a
+        backlog stays in the log and does not gather in the driver's memory."""
+        return self.cursor < self.applicable and self.cursor - self.applied < HANDED_OUT_MAX
 
     def take_committed(self, max_bytes: int) -> list[LogSlice]:
         """The next entries to apply, cut at about ``max_bytes``; none if there are none."""

@@ -164,7 +164,7 @@ class RaftNode:
             or raft.pending_ack
             or raft.must_replicate
             or raft.log.handed < raft.log.last
-            or (raft.log.cursor < raft.log.applicable and raft.installing is None)
+            or (raft.log.may_hand_out and raft.installing is None)
             or raft.term != raft.handed_state.term
             or raft.vote != raft.handed_state.vote
             or raft.membership_changed
@@ -194,7 +194,7 @@ class RaftNode:
             raft.pending_ack = None
         ready.messages, raft.messages = raft.messages, []
         ready.messages_after, raft.messages_after = raft.messages_after, []
-        if log.cursor < log.applicable and raft.installing is None:
+        if log.may_hand_out and raft.installing is None:
             ready.committed = log.take_committed(raft.config.max_apply_bytes)
         reads = raft.reads
         ready.read_states, reads.states = reads.states, []
