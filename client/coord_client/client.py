@@ -31,6 +31,7 @@ from coord_client.connection import Connector, Dial, TcpDialer, boot_clock_ms, r
 from coord_client.forks import fork_count
 from coord_client.hosts import Rotation, parse_connect_string
 from coord_client.operations import NEVER_MS, Kind, Operation
+from coord_client.retry import backoff_ms
 from coord_client.session import ConnectionState, Session, SessionSettings
 from coord_client.subtree import create_above, delete_below, list_in_pages
 from coord_client.transaction import Transaction
@@ -100,6 +101,7 @@ class Client:
         self._chroot = address.chroot
         self._timeout_ms = milliseconds(request_timeout_s)
         self._clock_ms = clock_ms
+        self._spread = spread
         self._session = Session(settings or SessionSettings(), spread, self._pushed)
         rotation = Rotation(address.hosts, int(spread() * len(address.hosts)))
         self._connector = Connector(
@@ -140,6 +142,8 @@ class Client:
         if self._loop is None or self._session.state is ConnectionState.CLOSED:
             return
         if self._session.session_id and self._forks == fork_count():
+            self._session.let_go()
+            self.on_state_change(self._session.state)  # Holds end before the service hears of it.
             with contextlib.suppress(CoordError):
                 await self._call(rq.Close(), Kind.WRITE, CLOSE_S)
         await self._stop()
@@ -266,6 +270,7 @@ class Client:
             except ListingExpiredError:
                 if attempt == RACES_MAX - 1:
                     raise
+                await asyncio.sleep(backoff_ms(attempt + 1, self._spread()) / 1_000)
         raise AssertionError("unreachable")
 
     async def _children_of(self, request: rq.Children, timeout_s: float | None) -> list[str]:

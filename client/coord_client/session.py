@@ -128,6 +128,7 @@ class Session:
         self._connect_xid = 0
         self._connect_sent_ms = 0
         self._phase_deadline_ms = NEVER_MS
+        self._lets_go = False
         self._liveness = Liveness(settings.probe_ms)
         self._deadline_ms = NEVER_MS
         self._returned: list[Operation] = []
@@ -155,7 +156,11 @@ class Session:
         (send time of the last confirmed heartbeat) + timeout × (1 − drift bound). Compare it with
         the same clock at every use.
         """
-        return self._liveness.hold_until_ms
+        return 0 if self._lets_go else self._liveness.hold_until_ms
+
+    def let_go(self) -> None:
+        """The session is about to be ended: from now on the service may give everything away."""
+        self._lets_go = True
 
     @property
     def wake_at_ms(self) -> int:

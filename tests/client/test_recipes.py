@@ -290,6 +290,21 @@ async def test_release_during_an_outage_goes_on_in_the_background(cluster: FakeC
 
 
 @in_virtual_time
+async def test_releasing_what_is_lost_does_not_wait(cluster: FakeCluster) -> None:
+    """A program that was cut off can campaign again at once; what is left is cleared away later."""
+    async with client_of(cluster) as client:
+        async with Lock(client, "/x") as hold:
+            cluster.down = set(HOSTS)
+            cluster.cut()
+            await hold.wait_lost()
+            before_ms = now_ms()
+        assert now_ms() == before_ms
+        cluster.down.clear()
+        async with Lock(client, "/x") as again:
+            assert again.token > hold.token
+
+
+@in_virtual_time
 async def test_session_that_ends_during_the_grant_means_a_new_place(cluster: FakeCluster) -> None:
     """The grant is lost with its session; the program stands in line again and is granted."""
     async with client_of(cluster) as client:

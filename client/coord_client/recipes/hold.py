@@ -65,17 +65,20 @@ class Hold:
                     await self._changed.wait()
 
     async def release(self, timeout_s: float | None = None) -> None:
-        """Give it up; the next in line is granted it. Fine if it is lost already.
+        """Give it up; the next in line is granted it. If it is lost already, returns at once.
 
         If the service cannot be reached in time, the release goes on in the background and this
         raises OperationTimeoutError.
         """
+        was_held = self.is_held
         self._end()
         if self._is_released or self._client.state is ConnectionState.CLOSED:
             return
         self._is_released = True
         self._watchdog.cancel()
         work = self._client.spawn(self._release(), "coord-hold-release")
+        if not was_held:
+            return
         limit_s = self._client.limit_s(timeout_s)
         try:
             async with asyncio.timeout(limit_s):

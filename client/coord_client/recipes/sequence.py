@@ -180,7 +180,10 @@ class Place:
             except TransactionError as error:
                 await self._refused(error, record)
             else:
-                return Hold(self._client, created, self._path)
+                hold = Hold(self._client, created, self._path)
+                if not hold.is_held:  # Granted to a session that has ended meanwhile.
+                    raise PlaceLostError
+                return hold
 
     async def _refused(self, error: TransactionError, record: str) -> None:
         """Our place is gone, or the last holder is not: it alone may remove its record."""
