@@ -1,9 +1,9 @@
 """The leader's upkeep of the membership: a wiped member is replaced, a learner promoted.
 
 A node that comes back with another incarnation has lost its disk: it may have voted and
-acknowledged entries that it no longer knows. It is therefore somebody else. By committed changes,
-one at a time: the old incarnation is removed, the new one added as a learner, and promoted once
-it has caught up (docs/raft.md, *identity*).
+acknowledged entries that it no longer knows. It is therefore somebody else. One committed change
+gives its id to the new incarnation, as a joining learner; the Raft core makes that a voter by
+another once it has caught up (docs/raft.md, *identity*).
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ class MembershipKeeper:
         self._own_id = own_id
         self._candidates: dict[NodeId, Member] = {}
         """Nodes that introduced themselves with an incarnation that is not a member."""
-        self._to_promote: set[tuple[NodeId, Incarnation]] = set()
-        """Learners to promote when caught up: replacements of voters, and those asked for."""
 
     def introduced(self, peer: NodeId, hello: dict[str, Any]) -> None:
         """A peer's hello; remembers it if it is not the member it was."""
@@ -68,22 +66,14 @@ class MembershipKeeper:
             self._driver.wake()
 
     def _next_change(self) -> Membership | None:
-        membership = self._driver.raft.membership
+        """A wiped member's new incarnation takes over its id in one change; the role JOINING is
+        durable in it, so that any later leader promotes it when it has caught up."""
         for peer, candidate in sorted(self._candidates.items()):
             known = self._find(peer)
-            if known is None:
-                if (peer, candidate.incarnation) in self._to_promote:
-                    return _with(membership, candidate)
-            elif known.incarnation != candidate.incarnation:
-                if known.role is MemberRole.VOTER:
-                    self._to_promote.add((peer, candidate.incarnation))
-                return _without(membership, peer)
-        progress = self._driver.raft.statistics().progress
-        caught_up = {follower.id for follower in progress if follower.caught_up}
-        for member in membership.members:
-            due = (member.id, member.incarnation) in self._to_promote
-            if due and member.role is MemberRole.LEARNER and member.id in caught_up:
-                return _with(membership, replace(member, role=MemberRole.VOTER))
+            if known is not None and known.incarnation != candidate.incarnation:
+                learns = known.role is MemberRole.LEARNER
+                role = MemberRole.LEARNER if learns else MemberRole.JOINING
+                return _with(self._driver.raft.membership, replace(candidate, role=role))
         return None
 
     # --- what an operator asks for --------------------------------------------------------------

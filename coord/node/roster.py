@@ -124,7 +124,8 @@ class Roster:
 
 
 def _everybody(membership: Membership) -> tuple[Member, ...]:
-    return (*membership.members, *membership.outgoing)
+    """The incoming configuration last: a replaced member's new address is the one that counts."""
+    return (*membership.outgoing, *membership.members)
 
 
 def _misfit(own: Hello, hello: Hello) -> str:
