@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from coord.model import requests as rq
+from coord.model.acl import Acl
 from coord.model.errors import (
     BadVersionError,
     CompactedError,
+    LimitError,
+    NoAuthError,
     NoNodeError,
     NotReadyError,
     OverloadedError,
@@ -356,3 +359,72 @@ def test_draining_tells_every_client_to_go_elsewhere(single: Single) -> None:
     assert client.link.is_closed
     assert client.link.received[-1].reason == "draining"
     assert single.store.machine.sessions.get(session) is not None
+
+
+@pytest.mark.parametrize(
+    ("op", "arguments"),
+    [
+        (rq.WHY_SESSION, {"session": -1}),
+        (rq.WHY_SESSION, {}),
+        (rq.WHY_SESSION, {"session": 2**63}),
+        (rq.RESULT_OF, {"session": "-7", "secret": b"", "seq": 1}),
+        (rq.HISTORY, {"path": "/a", "before": -1}),
+        (rq.HISTORY, {"path": "relative"}),
+        (rq.LOG_TAIL, {"from": float("inf")}),
+        (rq.LOG_TAIL, {"from": True}),
+        (rq.SESSIONS, {"after": -3}),
+        (rq.MEMBER_CHANGE, {"action": "dance", "id": 1}),
+        (rq.TRANSFER, {"to": 77}),
+        (999, {}),
+    ],
+)
+def test_bad_admin_arguments_are_refused_and_harm_nobody(
+    single: Single, op: int, arguments: dict[str, object]
+) -> None:
+    """Without a session, with any value: an error reply, and the node goes on."""
+    stranger = Peer(single)
+
+    single.node.admin.call(stranger.conn, 5, rq.Admin(op, arguments))
+
+    assert stranger.reply(5).code < 0
+    assert single.fatal is None
+
+
+def test_the_second_page_of_a_listing_outlives_its_node(single: Single) -> None:
+    """Deleting the node between two pages, next to a node with an ACL, ends nothing."""
+    client = single.client()
+    secret = rq.Create("/secret", b"", (Acl(31, "digest", "x:y"),), 0, 0)
+    for request in (create("/d"), create("/d/a"), create("/d/b"), secret):
+        client.call(request)
+    first = client.call(rq.Children("/d", False, 1, "", 1, 0))
+    for path in ("/d/a", "/d/b", "/d"):
+        client.call(rq.Delete(path, -1))
+    client.call(get("/secret"))
+
+    second = client.call(rq.Children("/d", False, 1, "a", 1, first.body[3]))
+
+    assert second.body[0] == ["b"]
+
+
+def test_the_watch_limit_is_an_error_reply(single: Single, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One watch too many refuses the request and leaves the node alone."""
+    monkeypatch.setattr(single.node.registry, "_watches_max", 1)
+    client = single.client()
+    client.call(create("/a"))
+    client.call(create("/b"))
+
+    assert client.call(get("/a", watch=True)).code == 0
+    assert client.call(get("/b", watch=True)).code == LimitError.code
+
+
+def test_a_node_without_read_permission_tells_nobody_its_stat(single: Single) -> None:
+    """Exists checks READ like get."""
+    client = single.client()
+    client.call(rq.Create("/secret", b"", (Acl(31, "digest", "x:y"),), 0, 0))
+
+    assert client.call(rq.Exists("/secret", False, 1)).code == NoAuthError.code
+
+
+def test_a_heartbeat_without_a_session_is_refused(single: Single) -> None:
+    """It would otherwise wait for an acknowledgement that never comes."""
+    assert Peer(single).call(rq.Ping()).code == NotReadyError.code
