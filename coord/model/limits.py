@@ -58,6 +58,10 @@ CONNECTION_OUTBOX_BYTES_MAX: Final = 16 * MIB
 """A reader slower than this is dropped; a native client resumes."""
 NODE_WRITES_IN_FLIGHT_MAX: Final = 20_000
 """Admission: past it user writes are refused as Overloaded; session traffic still passes."""
+NODE_BYTES_IN_FLIGHT_MAX: Final = 128 * MIB
+"""The same for the bytes of those writes."""
+REPLY_BURST_BYTES: Final = 1 * MIB
+"""Replies handed to one socket before it must drain; what is asked beyond that waits."""
 WATCHES_PER_CONNECTION_MAX: Final = 100_000
 PAGE_CHILDREN_MAX: Final = 10_000
 PINNED_LISTINGS_MAX: Final = 16

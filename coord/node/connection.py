@@ -54,8 +54,10 @@ class Connection:
         "dirty",
         "events",
         "generation",
+        "holds",
         "identities",
         "in_flight",
+        "is_congested",
         "link",
         "next_seq",
         "outbox",
@@ -86,6 +88,10 @@ class Connection:
         self.events: list[tuple[int, bytes]] = []
         """(revision, frame) of events that leave with the next flush, before later replies."""
         self.dirty = False
+        self.is_congested = False
+        """The socket has not drained: counted in ``holds``."""
+        self.holds = 0
+        """Reasons why nothing new is served: a congested socket, streams that catch up."""
         self.paused = False
         self.watches = 0
 

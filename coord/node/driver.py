@@ -21,6 +21,7 @@ from coord.model.errors import (
     NewerFormatError,
     StorageError,
 )
+from coord.model.limits import MIB
 from coord.raft import NO_NODE, Index, Role
 from coord.raft.messages import InstallSnapshot
 from coord.store.raft_log import LogWrite
@@ -45,6 +46,10 @@ APPLY_FAILURES_TO_LEAVE: Final = 10
 PROPOSALS_MAX: Final = 65_536
 """Commands waiting for a leader that may not propose yet; past it new ones are dropped and
 their gateways send them again."""
+
+
+PROPOSAL_BYTES_MAX: Final = 64 * MIB
+RUN_BYTES_MAX: Final = 4 * MIB
 
 
 class DriverEvents(Protocol):
@@ -112,6 +117,7 @@ class Driver:
         self._events = events
         self._flush_due = False
         self._proposals: list[bytes] = []
+        self._proposal_bytes = 0
         self._outgoing: dict[NodeId, list[Any]] = {}
         self._waiting: deque[_Turn] = deque()
         """Readys that wait for their turn of durability. Invariant: seqs grow, and the first is
@@ -149,7 +155,10 @@ class Driver:
         """Queue commands for the next flush; False if the queue is full or this is no leader."""
         if not self.is_leader or len(self._proposals) >= PROPOSALS_MAX:
             return False
+        if self._proposal_bytes >= PROPOSAL_BYTES_MAX:
+            return False
         self._proposals.extend(commands)
+        self._proposal_bytes += sum(map(len, commands))
         self.wake()
         return True
 
@@ -215,11 +224,32 @@ class Driver:
 
     def _propose_queued(self) -> None:
         if not self.is_leader:
-            self._proposals.clear()
+            self._forget_proposals()
         elif self.accepts_proposals:
             stamp = self._stamp()
-            if self.raft.propose([stamp + command for command in self._proposals]) is not None:
-                self._proposals = []
+            while self._proposals:
+                count = self._run_length()
+                run = [stamp + command for command in self._proposals[:count]]
+                if self.raft.propose(run) is None:
+                    return  # Too much is uncommitted, or leadership moves: they wait.
+                del self._proposals[:count]
+                self._proposal_bytes -= sum(map(len, run)) - count * len(stamp)
+
+    def _run_length(self) -> int:
+        """How many of the queued commands make the next run: all but when they are large."""
+        if self._proposal_bytes <= RUN_BYTES_MAX:
+            return len(self._proposals)
+        room = RUN_BYTES_MAX
+        for count, command in enumerate(self._proposals):
+            room -= len(command)
+            if room < 0:
+                return max(1, count)
+        return len(self._proposals)
+
+    def _forget_proposals(self) -> None:
+        """Their gateways send them to the next leader."""
+        self._proposals.clear()
+        self._proposal_bytes = 0
 
     def _stamp(self) -> bytes:
         """wall_ms and log_ms of a batch: log time starts at the last applied value and advances
@@ -386,7 +416,7 @@ class Driver:
         if now != self._leadership:
             self._leadership = now
             if not self.is_leader:
-                self._proposals.clear()
+                self._forget_proposals()
             self._events.on_leadership(*now)
 
     # --- snapshots ------------------------------------------------------------------------------

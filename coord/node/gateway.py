@@ -27,7 +27,9 @@ from coord.model.errors import (
 )
 from coord.model.limits import (
     CONNECTION_REQUESTS_MAX,
+    NODE_BYTES_IN_FLIGHT_MAX,
     NODE_WRITES_IN_FLIGHT_MAX,
+    REPLY_BURST_BYTES,
     WRITES_IN_FLIGHT_MAX,
 )
 from coord.model.types import NO_SESSION, ReadLevel
@@ -72,6 +74,7 @@ class Gateway:
         """By session. Invariant: phase is ATTACHED and generation is the newest known here."""
         self.attachments: Attachments
         self.writes_in_flight = 0
+        self.bytes_in_flight = 0
         self.draining = False
         self.has_space = True
         """As of the last tick; the reserve is far more than one tick can write."""
@@ -100,6 +103,7 @@ class Gateway:
             return
         conn.phase = Phase.CLOSED
         self.writes_in_flight -= len(conn.in_flight)
+        self.bytes_in_flight -= sum(len(command) for _, _, command in conn.in_flight)
         conn.in_flight.clear()
         conn.waiting.clear()
         conn.outbox.clear()
@@ -124,23 +128,50 @@ class Gateway:
         for conn in list(self.connections):
             self.end(conn, reason, message)
 
+    def congested(self, conn: Connection) -> None:
+        """The socket takes no more for now: nothing new is served until it has drained."""
+        if not conn.is_congested:
+            conn.is_congested = True
+            conn.holds += 1
+
+    def drained(self, conn: Connection) -> None:
+        """Go on where ``congested`` stopped."""
+        if conn.is_congested:
+            conn.is_congested = False
+            self.release(conn)
+
+    def release(self, conn: Connection) -> None:
+        """One reason to hold back is gone."""
+        conn.holds -= 1
+        if conn.phase is not Phase.CLOSED and not conn.holds:
+            self._pump(conn)
+            self._resume(conn)
+            self.flush()
+
     # --- requests -------------------------------------------------------------------------------
 
     def receive(self, conn: Connection, items: Iterable[tuple[int, Any, int, int]]) -> None:
         """Requests decoded from one socket read, in order: (xid, request, seq, acked)."""
         if conn.phase is Phase.ATTACHED:
             self._liveness.heard(conn.session)
-        serve, outbox = self._reads.serve, conn.outbox
+        serve, outbox, burst = self._reads.serve, conn.outbox, 0
         for xid, request, seq, acked in items:
             kind = type(request)
-            if (
+            if conn.waiting or conn.holds:
+                self._other(conn, kind, xid, request, seq, acked)
+            elif (
                 kind in READS
-                and not conn.waiting
                 and not conn.in_flight
                 and (request.level == _STALE or (request.level and conn.session))
             ):
-                outbox.append(serve(conn, xid, request))
-            elif kind in WRITES and not conn.waiting:
+                frame = serve(conn, xid, request)
+                outbox.append(frame)
+                burst += len(frame)
+                if burst > REPLY_BURST_BYTES:
+                    burst = 0
+                    self._mark(conn)
+                    self.flush()
+            elif kind in WRITES:
                 self._write(conn, xid, request, seq, acked)
             else:
                 self._other(conn, kind, xid, request, seq, acked)
@@ -195,8 +226,8 @@ class Gateway:
 
     def _pump(self, conn: Connection) -> None:
         """Serve what waits, as far as the session's order allows."""
-        waiting = conn.waiting
-        while waiting:
+        waiting, burst = conn.waiting, 0
+        while waiting and not conn.holds:
             xid, request, seq, acked, round_id = waiting[0]
             kind = type(request)
             if kind in WRITES:
@@ -210,10 +241,16 @@ class Gateway:
             if isinstance(request, CoordError):
                 self._refuse(conn, xid, request)
             elif kind in STREAM_OPENS or kind is rq.Unwatch:
-                self._send(conn, self._streams.serve(conn, xid, request))
+                self._streams.serve(conn, xid, request)
             else:
-                self._send(conn, self._reads.serve(conn, xid, request))
-        self._waiting_reads.pop(conn, None)
+                frame = self._reads.serve(conn, xid, request)
+                self._send(conn, frame)
+                burst += len(frame)
+                if burst > REPLY_BURST_BYTES:
+                    burst = 0
+                    self.flush()
+        if not waiting:
+            self._waiting_reads.pop(conn, None)
 
     # --- writes ---------------------------------------------------------------------------------
 
@@ -235,6 +272,7 @@ class Gateway:
         conn.next_seq = seq + 1
         conn.in_flight.append((seq, xid, command))
         self.writes_in_flight += 1
+        self.bytes_in_flight += len(command)
         self._forwarder.commands.append(command)
 
     def _admission(self, conn: Connection, request: Any, seq: int) -> CoordError | None:
@@ -243,6 +281,8 @@ class Gateway:
             return None
         if self.writes_in_flight >= NODE_WRITES_IN_FLIGHT_MAX:
             return OverloadedError("this node has 20,000 writes in flight; retry after a pause")
+        if self.bytes_in_flight >= NODE_BYTES_IN_FLIGHT_MAX:
+            return OverloadedError("this node has 128 MiB of writes in flight; retry after a pause")
         if seq - conn.acked > WRITES_IN_FLIGHT_MAX:
             return OverloadedError(
                 f"{WRITES_IN_FLIGHT_MAX} results of this session are not acknowledged"
@@ -326,8 +366,9 @@ class Gateway:
             return False
         if in_flight[0][0] != applied.seq or applied.code == _GAP:
             return False
-        xid = in_flight.popleft()[1]
+        _, xid, command = in_flight.popleft()
         self.writes_in_flight -= 1
+        self.bytes_in_flight -= len(command)
         if applied.code == OK:
             frame = conn.codec.reply(xid, applied.index, applied.body)
         else:

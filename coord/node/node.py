@@ -84,7 +84,7 @@ class Node:
         self.registry = WatchRegistry()
         self.rounds = ReadRounds()
         self.reads = ReadServer(self.reader, self.registry, clock)
-        self.streams = Streams(self.registry, self.reader, store)
+        self.streams = Streams(self.registry, self.reader, store, scheduler)
         self.forwarder = Forwarder(self.driver, scheduler)
         self.liveness = Liveness(self.driver, store, clock, self.id, self.rounds, settings.grace_ms)
         self.keeper = MembershipKeeper(self.driver, self.id)
@@ -106,6 +106,7 @@ class Node:
             self._handshake_info,
         )
         self.admin.gateway = self.gateway
+        self.streams.gateway = self.gateway
         self.liveness.gateway = self.gateway
         self.forwarder.bind(self._unapplied)
         self.ticker = Ticker(clock, scheduler, self._tick, self.woke_after_stall, settings.stall_ms)

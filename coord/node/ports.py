@@ -112,6 +112,10 @@ class Codec(Protocol):
         """A one-shot watch fired."""
         ...
 
+    def cancelled(self, watch_id: int, revision: int, error: CoordError) -> bytes:
+        """The server ended a stream."""
+        ...
+
     def notice(self, revision: int, reason: str, message: str) -> bytes:
         """The connection is about to be closed, and why."""
         ...

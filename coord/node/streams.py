@@ -9,15 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model import requests as rq
+from coord.model.acl import READ, permits
 from coord.model.errors import (
     CompactedError,
     CoordError,
+    LimitError,
     NoNodeError,
     NotReadyError,
+    StorageError,
     TooLargeError,
 )
 from coord.model.limits import MIB
 from coord.model.paths import join
+from coord.node.connection import Phase
 from coord.watch.notify import Shared, idle_streams, pushes
 from coord.watch.registry import ONE_SHOT_ID, events_for
 
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
     from coord.model.events import WatchEvent
     from coord.node.connection import Connection
+    from coord.node.gateway import Gateway
+    from coord.node.ports import Scheduler
     from coord.store.applied import AppliedBatch
     from coord.store.member_store import Store
     from coord.store.reader import TreeReader
@@ -33,13 +39,19 @@ if TYPE_CHECKING:
 
 LIST_ENTRIES_MAX: Final = 10_000
 LIST_BYTES_MAX: Final = 1 * MIB
-REPLAY_BYTES_MAX: Final = 8 * MIB
+REPLAY_CHANGES: Final = 256
+"""Changes of history replayed to a resuming stream at a time: about 5 ms."""
+REPLAY_PAUSE_MS: Final = 5
 
 
 class Streams:
     """Watch streams and one-shot watches of one node."""
 
-    def __init__(self, registry: WatchRegistry, reader: TreeReader, store: Store) -> None:
+    def __init__(
+        self, registry: WatchRegistry, reader: TreeReader, store: Store, scheduler: Scheduler
+    ) -> None:
+        self.gateway: Gateway
+        self._scheduler = scheduler
         self.registry = registry
         self.reader = reader
         self._store = store
@@ -47,8 +59,8 @@ class Streams:
 
     # --- requests -------------------------------------------------------------------------------
 
-    def serve(self, conn: Connection, xid: int, request: Any) -> bytes:
-        """The reply to Watch, ListWatch or Unwatch (replayed events are queued behind it)."""
+    def serve(self, conn: Connection, xid: int, request: Any) -> None:
+        """Answer Watch, ListWatch or Unwatch."""
         try:
             if isinstance(request, rq.Unwatch):
                 self.registry.remove_stream(conn, request.watch_id)
@@ -56,56 +68,75 @@ class Streams:
             elif isinstance(request, rq.ListWatch):
                 body = self._list_watch(conn, xid, request)
             else:
-                return self._watch(conn, xid, request)
+                self._watch(conn, xid, request)
+                return
+        except StorageError:
+            raise
         except CoordError as error:
-            return conn.codec.error(xid, self.reader.revision, error)
-        return conn.codec.reply(xid, self.reader.revision, body)
+            self.gateway.send(conn, conn.codec.error(xid, self.reader.revision, error))
+            return
+        self.gateway.send(conn, conn.codec.reply(xid, self.reader.revision, body))
 
-    def _watch(self, conn: Connection, xid: int, request: rq.Watch) -> bytes:
-        replay = b""
-        if request.resume is not None:
-            replay = self._replay(conn, xid, request, *request.resume)
-        self.registry.add_stream(conn, xid, request.path, request.mode, request.with_values)
-        body = (self._store.machine.history_id,)
-        reply: bytes = conn.codec.reply(xid, self.reader.revision, body)
-        return reply + replay
-
-    def _replay(
-        self, conn: Connection, xid: int, request: rq.Watch, history_id: int, revision: int
-    ) -> bytes:
-        """Events after ``revision`` from history. Raises CompactedError if some are gone."""
+    def _watch(self, conn: Connection, xid: int, request: rq.Watch) -> None:
+        if request.resume is None:
+            self.registry.add_stream(conn, xid, request.path, request.mode, request.with_values)
+            self._accept(conn, xid)
+            return
+        history_id, revision = request.resume
         if history_id != self._store.machine.history_id:
             raise CompactedError("the resume token is of another history (a restored cluster)")
         if revision > self.reader.revision:
             raise NotReadyError(f"this node has not applied revision {revision}; try another")
         if revision < self.reader.floor:
             raise CompactedError(f"history starts after revision {self.reader.floor}")
-        frames: list[bytes] = []
-        size = 0
-        events: list[WatchEvent] = []
-        for change in self.reader.changes_after(revision):
-            if events and change.revision != events[-1].revision:
-                size += self._frame(conn, xid, events, request.with_values, frames)
-                events = []
-            events.extend(events_for(request.path, request.mode, change))
-            if size > REPLAY_BYTES_MAX:
-                raise CompactedError("too much has changed since then to replay; list afresh")
-        if events:
-            self._frame(conn, xid, events, request.with_values, frames)
-        frames.append(_bookmark(conn, xid, self.reader.revision))
-        return b"".join(frames)
+        self._accept(conn, xid)
+        conn.holds += 1
+        self._catch_up(conn, xid, request, revision)
 
-    @staticmethod
-    def _frame(
-        conn: Connection,
-        watch_id: int,
-        events: list[WatchEvent],
-        with_values: bool,
-        frames: list[bytes],
-    ) -> int:
-        new = list(pushes(conn.codec, watch_id, events, with_values=with_values))
-        frames.extend(frame for _, frame in new)
-        return sum(len(frame) for _, frame in new)
+    def _accept(self, conn: Connection, xid: int) -> None:
+        body = (self._store.machine.history_id,)
+        self.gateway.send(conn, conn.codec.reply(xid, self.reader.revision, body))
+
+    def _catch_up(self, conn: Connection, xid: int, request: rq.Watch, revision: int) -> None:
+        """Send what changed after ``revision``, a slice at a time so that nobody else waits, then
+        join the live stream. Until then the connection is served nothing that could reflect what
+        the stream has not told yet."""
+        if conn.phase is Phase.CLOSED:
+            return
+        if not conn.is_congested:
+            try:
+                revision, is_done = self._replay(conn, xid, request, revision)
+                if is_done:
+                    mode, with_values = request.mode, request.with_values
+                    self.registry.add_stream(conn, xid, request.path, mode, with_values)
+                    self.gateway.send(conn, _bookmark(conn, xid, self.reader.revision))
+            except (CompactedError, LimitError) as error:
+                is_done = True
+                self.gateway.send(conn, conn.codec.cancelled(xid, self.reader.revision, error))
+            if is_done:
+                self.gateway.release(conn)
+                return
+            self.gateway.flush()
+        self._scheduler.call_later(
+            REPLAY_PAUSE_MS, lambda: self._catch_up(conn, xid, request, revision)
+        )
+
+    def _replay(
+        self, conn: Connection, xid: int, request: rq.Watch, revision: int
+    ) -> tuple[int, bool]:
+        """One slice; (the revision up to which all is sent, whether that is everything)."""
+        count = 0
+        events: list[WatchEvent] = []
+        for change in self.reader.changes_after(revision, REPLAY_CHANGES):
+            count += 1
+            revision = change.revision
+            events.extend(events_for(request.path, request.mode, change))
+        readable = [event for event in events if self._may_read(conn, event, {})]
+        if readable:
+            codec, with_values = conn.codec, request.with_values
+            for _, frame in pushes(codec, xid, readable, with_values=with_values):
+                self.gateway.send(conn, frame)
+        return revision, count < REPLAY_CHANGES
 
     def _list_watch(self, conn: Connection, xid: int, request: rq.ListWatch) -> tuple[Any, ...]:
         """(history id, complete, entries): the node first, then its subtree or children."""
@@ -118,6 +149,7 @@ class Streams:
                 f"{request.path} has more than {LIST_ENTRIES_MAX} nodes or 1 MiB below it; list"
                 " it in pages and open a watch from the listing's revision"
             )
+        found = [entry for entry in found if self._readable(conn, entry[0])]
         mode = 2 if request.recursive else 1
         self.registry.add_stream(conn, xid, request.path, mode, request.with_values)
         entries = [
@@ -134,6 +166,22 @@ class Streams:
         paths = [request.path, *(join(request.path, name) for name in names)]
         return [(path, *found) for path in paths if (found := self.reader.get(path))], more
 
+    def _readable(self, conn: Connection, path: str) -> bool:
+        """READ on a node that exists; True for one that does not."""
+        if self.reader.stat(path) is None or not self.reader.is_restricted:
+            return True
+        found = self.reader.acl(path)
+        return found is None or permits(found[0], READ, conn.identities or ())
+
+    def _may_read(self, conn: Connection, event: WatchEvent, known: dict[str, bool]) -> bool:
+        """READ is asked at delivery, under the ACL of the moment; ``known`` remembers nodes that
+        are open to everybody. A deletion is told to all who watched."""
+        if event.path not in known:
+            known[event.path] = self.reader.stat(event.path) is None or (
+                not self.reader.is_restricted
+            )
+        return known[event.path] or self._readable(conn, event.path)
+
     # --- events ---------------------------------------------------------------------------------
 
     def publish(self, batch: AppliedBatch, mark: Callable[[Connection], None]) -> None:
@@ -141,8 +189,10 @@ class Streams:
         matches = self.registry.match(batch.changes)
         shared: dict[int, bytes] = {}
         encoded: Shared = {}
-        for owner, events in matches:
+        known: dict[str, bool] = {}
+        for owner, heard in matches:
             conn: Connection = owner  # type: ignore[assignment]  # owners are our connections
+            events = [pair for pair in heard if self._may_read(conn, pair[1], known)]
             for frame in self._frames(conn, events, shared, encoded):
                 conn.events.append(frame)
             mark(conn)

@@ -7,10 +7,11 @@ decoded in one pass and handed to the gateway, which answers with one ``write``.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, cast
 
 from coord.model.errors import ProtocolError
-from coord.model.limits import CONNECTION_OUTBOX_BYTES_MAX
+from coord.model.limits import CONNECTION_OUTBOX_BYTES_MAX, REPLY_BURST_BYTES
 from coord.protocol.native import NativeCodec
 from coord.protocol.sniff import SNIFF_TIMEOUT_MS, Front, sniff
 
@@ -41,7 +42,11 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open; a client that says nothing for 5 s is closed."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=CONNECTION_OUTBOX_BYTES_MAX)
+        self._transport.set_write_buffer_limits(high=REPLY_BURST_BYTES)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            # A client that vanished without a word is noticed in minutes, not never.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         peer = transport.get_extra_info("peername")
         self._address = f"{peer[0]}:{peer[1]}" if peer else ""
         loop = asyncio.get_running_loop()
@@ -74,16 +79,25 @@ class ClientConnection(asyncio.Protocol):
             self._on_closed(self)
 
     def pause_writing(self) -> None:
-        """The client reads slower than the bound allows: it is dropped, and resumes later."""
-        if self._transport is not None:
-            self._transport.abort()
+        """The client reads more slowly than it asks: nothing new is served until it has read."""
+        if self._conn is not None:
+            self._gateway.congested(self._conn)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        if self._conn is not None:
+            self._gateway.drained(self._conn)
 
     # --- ClientLink -----------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Queue bytes for the client."""
-        if self._transport is not None:
-            self._transport.write(data)
+        """Queue bytes for the client. Events cannot wait: a client that does not even read those
+        is dropped at the bound, and resumes later."""
+        transport = self._transport
+        if transport is not None:
+            transport.write(data)
+            if transport.get_write_buffer_size() > CONNECTION_OUTBOX_BYTES_MAX:
+                transport.abort()
 
     def close(self) -> None:
         """Flush and close."""

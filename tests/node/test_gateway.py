@@ -428,3 +428,78 @@ def test_a_node_without_read_permission_tells_nobody_its_stat(single: Single) ->
 def test_a_heartbeat_without_a_session_is_refused(single: Single) -> None:
     """It would otherwise wait for an acknowledgement that never comes."""
     assert Peer(single).call(rq.Ping()).code == NotReadyError.code
+
+
+def test_a_stream_far_behind_catches_up_in_slices_before_anything_newer(single: Single) -> None:
+    """A read sent behind the watch is answered when the stream has told all that it shows."""
+    writer = single.client()
+    writer.call(create("/a"))
+    opened = writer.call(rq.Watch("/zzz", 1, False, None))
+    for number in range(700):
+        writer.send(put("/a", b"%d" % number), acked=writer.seq)
+        if number % 50 == 49:
+            single.run()
+    single.run()
+
+    late = single.client()
+    _, read = late.send(rq.Watch("/", 2, True, (opened.body[0], opened.revision)), get("/a"))
+    assert late.reply(read) is None
+    single.pass_ms(100)
+
+    pushes = [message for message in late.link.received if isinstance(message, StreamPush)]
+    values = [change.data for push in pushes for change in push.changes]
+    assert values == [b"%d" % number for number in range(700)]
+    order = [getattr(message, "xid", "push") for message in late.link.received]
+    assert order.index(read) > max(at for at, what in enumerate(order) if what == "push") - 1
+    writer.call(put("/a", b"live"))
+    assert late.link.received[-1].changes[0].data == b"live"
+
+
+def test_a_congested_socket_is_served_when_it_has_drained(single: Single) -> None:
+    """Neither reads nor writes are lost, and their order stays."""
+    client = single.client()
+    client.call(create("/a"))
+    single.node.gateway.congested(client.conn)
+    xids = client.send(put("/a", b"1"), get("/a"), put("/a", b"2"))
+    single.run()
+    assert [client.reply(xid) for xid in xids] == [None, None, None]
+
+    single.node.gateway.drained(client.conn)
+    single.run()
+
+    assert [client.reply(xid).code for xid in xids] == [0, 0, 0]
+    assert client.reply(xids[1]).body[0] == b"1"
+
+
+def test_what_may_not_be_read_is_neither_listed_nor_told(single: Single) -> None:
+    """READ is asked of each node, in a listing and at the delivery of each event."""
+    client, watcher = single.client(), single.client()
+    hidden = (Acl(31, "digest", "x:y"),)
+    client.call(create("/d"))
+    client.call(create("/d/open", b"seen"))
+    client.call(rq.Create("/d/hidden", b"secret", hidden, 0, 0))
+
+    listed = watcher.call(rq.ListWatch("/d", True, True))
+    client.call(rq.Create("/d/hidden2", b"secret", hidden, 0, 0))
+    client.call(create("/d/open2", b"seen"))
+
+    assert [entry[0] for entry in listed.body[2]] == ["/d", "/d/open"]
+    pushes = [message for message in watcher.link.received if isinstance(message, StreamPush)]
+    assert [change.path for push in pushes for change in push.changes] == ["/d/open2"]
+
+
+def test_bytes_in_flight_are_bounded(single: Single, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the bound writes are refused, and taken again once the others are applied."""
+    monkeypatch.setattr("coord.node.gateway.NODE_BYTES_IN_FLIGHT_MAX", 1_000)
+    client = single.client()
+    client.call(create("/a"))
+    single.hands.disk_works = False
+    first, second = client.send(put("/a", bytes(2_000)), put("/a", b"small"))
+    single.hands.disk_works = True
+    single.run()
+
+    assert client.reply(first).code == 0
+    assert client.reply(second).code == OverloadedError.code
+    client.seq -= 1
+    assert client.call(put("/a", b"small")).code == 0
+    assert single.node.gateway.bytes_in_flight == 0
