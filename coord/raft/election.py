@@ -31,7 +31,7 @@ GRANT_PATIENCE_TICKS = 3
 
 def may_campaign(raft: Raft) -> bool:
     """Only a listed voter, whose disk works and whose log is not being replaced."""
-    return raft.is_voter and raft.installing is None and not raft.disk_is_stuck
+    return raft.is_electable and raft.installing is None and not raft.disk_is_stuck
 
 
 def campaign(raft: Raft) -> None:
@@ -167,8 +167,8 @@ def link_lost(raft: Raft, peer: NodeId) -> None:
     raft.stickiness_void = True
     if raft.is_voter:
         others = [node for node in raft.electorate.voters if node != peer]
-        wait = others.index(raft.id) + raft.jitter(raft.config.failover_jitter_ticks)
-        raft.failover_ticks = 1 + wait
+        rank = others.index(raft.id)
+        raft.failover_ticks = 1 + rank + raft.jitter(raft.config.failover_jitter_ticks)
     raft.note(f"lost the link to leader {peer}")
 
 

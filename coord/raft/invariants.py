@@ -59,7 +59,9 @@ def check_node(raft: Raft) -> None:
         raise InvariantViolation(
             "durable-within-log", f"durable {log.stable}, handed {log.handed}, last {last}"
         )
-    if log.last_term > raft.term or log.term(last) != log.last_term:
+    # During an installation the storage already holds another log than the one being replaced.
+    known = log.last_term if raft.installing else log.term(last)
+    if log.last_term > raft.term or known != log.last_term:
         raise InvariantViolation(
             "log-terms", f"last entry of term {log.last_term} in term {raft.term}"
         )
@@ -100,6 +102,7 @@ class _View:
         self.last = node.last_index
         self.last_term = Term(0)
         self.handed = node.last_index
+        self.stable = Index(0)
         self.applied = node.applied_index
         self.electorate_index = Index(0)
         self.membership: Membership | None = None
@@ -193,6 +196,8 @@ class ClusterChecker:
         )
 
     def _check_isolated(self, key: Key, view: _View, raft: Raft) -> None:
+        if not raft.config.check_quorum:
+            return
         limit = 2 * raft.config.election_ticks_min + 1
         for group in (raft.electorate.incoming, raft.electorate.outgoing):
             heard = [
@@ -233,7 +238,7 @@ class ClusterChecker:
             self._check_matches(key, view, raft)
         if raft.log.commit > view.commit:
             self._check_commit(key, view, raft)
-        self._check_vote(key)
+        self._check_disk(key, view, raft)
         view.term = raft.term
         view.commit = raft.log.commit
         view.leads = raft.term if raft.is_leader else Term(0)
@@ -241,12 +246,22 @@ class ClusterChecker:
         view.electorate_index = raft.electorate.index
         view.membership = raft.electorate.membership
 
-    def _check_vote(self, key: Key) -> None:
+    def _check_disk(self, key: Key, view: _View, raft: Raft) -> None:
         storage = self._durable(key)
         assert storage is not None
         state = storage.hard_state
         if state.vote != NO_NODE:
             self._record_vote(key, state.term, state.vote)
+        stable = raft.log.stable
+        if stable == view.stable or raft.installing is not None:
+            return
+        view.stable = stable
+        there = storage.term(stable) if stable <= storage.last_index() else None
+        if stable >= storage.first_index() and there != raft.log.term(stable):
+            raise InvariantViolation(
+                "durable-is-on-disk",
+                f"{key} takes {stable}@{raft.log.term(stable)} for durable, on disk is {there}",
+            )
 
     def _record_vote(self, key: Key, term: Term, candidate: NodeId) -> None:
         known = self._votes.setdefault((key, term), candidate)
@@ -258,7 +273,11 @@ class ClusterChecker:
     def _check_election(self, key: Key, raft: Raft) -> None:
         other = self._leaders.setdefault(raft.term, key)
         require(other == key, "election-safety", f"{other} and {key} lead term {raft.term}")
-        require(raft.is_voter, "only-voters-lead", f"{key} leads {raft.electorate.membership}")
+        require(
+            any(_votes_in(key, known.membership) for known in raft.configurations),
+            "only-voters-lead",
+            f"{key} leads {raft.electorate.membership}",
+        )
         for group in self._groups(raft.electorate.membership):
             votes = sum(self._voted(member, raft.term, raft.id) for member in group)
             require(
@@ -284,7 +303,8 @@ class ClusterChecker:
         storage = self._durable(key)
         if storage is None or storage.hard_state.term < term:
             return False
-        self._check_vote(key)
+        if storage.hard_state.term == term and storage.hard_state.vote == candidate:
+            return True
         return self._votes.get((key, term)) == candidate
 
     def _check_append_only(self, key: Key, view: _View, raft: Raft) -> None:
@@ -492,6 +512,10 @@ class ClusterChecker:
         """The core gives the read up."""
         known = self._reads.pop(read_id, None)
         require(known is not None, "read-answered-once", f"{key}: read {read_id}")
+
+
+def _votes_in(key: Key, membership: Membership) -> bool:
+    return key in _identities((*membership.voters, *membership.outgoing))
 
 
 def _identities(members: tuple[Member, ...]) -> set[tuple[NodeId, Incarnation]]:

@@ -72,6 +72,7 @@ class RaftStatistics:
     uncommitted_bytes: int
     cached_bytes: int
     reads_waiting: int
+    read_round: int
     progress: tuple[ProgressStatistics, ...]
 
 
@@ -323,6 +324,7 @@ class RaftNode:
             uncommitted_bytes=raft.uncommitted_bytes,
             cached_bytes=log.tail.bytes,
             reads_waiting=len(reads.local) + len(reads.rounds) + len(reads.forwarded),
+            read_round=reads.round,
             progress=tuple(_progress_statistics(raft)),
         )
 

@@ -108,7 +108,8 @@ class Raft:
         self.outstanding: deque[Outstanding] = deque()
 
         self.configurations: list[Electorate] = electorate.recover(self.log, storage)
-        """Configurations that truncation could bring back, oldest first."""
+        """The newest committed configuration, as far as known, and all later ones: those that
+        truncation could bring back, oldest first."""
         self.electorate: Electorate = self.configurations[-1]
         """The newest appended one, in force. Invariant: ``configurations[-1]``."""
         self.membership_changed = False
@@ -177,6 +178,13 @@ class Raft:
     def is_voter(self) -> bool:
         """The configuration lists this very data directory as a voter."""
         return self.electorate.is_voter(self.id, self.incarnation)
+
+    @property
+    def is_electable(self) -> bool:
+        """A voter, or one until the newest configuration, without it, is known to be committed:
+        with that entry in its log it may be the only one that can still win (dissertation §4.2.2).
+        """
+        return any(known.is_voter(self.id, self.incarnation) for known in self.configurations)
 
     @property
     def may_vote(self) -> bool:
@@ -287,7 +295,7 @@ class Raft:
     def become_candidate(self) -> None:
         """Start an election in a new term, voting for ourselves (§5.2)."""
         assert not self.is_leader
-        require(self.is_voter, "only-voters-campaign", f"{self.electorate.membership}")
+        require(self.is_electable, "only-voters-campaign", f"{self.electorate.membership}")
         self._leave_role()
         self.term = Term(self.term + 1)
         self.vote = self.id

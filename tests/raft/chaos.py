@@ -8,7 +8,7 @@ from collections.abc import Callable
 from coord.raft import Member, MemberRole, Membership, NodeId
 from tests.raft.harness import SECOND, Cluster, Faults, Process
 
-KNOBS: dict[str, tuple[int, ...]] = {
+KNOBS: dict[str, tuple[int | bool, ...]] = {
     "max_slice_bytes": (8, 100, 1 << 20),
     "max_inflight": (1, 3, 64),
     "cache_bytes": (0, 2_000, 1 << 20),
@@ -16,7 +16,17 @@ KNOBS: dict[str, tuple[int, ...]] = {
     "max_apply_bytes": (10, 1 << 20),
     "promotion_lag": (0, 10, 1_000),
     "snapshot_retry_ticks": (5, 25),
+    "pre_vote": (True, True, False),
+    "check_quorum": (True, True, True, False),
 }
+
+
+PACES: tuple[dict[str, int], ...] = (
+    {},
+    {"election_ticks_min": 6, "election_ticks_max": 12, "heartbeat_ticks": 2},
+    {"election_ticks_min": 3, "election_ticks_max": 6, "heartbeat_ticks": 1},
+)
+"""Election timeouts: the shorter, the more leaders there are in one run."""
 
 
 class Chaos:
@@ -32,16 +42,19 @@ class Chaos:
     ) -> None:
         self.rng = random.Random(f"chaos {seed}")
         knobs = {name: self.rng.choice(values) for name, values in KNOBS.items()}
+        knobs |= self.rng.choice(PACES)
         self.cluster = Cluster(seed, size, **{**knobs, **cluster})  # type: ignore[arg-type]
         self.size = size
+        self.changing = membership
         self.written = 0
         self.rates: list[tuple[Callable[[], None], float]] = [
             (self._crash, 0.03),
-            (self._restart, 0.08),
+            (self._restart, 0.06),
             (self._partition, 0.03),
-            (self._mend, 0.06),
+            (self._usurp, 0.03),
+            (self._mend, 0.03),
             (self._pause, 0.02),
-            (self._resume, 0.05),
+            (self._resume, 0.04),
             (self._snapshot, 0.05),
             (self._save, 0.02),
             (self._transfer, 0.02),
@@ -54,7 +67,7 @@ class Chaos:
             drop=self.rng.choice((0.0, 0.02, 0.15)),
             repeat=self.rng.choice((0.0, 0.1)),
             straggle=self.rng.choice((0.0, 0.02, 0.1)),
-            disk=self.rng.choice(((100, 1_000), (500, 30_000))),
+            disk=self.rng.choice(((100, 1_000), (500, 30_000), (1_000, 150_000))),
         )
 
     def choose(self, names: set[str]) -> None:
@@ -117,8 +130,24 @@ class Chaos:
         process = self._any()
         if process is None:
             return
-        way = self.rng.choice(((True, True), (True, False), (False, True)))
+        way = self.rng.choice(((True, True), (True, True), (True, False), (False, True)))
         self.cluster.isolate(process.key[0], inbound=way[0], outbound=way[1])
+        if self.size > 3 and self.rng.random() < 0.5:
+            friend = self.rng.choice([key[0] for key in self.cluster.directories])
+            self.cluster.blocked -= {(process.key[0], friend), (friend, process.key[0])}
+
+    def _usurp(self) -> None:
+        """The leader loses touch, goes on taking writes in vain, and is replaced meanwhile."""
+        leader = self.cluster.leader()
+        if leader is None or leader.paused:
+            return
+        self.cluster.isolate(leader.key[0])
+        self.cluster.lose_links(leader.key[0])
+        for _ in range(self.rng.randint(1, 3)):
+            self.written += 1
+            self.cluster.propose(leader, [b"%d in vain" % self.written] * self.rng.randint(1, 5))
+        if self.changing and self.rng.random() < 0.5:
+            self._change()
 
     def _mend(self) -> None:
         self.cluster.blocked.clear()
@@ -136,7 +165,7 @@ class Chaos:
     def _snapshot(self) -> None:
         process = self._any()
         if process is not None and not process.paused:
-            self.cluster.snapshot(process.key[0], self.rng.choice((0, 2, 20)))
+            self.cluster.snapshot(process.key[0], self.rng.choice((0, 0, 2, 20)))
 
     def _save(self) -> None:
         process = self._any()

@@ -47,6 +47,8 @@ from coord.raft.messages import InstallSnapshot
 
 TICK = 20_000
 SECOND = 1_000_000
+READIES_MAX = 2_000
+"""More than that from one input means that the driver's loop never ends."""
 ZERO = Index(0)
 ZERO_TERM = Term(0)
 
@@ -274,14 +276,18 @@ class Cluster:
         self.drain(process)
         inbox, process.inbox = process.inbox, []
         for message in inbox:
-            self._hand_in(process, message)
+            self.hand_in(process, message)
 
     # Driver --------------------------------------------------------------------------------
 
     def drain(self, process: Process) -> None:
         """The driver's loop of ``coord.raft``: everything a node wants done."""
         node, key = process.node, process.key
+        readies = 0
         while node.has_ready():
+            readies += 1
+            if readies > READIES_MAX:
+                raise InvariantViolation("comes-to-rest", f"{key} wants ever more done")
             ready = node.ready()
             self.checker.handed(key, ready)
             for message in ready.messages:
@@ -376,15 +382,19 @@ class Cluster:
         if process.paused:
             process.inbox.append(message)
         else:
-            self._hand_in(process, message)
+            self.hand_in(process, message)
 
-    def _hand_in(self, process: Process, message: Message) -> None:
+    def hand_in(self, process: Process, message: Message) -> None:
+        """A message arrives; sometimes more does before the driver looks for output."""
+        self.take_in(process, message)
+        if self.rng.random() < 0.8:
+            self.drain(process)
+
+    def take_in(self, process: Process, message: Message) -> None:
+        """A message arrives, and the driver does not look for output yet."""
         self.checker.delivered(process.key, message)
         process.node.step(message)
         self.checker.after(process.key)
-        # Sometimes more input arrives before the driver looks for output.
-        if self.rng.random() < 0.8:
-            self.drain(process)
 
     def isolate(self, node: NodeId, *, inbound: bool = True, outbound: bool = True) -> None:
         """Cut the links of one node, one way or both."""

@@ -19,6 +19,7 @@ ACTIONS = [
     "crash",
     "restart",
     "partition",
+    "usurp",
     "mend",
     "pause",
     "resume",

@@ -106,6 +106,32 @@ def test_6_a_leader_outside_the_new_configuration_steps_down() -> None:
     assert lab[1].role is Role.FOLLOWER
 
 
+def test_thesis_4_2_2_a_removed_server_campaigns_until_its_removal_is_committed() -> None:
+    """Dissertation §4.2.2: the only server with the newest entries may be outside the newest
+    configuration; it must still be able to win, to commit that configuration."""
+    lab = Lab(membership=voters(1, 3))
+    lab.elect(1)
+    lab.change(1, voters(3))
+    lab.deliver(lambda message: message.to == 3)
+    lab.deliver(lambda message: message.to == 1)
+    assert not lab[1].membership.is_joint
+    lab.network.clear()
+    lab.restart(1)
+    lab.restart(3)
+
+    lab.tick(3, count=40)
+    lab.settle()
+    alone = lab[3].role
+    lab[3].woke_after_stall()
+    lab.tick(1, count=40)
+    lab.settle()
+
+    assert alone is not Role.LEADER
+    assert lab[3].role is Role.LEADER
+    assert lab[3].membership == voters(3)
+    assert lab[1].role is Role.FOLLOWER
+
+
 def test_a_leader_that_leaves_names_a_successor() -> None:
     """Nobody has to wait for a timeout after the leader removed itself."""
     lab = Lab(3)
