@@ -216,7 +216,7 @@ class Tree:
         if length > DATA_BYTES_MAX:
             raise TooLargeError(f"{length} bytes for {path}; at most {DATA_BYTES_MAX} are allowed")
         acl_packed = pack_acl(acl)
-        if path == ROOT:
+        if path == ROOT and not form.sequential:
             raise NodeExistsError(path)
         raw = path.encode()
         cut = raw.rfind(b"/")

@@ -1,4 +1,4 @@
-"""What the tree, its sessions and its history should be, in plain dicts and with no regard to speed.
+"""What the tree, its sessions and its history should be: plain dicts, no regard to speed.
 
 Written from the rules (ZooKeeper's Stat and order of errors, exactly-once sequencing), not from the
 implementation: it imports nothing of ``coord.store``.
@@ -135,16 +135,16 @@ class ReferenceModel:
         self.log_ms = max(self.log_ms, log_ms)
         kind, session, generation, seq, acked, who, *arguments = fields
         self.session, self.who = session, tuple((a, b) for a, b in who or ())
-        handler = {
+        handlers: dict[int, Callable[..., tuple[int, int, int, int, Body]]] = {
             commands.OPEN_SESSION: self._open,
             commands.ATTACH_SESSION: self._attach,
             commands.EXPIRE_SESSION: self._expire,
             commands.END_ALL_SESSIONS: self._end_all,
             commands.REAP_NODE: self._reap,
-        }.get(kind)
+        }
         outcome: tuple[int, int, int, int, Body]
-        if handler is not None:
-            outcome = handler(session, generation, *arguments)
+        if kind in handlers:
+            outcome = handlers[kind](session, generation, *arguments)
         else:
             code, body = self._sequenced(kind, session, generation, seq, acked, arguments)
             outcome = (session, generation, seq, code, body)
@@ -199,7 +199,7 @@ class ReferenceModel:
         return {
             requests.CREATE: self.create,
             requests.DELETE: self.delete,
-            requests.SET: self.set,
+            requests.SET: self.write,
             requests.SET_ACL: self.set_acl,
             requests.CHECK: self.check,
             requests.COMPARE: self.compare,
@@ -219,7 +219,7 @@ class ReferenceModel:
             bodies.append((0, *body))
         return 0, tuple(bodies)
 
-    # -- sessions -----------------------------------------------------------------------------------
+    # -- sessions ---------------------------------------------------------------------------------
 
     def _open(
         self, _: int, __: int, timeout_ms: int, secret: bytes, address: str, client: str
@@ -269,7 +269,7 @@ class ReferenceModel:
         """Paths of a session's ephemerals."""
         return sorted(path for path, node in self.nodes.items() if node.owner == session)
 
-    # -- operations -----------------------------------------------------------------------------------
+    # -- operations -------------------------------------------------------------------------------
 
     def create(self, path: str, data: bytes, acl: Any, mode: int, ttl_ms: int) -> Body:
         """Create a node."""
@@ -290,13 +290,15 @@ class ReferenceModel:
         node = self.nodes[path] = ModelNode(
             data,
             entries,
-            self.session if kind.is_ephemeral else 0,
-            ttl_ms if kind.has_ttl else 0,
-            kind is CreateMode.CONTAINER,
-            *([self.index] * 3),
-            self.wall_ms,
-            self.wall_ms,
-            self.log_ms,
+            owner=self.session if kind.is_ephemeral else 0,
+            ttl_ms=ttl_ms if kind.has_ttl else 0,
+            container=kind is CreateMode.CONTAINER,
+            czxid=self.index,
+            mzxid=self.index,
+            pzxid=self.index,
+            ctime_ms=self.wall_ms,
+            mtime_ms=self.wall_ms,
+            written_log_ms=self.log_ms,
         )
         parent.created += 1
         parent.children.add(path.rpartition("/")[2])
@@ -326,7 +328,7 @@ class ReferenceModel:
         parent.pzxid = self.index
         self._changed(ChangeKind.DELETED, path, None, node)
 
-    def set(self, path: str, data: bytes, version: int) -> Body:
+    def write(self, path: str, data: bytes, version: int) -> Body:
         """Replace a node's data."""
         node = self._find(path)
         self._require(node, "write")
@@ -412,7 +414,7 @@ class ReferenceModel:
         self._remove(path)
         return 0, 0, 0, 0, ()
 
-    # -- helpers --------------------------------------------------------------------------------------
+    # -- helpers ----------------------------------------------------------------------------------
 
     def _find(self, path: str) -> ModelNode:
         node = self.nodes.get(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -19,8 +19,9 @@ from coord.store.kv import Environment, Table, WriteTxn
 from coord.store.lmdb_kv import create_environment, open_environment
 from coord.store.memory_kv import MemoryEnvironment
 from coord.store.reader import TreeReader
-from coord.store.schema import Tables, open_tables
+from coord.store.schema import GRAVE_BLOB, GRAVE_NODE, U64, Tables, open_tables
 from coord.store.state_machine import StateMachine
+from coord.store.znode_record import BLOB, CONTAINER, TTL, Node
 
 MAP_BYTES = 64 * 1024 * 1024
 Entry = tuple[EntryKind, bytes]
@@ -47,6 +48,27 @@ def contents(env: Environment) -> dict[str, dict[bytes, bytes]]:
         }
 
 
+def check_structure(env: Environment) -> None:
+    """Tables that refer to each other agree: no blob, tombstone or index entry is left over or
+    missing."""
+    tables = contents(env)
+    nodes = {key: (Node.of(record), record) for key, record in tables["nodes"].items()}
+    blobs = {record[node.data_at :] for node, record in nodes.values() if node.flags & BLOB}
+    graves = [(grave[8:9], grave[9:], grave[:8]) for grave in tables["graves"]]
+    buried = [key for what, key, _ in graves if what == GRAVE_BLOB]
+    assert sorted(tables["blobs"]) == sorted([*blobs, *buried])
+    tombstones = {key: revision for what, key, revision in graves if what == GRAVE_NODE}
+    assert {key: record[4:] for key, record in tables["gone"].items()} == tombstones
+    assert not tombstones.keys() & nodes.keys()
+    owned = {U64.pack(node.owner) + key for key, (node, _) in nodes.items() if node.owner}
+    assert tables["ephemerals"].keys() == owned
+    assert {key[:8] for key in owned} <= tables["sessions"].keys()
+    assert {key[8:] for key in tables["ended_order"]} == tables["ended"].keys()
+    assert not tables["ended"].keys() & tables["sessions"].keys()
+    waiting = {key for key, (node, _) in nodes.items() if node.flags & (TTL | CONTAINER)}
+    assert {key[8:] for key in tables["reap"]} <= waiting
+
+
 class _FailingTxn:
     """A writer that fails at the ``left``-th put or delete, or at the commit behind the last."""
 
@@ -58,11 +80,11 @@ class _FailingTxn:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._txn, name)
 
-    def __enter__(self) -> _FailingTxn:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self._txn.__exit__(*error)
+    def __exit__(self, *_: object) -> None:
+        self._txn.abort()
 
     def put(self, key: bytes, value: bytes, *, db: Table) -> object:
         """Store, or fail."""
@@ -232,4 +254,3 @@ def log() -> Iterator[Log]:
     yield made
     made.reader.close()
     env.close()
-
