@@ -20,6 +20,7 @@ The driver's contract
 6.  Send ``messages_after`` once that Ready and all before it are durable, never earlier.
 7.  Apply ``committed`` in order, then call ``applied(index)``. What is handed out is already
     durable here (applied ≤ durable), and is never handed out twice or taken back.
+    Without that report no more than a few thousand entries are handed out.
 8.  Serve the reads of a ``ReadState`` from a state applied to at least its index; fail those in
     ``reads_dropped``: no answer will come.
 9.  An ``InstallSnapshot`` to send has no data: read ``size`` bytes at ``offset`` of the file

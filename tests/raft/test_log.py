@@ -20,7 +20,7 @@ from coord.raft import (
     SnapshotMeta,
     Term,
 )
-from coord.raft.log import RaftLog
+from coord.raft.log import HANDED_OUT_MAX, RaftLog
 from coord.raft.unstable import Tail, cut_to_bytes, joined, sub_run
 from tests.raft.lab import run
 
@@ -197,6 +197,22 @@ def test_the_tail_refuses_holes() -> None:
 
     with pytest.raises(AssertionError, match="hole"):
         tail.append(run(3, 1, b"c"))
+
+
+def test_what_is_handed_out_and_not_applied_is_bounded() -> None:
+    """A backlog stays in the log: more is handed out only as the state machine keeps up."""
+    log = RaftLog(MemoryStorage(), CONFIG, Index(0))
+    log.append(run(1, 1, *[b"x"] * HANDED_OUT_MAX))
+    log.append(run(HANDED_OUT_MAX + 1, 1, b"one more"))
+    log.take_unhanded()
+    log.commit_to(log.last)
+    log.stable_to(log.last)
+
+    log.take_committed(HANDED_OUT_MAX)
+    full = log.may_hand_out
+    log.applied_to(Index(1))
+
+    assert (full, log.may_hand_out) == (False, True)
 
 
 def test_the_cache_is_bounded() -> None:
