@@ -13,10 +13,11 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.sim.run import Result, run_seed
+from tests.sim.run import SITUATIONS, Result, run_seed
 
 FAILURES_MAX = 10
 """A search ends here: the seeds after so many failures would say the same."""
@@ -35,11 +36,13 @@ def _range(text: str) -> range:
 def _search(seeds: Iterable[int], workers: int) -> list[Result]:
     failed: list[Result] = []
     started, runs, simulated_s, entries = time.monotonic(), 0, 0.0, 0
+    reached: Counter[str] = Counter()
     with ProcessPoolExecutor(workers) as pool:
         for result in pool.map(run_seed, seeds, chunksize=4):
             runs += 1
             simulated_s += result.simulated_s
             entries += result.entries
+            reached.update(situation for situation in SITUATIONS if result.reached[situation])
             if result.problems:
                 failed.append(result)
                 _say(result.report())
@@ -51,6 +54,7 @@ def _search(seeds: Iterable[int], workers: int) -> list[Result]:
         f"{runs} runs, {len(failed)} failed, {simulated_s:,.0f} simulated cluster-seconds and"
         f" {entries:,} entries in {took_s:.0f} s ({simulated_s / took_s:.1f} times real time)"
     )
+    _say("runs that came by: " + ", ".join(f"{name} {reached[name]}" for name in SITUATIONS))
     return failed
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from tests.sim.programs import Intent, Program
 
 PORT: Final = "client"
-ANSWER_MS: Final = 3_000
-"""A connection on which nothing came for so long is given up."""
 RECONNECT_MS_MAX: Final = 100
 CHECK_MS: Final = 100
 TRY_AGAIN: Final = frozenset({
@@ -62,6 +60,7 @@ class SimClient:
         depth: int = 1,
         think_ms: int = 0,
         timeout_ms: int = 4_000,
+        patience_ms: int = 2_000,
     ) -> None:
         self.process = Process(network.kernel, name)
         self.history = history
@@ -70,6 +69,8 @@ class SimClient:
         self.writes_done = 0
         self.reads_done = 0
         self.timeout_ms = timeout_ms
+        self.patience_ms = patience_ms
+        self.vanished = False
         self._network = network
         self._nodes = nodes
         self._depth = depth
@@ -111,6 +112,12 @@ class SimClient:
         self.process.start()
         self._connect()
         self.process.call_later(CHECK_MS, self._check)
+
+    def vanish(self) -> None:
+        """Die for good: the session is left to expire."""
+        self.vanished = True
+        self.process.crash()
+        self._network.process_died(self.process, power=False)
 
     # --- connecting -----------------------------------------------------------------------------
 
@@ -315,7 +322,7 @@ class SimClient:
             return
         now_us = self._now()
         waits = bool(self._sent) or bool(self._pings) or not self._ready
-        if waits and now_us - self._heard_us > ANSWER_MS * US_PER_MS:
+        if waits and now_us - self._heard_us > self.patience_ms * US_PER_MS:
             self.hang_up()
         elif self._ready and now_us - self._pinged_us > self.timeout_ms * US_PER_MS // 3:
             self._pinged_us = now_us

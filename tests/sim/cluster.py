@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from coord.model.types import SessionId
 from coord.node.bootstrap import InitialMember
 from coord.raft.types import NodeId
 from coord.sim import (
@@ -109,6 +110,10 @@ class Cluster:
         if member is not None:
             self.invariants.check(member)
 
+    def active(self) -> list[SimClient]:
+        """Clients that have not vanished."""
+        return [client for client in self.clients if not client.vanished]
+
     def running(self) -> list[Member]:
         """Members whose process is up."""
         return [member for member in self.members.values() if member.node is not None]
@@ -149,6 +154,7 @@ class Cluster:
             depth=depth,
             think_ms=think_ms,
             timeout_ms=self.plan.session_timeout_ms,
+            patience_ms=self.plan.patience_ms,
         )
 
     def _program(self, kind: str, name: str) -> programs.Program:
@@ -199,20 +205,33 @@ class Cluster:
         return len(whole) > self.plan.nodes // 2 and voters == {self.plan.nodes}
 
     def recover(self) -> None:
-        """After healing: progress for every client, then one state everywhere."""
-        before = {client: client.writes_done + client.reads_done for client in self.clients}
+        """After healing: progress for every client, then one state everywhere, then the end of
+        the sessions whose clients have gone."""
+        clients = self.active()
+        before = {client: client.writes_done + client.reads_done for client in clients}
 
         def waits() -> bool:
-            return any(c.writes_done + c.reads_done == before[c] for c in self.clients)
+            return any(c.writes_done + c.reads_done == before[c] for c in clients)
 
         self._until(lambda: not waits(), WRITABLE_US, "serve every client")
-        for client in self.clients:
+        for client in clients:
             client.stopping = True
-        self._until(lambda: all(c.is_idle for c in self.clients), WRITABLE_US, "answer everything")
+        self._until(lambda: all(c.is_idle for c in clients), WRITABLE_US, "answer everything")
+        self._until(lambda: not self._orphans(), WRITABLE_US, "end the sessions of the gone")
         reader = self._client("final", self.final, depth=2, think_ms=0)
         reader.start()
         self._until(lambda: self.final.is_done, WRITABLE_US, "read the end state")
         self._until(self._has_converged, CONVERGED_US, "converge")
+
+    def _orphans(self) -> list[int]:
+        """Open sessions of clients that have vanished, anywhere."""
+        gone = [client.session for client in self.clients if client.vanished]
+        return [
+            session
+            for session in gone
+            for member in self.running()
+            if member.store is not None and member.store.machine.sessions.get(SessionId(session))
+        ]
 
     def _has_converged(self) -> bool:
         states = {

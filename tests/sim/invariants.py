@@ -7,11 +7,12 @@ beyond durable or committed, one committed log for all, equal digests at equal i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.raft.invariants import ClusterChecker, Key, require
-from coord.raft.types import Index, NodeId, Term
+from coord.raft.types import Index, Term
 from tests.sim.history import Committed, History
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ class Invariants:
         self._members = members
         # It asks for a MemoryStorage and uses what a DurableView has.
         self._checker = ClusterChecker(self._durable)  # type: ignore[arg-type]
+        self.reached: Counter[str] = Counter()
+        """What nodes went through (see ``run.SITUATIONS``)."""
+        self._terms: set[int] = set()
+        self._handed: dict[Key, int] = {}
         self._digests: dict[int, int] = {}
         self._applied: dict[int, int] = {}
 
@@ -92,6 +97,8 @@ class Invariants:
         key = member.key
         self._checker.started(key, raft)
         self._applied.pop(member.id, None)
+        if member.lives > 1 and member.store is not None:
+            self.reached["tree rebuilt"] += bool(member.store.rebuilt_because)
         self._stand_between(key, raft)
 
     def stopped(self, member: Member) -> None:
@@ -133,6 +140,10 @@ class Invariants:
 
         def taken() -> Ready:
             batch: Ready = ready()
+            if batch.entries and batch.entries[0].first <= self._handed.get(key, 0):
+                self.reached["log cut off"] += 1
+            if batch.entries:
+                self._handed[key] = batch.entries[-1].last
             checker.handed(key, batch)
             after()
             self._note_reads(key, batch)
@@ -146,6 +157,7 @@ class Invariants:
             return started
 
         def put_in(meta: Any) -> None:
+            self.reached["snapshot installed"] += 1
             checker.installed(key, meta.index)
             installed(meta)
             after()
@@ -179,6 +191,9 @@ class Invariants:
                     )
                     continue
                 require(at == len(log) + 1, "applied-in-order", f"{at} after {len(log)}")
+                if run.term not in self._terms:
+                    self._terms.add(run.term)
+                    self.reached["leader change"] += 1
                 log.append(Committed(at, run.term, int(run.kind), payload))
                 self._history.applied_us[at] = now_us
 
@@ -209,8 +224,3 @@ class Invariants:
             "equal-digests",
             f"node {member.id} at {applied}: {machine.digest:x}, another has {known:x}",
         )
-
-    def leader_of(self, term: int) -> NodeId | None:
-        """Who led a term, for reports."""
-        key = self._checker._leaders.get(Term(term))
-        return None if key is None else NodeId(key[0])

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
 
 SHORTEST_MS = 30
+CLIENTS_LEFT_MIN = 2
 
 
 class Nemesis:
@@ -36,7 +37,7 @@ class Nemesis:
             "break": self._break,
             "stall": self._stall,
             "clients": self._clients,
-            "snapshot": self._snapshot,
+            "vanish": self._vanish,
             "transfer": self._transfer,
             "wipe": self._wipe,
         }
@@ -46,10 +47,21 @@ class Nemesis:
         self._active = True
         if self._plan.faults:
             self._wait()
+        if self._plan.snapshot_ms:
+            self._take_snapshots()
 
     def stop(self) -> None:
         """No new faults. Those that last are undone by ``Cluster.heal``."""
         self._active = False
+
+    def _take_snapshots(self) -> None:
+        """Everywhere, again and again: what the older of two covers is cut from the log, and who
+        lags behind that needs one."""
+        for member in self._cluster.running():
+            if member.node is not None:
+                member.node.housekeeping.take_snapshot(lambda _outcome: None)
+        if self._active:
+            self._kernel.schedule(self._plan.snapshot_ms * US_PER_MS, self._take_snapshots)
 
     def _wait(self) -> None:
         calm_us = self._stream.randrange(2 * self._plan.calm_ms * US_PER_MS) + 1
@@ -134,12 +146,6 @@ class Nemesis:
         if member.writer is not None:
             member.writer.stalled_until_us = self._kernel.now_us + self._length_us()
 
-    def _snapshot(self) -> None:
-        """One node takes a snapshot and cuts its log."""
-        node = self._cluster.members[self._any()].node
-        if node is not None:
-            node.housekeeping.take_snapshot(lambda _outcome: None)
-
     def _transfer(self) -> None:
         """A leader is asked to hand over."""
         node = self._cluster.members[self._leaders()[0]].node
@@ -153,15 +159,21 @@ class Nemesis:
             self._cluster.members[one].wipe()
             self._kernel.schedule(self._length_us(), self._cluster.members[one].start)
 
+    def _vanish(self) -> None:
+        """A client dies for good, if two are left to go on."""
+        left = self._cluster.active()
+        if len(left) > CLIENTS_LEFT_MIN:
+            self._stream.choice(left).vanish()
+
     def _clients(self) -> None:
         """One client loses its connection, is cut off, or stands still past its time-out."""
-        client = self._stream.choice(self._cluster.clients)
+        client = self._stream.choice(self._cluster.active())
         draw = self._stream.randrange(3)
         if draw == 0:
             client.hang_up()
         elif draw == 1:
             client.process.pause()
-            long_us = 2 * self._plan.session_timeout_ms * US_PER_MS
+            long_us = 4 * self._plan.session_timeout_ms * US_PER_MS
             self._kernel.schedule(self._stream.randrange(long_us), client.process.resume)
         else:
             nodes = [host_name(node) for node in self._all()]

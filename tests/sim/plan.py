@@ -24,7 +24,7 @@ FAULTS: Final = (
     "break",
     "stall",
     "clients",
-    "snapshot",
+    "vanish",
     "transfer",
 )
 PROGRAMS: Final = ("register", "counter", "sequence", "tree", "ephemerals")
@@ -51,7 +51,11 @@ class Plan:
     think_ms: int = 15
     """Longest pause of a client between requests."""
     session_timeout_ms: int = 4_000
+    patience_ms: int = 1_000
+    """A client leaves a node that has not answered for so long."""
     drift_ppm: int = 0
+    snapshot_ms: int = 0
+    """Every node takes a snapshot as often as this during the faults; 0: none."""
     log_entries_kept: int = 100
     """How many entries behind a node may be and still catch up from the log."""
     drop_ppm: int = 0
@@ -74,8 +78,10 @@ def draw(seed: int) -> Plan:
     plan.fault_length_ms = stream.choice((400, 1_500, 3_000))
     plan.think_ms = stream.choice((20, 50, 120))
     plan.fault_ms = stream.choice((3_000, 5_000))
-    plan.session_timeout_ms = stream.choice((1_000, 2_000, 4_000, 8_000))
-    plan.log_entries_kept = stream.choice((5, 50, 10_000))
+    plan.session_timeout_ms = stream.choice((1_000, 1_000, 2_000, 4_000))
+    plan.patience_ms = stream.choice((200, 600, 2_000))
+    plan.snapshot_ms = stream.choice((0, 0, 120, 400))
+    plan.log_entries_kept = stream.choice((1, 10, 100))
     plan.drift_ppm = stream.choice((0, 0, 500))
     plan.drop_ppm = stream.choice((0, 0, 2_000, 20_000))
     plan.weather.delay_us_max = stream.choice((500, 2_000, 20_000, 60_000))

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from coord.sim import US_PER_S, Trace
 from tests.sim import programs
 from tests.sim.checkers import exactly_once, registers, sessions, witness
 from tests.sim.cluster import Cluster
+from tests.sim.history import History, Outcome
+from tests.sim.model import SEQUENCE_GAP, SESSION_EXPIRED, SESSION_MOVED, Model
 from tests.sim.plan import Plan, draw
 
 PROBLEMS_SHOWN = 10
+EXECUTED: Final = {301: "attached", 302: "closed", 303: "expired"}
+REFUSED: Final = {
+    SEQUENCE_GAP: "gap",
+    SESSION_MOVED: "moved",
+    SESSION_EXPIRED: "write after the end",
+}
+SITUATIONS: Final = (
+    *EXECUTED.values(),
+    *REFUSED.values(),
+    "repeated",
+    "lost answer",
+    "leader change",
+    "log cut off",
+    "snapshot installed",
+    "tree rebuilt",
+)
+"""Entries that repeat or overtake others, sessions in every kind of trouble, and what nodes go
+through: a suite that never gets there proves nothing about it."""
 
 
 @dataclass(slots=True)
@@ -27,6 +49,8 @@ class Result:
     entries: int = 0
     operations: int = 0
     faults: dict[str, int] = field(default_factory=dict)
+    reached: Counter[str] = field(default_factory=Counter)
+    """Situations worth having been in (``SITUATIONS``), and how often."""
 
     @property
     def command(self) -> str:
@@ -75,7 +99,23 @@ def run_plan(
     result.entries = len(cluster.history.log)
     result.operations = len(cluster.history.ops)
     result.faults = cluster.nemesis.done
+    result.reached = cluster.invariants.reached + _situations(cluster.history)
     return result
+
+
+def _situations(history: History) -> Counter[str]:
+    """What the log tells of a run."""
+    model, found = Model(), Counter[str]()
+    for entry in history.log:
+        answer = model.apply(entry.index, entry.kind, entry.payload)
+        if answer is None:
+            continue
+        if answer.executed:
+            found[EXECUTED.get(answer.kind, "")] += 1
+        else:
+            found[REFUSED.get(answer.code, "repeated")] += 1
+    found["lost answer"] += sum(op.outcome is Outcome.INFO and op.is_write for op in history.ops)
+    return found
 
 
 def _name_of(error: AssertionError) -> str:

@@ -26,7 +26,7 @@ def test_a_counter_is_exact_through_kills(seed: int) -> None:
     of increments that were made."""
     plan = Plan(seed, clients=4, depth=1, keys=1, think_ms=40, log_entries_kept=20)
     plan.programs = ("counter", "counter", "counter", "sequence")
-    plan.session_timeout_ms = 60_000
+    plan.session_timeout_ms, plan.patience_ms = 60_000, 2_000
     cluster = Cluster(plan)
     cluster.prepare()
     cluster.add_clients()
