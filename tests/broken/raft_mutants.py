@@ -11,7 +11,6 @@ cluster size and whether the membership changes, or a scenario of ``tests/raft/s
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -66,18 +65,8 @@ class Mutant:
         return planted(f"coord.raft.{self.module}", self.old, self.new)
 
 
-def mutants() -> Iterator[Mutant]:
-    """All of them, by class."""
-    yield from _elections()
-    yield from _logs()
-    yield from _snapshots()
-    yield from _reads()
-    yield from _memberships()
-    yield from _leaving()
-
-
-def _elections() -> Iterator[Mutant]:
-    yield Mutant(
+ELECTIONS = (
+    Mutant(
         "vote-before-durable",
         2,
         "election",
@@ -86,8 +75,8 @@ def _elections() -> Iterator[Mutant]:
         "a vote leaves only once it is durable",
         ("vote-durable", "term-durable"),
         Run(0),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "vote-not-written",
         2,
         "node",
@@ -97,8 +86,8 @@ def _elections() -> Iterator[Mutant]:
         "the vote is part of the durable state",
         ("vote-durable",),
         Run(0),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "vote-forgotten-at-restart",
         2,
         "state",
@@ -107,8 +96,8 @@ def _elections() -> Iterator[Mutant]:
         "a restart keeps the vote",
         ("vote-survives-restart",),
         Run(3),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "vote-cleared-within-term",
         3,
         "state",
@@ -117,8 +106,8 @@ def _elections() -> Iterator[Mutant]:
         "only a higher term clears the vote",
         ("one-vote-per-term", "vote-durable", "election-safety"),
         Run(9),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "all-votes-count",
         4,
         "quorum",
@@ -127,8 +116,8 @@ def _elections() -> Iterator[Mutant]:
         "a vote counts in the configuration its voter belongs to",
         ("elected-by-majority", "election-safety"),
         Run(11, 3, membership=True),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "stale-votes-count",
         4,
         "step",
@@ -137,8 +126,8 @@ def _elections() -> Iterator[Mutant]:
         "an answer from an older term is ignored",
         ("elected-by-majority", "election-safety", "committed-on-durable-majority"),
         Run(9),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "second-vote-in-a-term",
         5,
         "election",
@@ -147,8 +136,8 @@ def _elections() -> Iterator[Mutant]:
         "one vote per term",
         ("one-vote-per-term", "election-safety"),
         Run(8),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "vote-for-shorter-log",
         10,
         "log",
@@ -157,8 +146,8 @@ def _elections() -> Iterator[Mutant]:
         "only an up-to-date log gets the vote",
         ("leader-completeness", "committed-for-ever", "acknowledged-was-sent"),
         Run(1),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "message-before-term-is-durable",
         12,
         "state",
@@ -167,8 +156,8 @@ def _elections() -> Iterator[Mutant]:
         "nothing of a term leaves before the term is durable",
         ("term-durable", "vote-durable"),
         Run(0),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "learner-campaigns",
         30,
         "election",
@@ -177,8 +166,8 @@ def _elections() -> Iterator[Mutant]:
         "only voters campaign",
         ("only-voters-campaign", "only-voters-lead"),
         Run(1, 3, membership=True),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "wiped-disk-votes",
         40,
         "electorate",
@@ -187,11 +176,11 @@ def _elections() -> Iterator[Mutant]:
         "only the listed incarnation of a voter votes and campaigns",
         ("elected-by-majority", "leader-completeness", "committed-for-ever"),
         Scenario("forgetful_majority"),
-    )
+    ),
+)
 
-
-def _logs() -> Iterator[Mutant]:
-    yield Mutant(
+LOGS = (
+    Mutant(
         "older-term-committed-by-counting",
         1,
         "replication",
@@ -200,8 +189,8 @@ def _logs() -> Iterator[Mutant]:
         "only entries of the own term are committed by counting (fig. 8)",
         ("commit-of-own-term",),
         Run(6),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "delayed-append-truncates",
         6,
         "follower",
@@ -216,8 +205,8 @@ def _logs() -> Iterator[Mutant]:
             "match-monotonic",
         ),
         Run(1),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "conflict-stays-on-disk",
         7,
         "log",
@@ -226,8 +215,8 @@ def _logs() -> Iterator[Mutant]:
         "a conflict replaces the whole tail, on disk as well",
         ("durable-within-log", "acknowledged-is-equal"),
         Run(1),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "predecessor-term-unchecked",
         7,
         "follower",
@@ -236,8 +225,8 @@ def _logs() -> Iterator[Mutant]:
         "the entry before must match in term",
         ("log-matching", "committed-for-ever", "acknowledged-is-equal"),
         Run(7),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "commit-of-unverified-tail",
         8,
         "follower",
@@ -246,8 +235,8 @@ def _logs() -> Iterator[Mutant]:
         "a follower commits only what the message verified",
         ("committed-for-ever", "state-machine-safety"),
         Scenario("short_append"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "heartbeat-commits-blindly",
         8,
         "follower",
@@ -256,8 +245,8 @@ def _logs() -> Iterator[Mutant]:
         "a heartbeat commits only what the follower holds",
         ("commit-within-log", "committed-for-ever", "state-machine-safety"),
         Scenario("wiped_follower"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "commit-moves-back",
         9,
         "log",
@@ -266,8 +255,8 @@ def _logs() -> Iterator[Mutant]:
         "the commit index never decreases",
         ("commit-monotonic", "applied-within-commit"),
         Run(1),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "match-moves-back",
         9,
         "progress",
@@ -276,8 +265,8 @@ def _logs() -> Iterator[Mutant]:
         "the match index never decreases",
         ("match-monotonic",),
         Run(0),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "acknowledged-before-durable",
         11,
         "node",
@@ -286,8 +275,8 @@ def _logs() -> Iterator[Mutant]:
         "an acknowledgement leaves only once its entries are durable",
         ("acknowledged-is-durable",),
         Run(0),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "leader-counts-itself-early",
         11,
         "replication",
@@ -296,8 +285,8 @@ def _logs() -> Iterator[Mutant]:
         "the leader counts itself once its own disk has the entry",
         ("committed-on-durable-majority",),
         Run(0),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "overtaken-write-counts",
         13,
         "state",
@@ -306,8 +295,8 @@ def _logs() -> Iterator[Mutant]:
         "a write that a later one undoes does not count",
         ("durable-within-log", "acknowledged-is-durable"),
         Scenario("racing_writes"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "applied-before-durable",
         13,
         "log",
@@ -316,11 +305,11 @@ def _logs() -> Iterator[Mutant]:
         "applied ≤ durable",
         ("applied-within-durable",),
         Run(0),
-    )
+    ),
+)
 
-
-def _snapshots() -> Iterator[Mutant]:
-    yield Mutant(
+SNAPSHOTS = (
+    Mutant(
         "snapshot-races-with-append",
         14,
         "snapshots",
@@ -329,8 +318,8 @@ def _snapshots() -> Iterator[Mutant]:
         "a snapshot overtaken by entries is not installed",
         ("snapshot-moves-forward", "applied-in-order"),
         Scenario("overtaken_snapshot"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "append-during-install",
         14,
         "follower",
@@ -339,8 +328,8 @@ def _snapshots() -> Iterator[Mutant]:
         "no entry is taken while a snapshot replaces the log",
         ("snapshot-moves-forward", "acknowledged-is-durable", "durable-within-log"),
         Scenario("append_while_installing"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "snapshot-keeps-conflict",
         15,
         "snapshots",
@@ -349,8 +338,8 @@ def _snapshots() -> Iterator[Mutant]:
         "a log that differs at the snapshot's last entry is replaced",
         ("committed-for-ever", "acknowledged-is-equal", "state-machine-safety"),
         Scenario("conflicting_snapshot"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "gap-after-snapshot",
         17,
         "log",
@@ -359,8 +348,8 @@ def _snapshots() -> Iterator[Mutant]:
         "the log continues right after the snapshot",
         ("applied-within-commit", "recovers-after-healing"),
         Scenario("lagging_follower"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "old-configuration-stays",
         19,
         "electorate",
@@ -369,8 +358,8 @@ def _snapshots() -> Iterator[Mutant]:
         "a snapshot replaces the configuration too",
         ("configuration-of-snapshot", "configuration-survives-restart"),
         Scenario("change_by_snapshot"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "second-snapshot-during-install",
         18,
         "snapshots",
@@ -379,11 +368,11 @@ def _snapshots() -> Iterator[Mutant]:
         "one installation at a time",
         ("snapshot-moves-forward",),
         Scenario("two_snapshots"),
-    )
+    ),
+)
 
-
-def _reads() -> Iterator[Mutant]:
-    yield Mutant(
+READS = (
+    Mutant(
         "read-before-first-commit",
         21,
         "state",
@@ -392,8 +381,8 @@ def _reads() -> Iterator[Mutant]:
         "no read before an entry of the term is committed",
         ("read-is-fresh", "change-after-term-commit"),
         Run(22),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "old-confirmation-accepted",
         22,
         "read_index",
@@ -402,8 +391,8 @@ def _reads() -> Iterator[Mutant]:
         "an answer vouches for its own round, not for later ones",
         ("read-is-fresh",),
         Scenario("late_confirmation"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "read-without-confirmation",
         23,
         "read_index",
@@ -412,8 +401,8 @@ def _reads() -> Iterator[Mutant]:
         "leadership is confirmed after the read arrived",
         ("read-is-fresh",),
         Run(9),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "leader-trusts-itself-after-stall",
         24,
         "node",
@@ -422,11 +411,11 @@ def _reads() -> Iterator[Mutant]:
         "after a stall a leader is none",
         ("stalled-leader-leaves",),
         Run(1),
-    )
+    ),
+)
 
-
-def _memberships() -> Iterator[Mutant]:
-    yield Mutant(
+MEMBERSHIPS = (
+    Mutant(
         "change-before-first-commit",
         26,
         "membership",
@@ -435,8 +424,8 @@ def _memberships() -> Iterator[Mutant]:
         "no change before an entry of the term is committed",
         ("change-after-term-commit", "one-change-at-a-time"),
         Run(12, 3, membership=True),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "two-changes-at-once",
         26,
         "membership",
@@ -445,8 +434,8 @@ def _memberships() -> Iterator[Mutant]:
         "one change at a time",
         ("one-change-at-a-time",),
         Run(0, 3, membership=True),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "old-majority-not-asked",
         27,
         "electorate",
@@ -455,8 +444,8 @@ def _memberships() -> Iterator[Mutant]:
         "while joint both majorities decide",
         ("committed-on-durable-majority", "leader-completeness"),
         Run(33, 3, membership=True),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "voters-replaced-at-once",
         27,
         "membership",
@@ -465,8 +454,8 @@ def _memberships() -> Iterator[Mutant]:
         "voters change through a joint configuration",
         ("configurations-overlap",),
         Run(0, 3, membership=True),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "configuration-not-persisted",
         31,
         "node",
@@ -475,8 +464,8 @@ def _memberships() -> Iterator[Mutant]:
         "the newest appended configuration is durable with its entry",
         ("configuration-survives-restart",),
         Run(8, 3, membership=True),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "truncated-configuration-stays",
         31,
         "electorate",
@@ -485,11 +474,11 @@ def _memberships() -> Iterator[Mutant]:
         "a truncated configuration is taken back",
         ("configuration-to-fall-back-to",),
         Scenario("change_in_vain"),
-    )
+    ),
+)
 
-
-def _leaving() -> Iterator[Mutant]:
-    yield Mutant(
+LEAVING = (
+    Mutant(
         "no-check-quorum",
         27,
         "state",
@@ -498,8 +487,8 @@ def _leaving() -> Iterator[Mutant]:
         "a leader that hears no majority leaves",
         ("isolated-leader-leaves",),
         Run(2),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "no-pre-vote",
         28,
         "election",
@@ -508,8 +497,8 @@ def _leaving() -> Iterator[Mutant]:
         "a node cut off raises no terms",
         ("healthy-leader-stays",),
         Scenario("returning_node"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "no-stickiness",
         28,
         "state",
@@ -518,8 +507,8 @@ def _leaving() -> Iterator[Mutant]:
         "a node that hears its leader helps nobody else",
         ("healthy-leader-stays",),
         Scenario("returning_node"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "removed-leader-stays",
         29,
         "membership",
@@ -528,8 +517,8 @@ def _leaving() -> Iterator[Mutant]:
         "a leader outside the configuration leaves once it is committed",
         ("removed-leader-leaves",),
         Scenario("removed_leader"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "stuck-leader-stays",
         32,
         "step",
@@ -538,8 +527,8 @@ def _leaving() -> Iterator[Mutant]:
         "a leader whose disk hangs leaves",
         ("sick-leader-leaves",),
         Scenario("stuck_disk"),
-    )
-    yield Mutant(
+    ),
+    Mutant(
         "transfer-never-ends",
         33,
         "transfer",
@@ -548,18 +537,22 @@ def _leaving() -> Iterator[Mutant]:
         "a transfer blocks proposals for a bounded time",
         ("transfer-is-bounded",),
         Scenario("lost_transfer"),
-    )
+    ),
+)
+
+MUTANTS = (*ELECTIONS, *LOGS, *SNAPSHOTS, *READS, *MEMBERSHIPS, *LEAVING)
+"""All of them."""
 
 
 def catches(mutant: Mutant, run: Run | Scenario) -> str | None:
-    """The invariant by which a run notices the mutant; None if it passes or merely crashes."""
+    """The invariant by which a run notices the mutant, or its crash; None if it passes."""
     with mutant.plant():
         try:
             run()
         except InvariantViolation as violation:
             return violation.name
-        except Exception:
-            return None
+        except AssertionError as crash:
+            return f"crash: {crash}"
     return None
 
 
@@ -581,7 +574,7 @@ def _search(mutant: Mutant, seeds: int) -> list[tuple[str, int | str]]:
 def main() -> None:
     """Print how each mutant, or each one named, is noticed."""
     wanted = set(sys.argv[1:])
-    for mutant in mutants():
+    for mutant in MUTANTS:
         if not wanted or mutant.name in wanted:
             found = ", ".join(f"{seed}: {name}" for name, seed in _search(mutant, 25))
             sys.stdout.write(f"{mutant.name}: {found or 'MISSED'}\n")

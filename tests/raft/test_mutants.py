@@ -8,9 +8,8 @@ import pytest
 
 from coord.raft.invariants import InvariantViolation
 from tests.broken.planting import patched, planted
-from tests.broken.raft_mutants import Mutant, Run, Scenario, mutants
+from tests.broken.raft_mutants import MUTANTS, Mutant, Run, Scenario
 
-MUTANTS = list(mutants())
 RUNS = sorted({mutant.found_by for mutant in MUTANTS}, key=repr)
 
 

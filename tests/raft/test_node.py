@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -143,3 +144,34 @@ def test_what_is_applied_at_start_is_not_handed_out_again() -> None:
     lab.peers[1].applied.clear()
     lab.elect(1)
     assert lab.peers[1].applied == [b"b"]
+
+
+def _python_calls(lab: Lab, payloads: list[bytes]) -> int:
+    """Python functions called from proposal to commit on three nodes."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        lab.propose(1, *payloads)
+        lab.settle()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_batch_costs_the_same_however_long_it_is() -> None:
+    """Entries travel as runs: no Python code runs per entry, from proposal to apply."""
+    lab = Lab(3)
+    lab.elect(1)
+    lab.propose(1, b"first")
+    lab.settle()
+
+    short = _python_calls(lab, [b"x"])
+    long = _python_calls(lab, [b"x"] * 500)
+
+    assert short == long
+    assert all(len(peer.applied) == 502 for peer in lab.peers.values())
