@@ -55,6 +55,7 @@ class FakeSession:
     results: dict[int, tuple[int, int, tuple[Any, ...]]] = field(default_factory=dict)
     conn: FakeConnection | None = None
     is_open: bool = True
+    heard_s: float = 0.0
 
 
 @dataclass
@@ -164,6 +165,12 @@ class FakeCluster:
         """End a session whose client will learn of it when it comes back."""
         self._end(self.sessions[session_id])
 
+    def expire_overdue(self, now_s: float) -> None:
+        """What the leader does: end every session that was silent for its whole timeout."""
+        for session in tuple(self.sessions.values()):
+            if session.is_open and now_s - session.heard_s >= session.timeout_ms / 1_000:
+                self.expire(session.id)
+
     def _end(self, session: FakeSession) -> None:
         session.is_open = False
         self.revision += 1
@@ -243,6 +250,8 @@ class FakeConnection(asyncio.Transport):
         self._expected_seq = 1
         self.writes = 0
         """Socket writes of the client."""
+        self.is_deaf = self.is_mute = False
+        """What the client sends, or what it is sent, vanishes; nobody is told."""
         self.cut_after = 0
         """Frames that still arrive before the connection breaks; 0: it does not."""
 
@@ -283,7 +292,7 @@ class FakeConnection(asyncio.Transport):
             self._loop.call_soon(self._deliver, frame)
 
     def _deliver(self, frame: bytes) -> None:
-        if self._is_gone:
+        if self._is_gone or self.is_mute:
             return
         self._link.data_received(frame)
         if self.cut_after:
@@ -302,8 +311,10 @@ class FakeConnection(asyncio.Transport):
         self._loop.call_soon(self._gone, None)
 
     def _received(self, data: bytes) -> None:
-        if self._is_gone or self.host in self._cluster.frozen:
+        if self._is_gone or self.is_deaf or self.host in self._cluster.frozen:
             return
+        if self._session is not None:
+            self._session.heard_s = self._loop.time()
         for item in self._codec.feed(data):
             if not self.is_closing():
                 self._take(item)
@@ -358,6 +369,7 @@ class FakeConnection(asyncio.Transport):
         old, session.conn = session.conn, self
         session.generation += 1
         self._session, self._generation = session, session.generation
+        session.heard_s = self._loop.time()
         self._expected_seq = session.last_seq + 1
         if old is not None:
             old.notice("moved", "attached elsewhere")
