@@ -133,6 +133,11 @@ class Environment(Protocol):
         """Make everything committed so far durable. Raises StorageError."""
         ...
 
+    def grow_ahead(self) -> None:
+        """Give the file zeroed room for the commits to come, so that syncing one need not wait
+        for the file system's journal. On the writer's thread, between transactions."""
+        ...
+
     def used_bytes(self) -> int:
         """Bytes that records and their index pages take, free pages not counted."""
         ...

@@ -10,6 +10,7 @@ Never fork with an environment open (LMDB's locks do not survive it): children a
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,7 @@ import lmdb
 import lmdb.verify
 
 from coord.model.errors import CorruptionError, StorageError
-from coord.model.limits import MAP_BYTES
+from coord.model.limits import MAP_BYTES, MIB
 from coord.store.kv import ReadTxn, Table, WriteTxn
 
 DATA_FILE: Final = "data.mdb"
@@ -29,6 +30,8 @@ _LIB_VERSION: Final = 0
 """LMDB 0.9 files. py-lmdb 3 also bundles LMDB 1.0, whose files 0.9 cannot read."""
 _TABLES_MAX: Final = 32
 _READERS_MAX: Final = 256
+GROW_BYTES: Final = 4 * MIB
+"""By how much a log's file grows at a time."""
 _META_PAGES: Final = 2
 _SPARE_TXNS: Final = 4
 _verify: Final[Callable[[str], list[str]]] = lmdb.verify.verify
@@ -153,6 +156,7 @@ class LmdbEnvironment:
         self._env = env
         self._readonly = env.flags()["readonly"]
         self._tables: dict[str, Any] = {}
+        self._page_bytes: int = env.stat()["psize"]
 
     def table(self, name: str) -> Table:
         """Handle of a table, made if missing. Raises StorageError."""
@@ -193,6 +197,30 @@ class LmdbEnvironment:
             self._env.sync(True)
         except lmdb.Error as error:
             raise StorageError(f"{self.name}: sync failed: {error}") from error
+
+    def grow_ahead(self) -> None:
+        """Keep GROW_BYTES / 2 of written zeros behind the last page in use.
+
+        A commit into blocks that exist and were written needs no file system metadata; one that
+        lengthens the file waits for its journal, which costs several times as much. LMDB looks at
+        neither the length of the file nor what lies behind its last page. Without space nothing
+        is done: the next commit will say so, if it needs any.
+        """
+        info = self._env.info()
+        used = (info["last_pgno"] + 1) * self._page_bytes
+        file = Path(self.name)
+        length = file.stat().st_size
+        if length - used >= GROW_BYTES // 2:
+            return
+        try:
+            with file.open("r+b") as handle:
+                handle.seek(length)
+                handle.write(bytes(GROW_BYTES))
+                handle.flush()
+                os.fdatasync(handle.fileno())
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise StorageError(f"{self.name}: cannot grow: {error.strerror}") from error
 
     def used_bytes(self) -> int:
         """Bytes of all pages in use by tables opened so far."""

@@ -66,6 +66,8 @@ class ThreadLogWriter:
                 error = self._write(writes)
                 if dones:
                     self._post(_Completion(dones, error))
+                if error is None:
+                    self._log.make_room()
 
     def _gather(self) -> tuple[list[LogWrite], list[OnDone], bool]:
         """Everything queued; waits for something unless the log has deletions to go on with."""

@@ -370,6 +370,9 @@ class MemoryEnvironment:
         self.was_synced = True
         self._pending.clear()
 
+    def grow_ahead(self) -> None:
+        """Memory needs no room made."""
+
     def used_bytes(self) -> int:
         """Bytes of all records, with a small overhead each."""
         return sum(tree.size for tree in self._committed.values())

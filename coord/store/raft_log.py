@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from coord.model.errors import CorruptionError, NewerFormatError, StorageError
+from coord.model.limits import KIB
 from coord.raft.types import (
     HardState,
     Index,
@@ -47,6 +48,7 @@ from coord.store.log_volume import LogVolume
 
 LOG_FORMAT: Final = 1
 """Raised when an older version could not read the log environment."""
+_ROOM_CHECK_BYTES: Final = 256 * KIB
 _TRIM_RECORDS_MAX: Final = 256
 """Records deleted below the marker per transaction, so that a cut never delays a commit much."""
 
@@ -128,6 +130,7 @@ class RaftLog:
         self._volume = LogVolume(self._view.first, self._view.last, env.used_bytes())
         self._snapshot: SnapshotMeta | None = None
         self._failure: BaseException | None = None
+        self._room_checked_at = 0
 
     # --- Storage: reads of the loop -------------------------------------------------------------
 
@@ -242,6 +245,17 @@ class RaftLog:
             self._volume.add(last, size)
         for write in batch:
             self._remember(write)
+
+    def make_room(self) -> None:
+        """Let the file grow ahead of what is written. On the writer thread, when nobody waits. A
+        failure is that of the next ``write``."""
+        if self._volume.total < self._room_checked_at:
+            return
+        self._room_checked_at = self._volume.total + _ROOM_CHECK_BYTES
+        try:
+            self._env.grow_ahead()
+        except StorageError as error:
+            self._failure = error
 
     def _commit(self, batch: list[LogWrite]) -> tuple[_View, list[tuple[Index, int]]]:
         view = self._view

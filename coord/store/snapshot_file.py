@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgpack
 
 from coord.model.errors import CorruptionError, NewerFormatError, StorageError
-from coord.raft.types import Membership, SnapshotMeta
+from coord.raft.types import SnapshotMeta
 from coord.store.tree_facts import TreeFacts
 
 SNAPSHOT_FORMAT: Final = 1
