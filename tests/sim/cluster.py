@@ -23,6 +23,7 @@ from tests.sim import programs
 from tests.sim.clients import SimClient
 from tests.sim.history import History, Op
 from tests.sim.invariants import Invariants
+from tests.sim.library import LibraryClient
 from tests.sim.member import Member
 from tests.sim.nemesis import Nemesis
 from tests.sim.plan import Plan
@@ -33,6 +34,9 @@ WRITABLE_US: Final = 8 * US_PER_S
 """Ten election timeouts: every client must have completed a write this long after healing."""
 CONVERGED_US: Final = 24 * US_PER_S
 """Thirty election timeouts: all nodes at one index with one digest."""
+
+
+Client = SimClient | LibraryClient
 
 
 class Stuck(AssertionError):  # noqa: N818 (names the finding)
@@ -99,7 +103,7 @@ class Cluster:
             for founder in self.initial
         }
         self.invariants = Invariants(self.history, self.members)
-        self.clients: list[SimClient] = []
+        self.clients: list[Client] = []
         self.final = _Final()
         self.nemesis = Nemesis(self)
         self._by_process: dict[str, Member] = {m.process.name: m for m in self.members.values()}
@@ -110,7 +114,7 @@ class Cluster:
         if member is not None:
             self.invariants.check(member)
 
-    def active(self) -> list[SimClient]:
+    def active(self) -> list[Client]:
         """Clients that have not vanished."""
         return [client for client in self.clients if not client.vanished]
 
@@ -140,12 +144,24 @@ class Cluster:
         for number in range(plan.clients):
             name = f"c{number + 1}"
             program = self._program(plan.programs[number % len(plan.programs)], name)
-            self.clients.append(self._client(name, program, plan.depth, plan.think_ms))
+            library = plan.library_every > 0 and number % plan.library_every == 0
+            self.clients.append(
+                self._client(name, program, plan.depth, plan.think_ms, library=library)
+            )
         for client in self.clients:
             client.start()
 
-    def _client(self, name: str, program: programs.Program, depth: int, think_ms: int) -> SimClient:
-        return SimClient(
+    def _client(
+        self,
+        name: str,
+        program: programs.Program,
+        depth: int,
+        think_ms: int,
+        *,
+        library: bool = False,
+    ) -> Client:
+        made = LibraryClient if library else SimClient
+        return made(
             self.network,
             name,
             self.plan.nodes,

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Final
+
+WRITE_KINDS: Final = frozenset({"create", "delete", "set", "set_acl", "multi", "close"})
+UNKNOWN_REVISION: Final = -1
 
 
 class Outcome(Enum):
@@ -23,9 +26,9 @@ class Outcome(Enum):
 class Op:
     """One operation of one client.
 
-    ``kind``: set, create, delete, multi (writes, with ``seq`` ≥ 1) or get, exists, children,
-    sync (reads, ``seq`` 0). ``args``: as in the request, in its order.
-    ``revision``: the index the reply names. Invariant: complete_us ≥ invoke_us once complete.
+    ``kind``: one of WRITE_KINDS (then ``seq`` ≥ 1 if it was sent) or get, exists, children, sync.
+    ``args``: as in the request, in its order. ``revision``: the index the reply names, if known.
+    Invariant: complete_us ≥ invoke_us once complete.
     """
 
     client: str
@@ -40,11 +43,13 @@ class Op:
     code: int = 0
     revision: int = 0
     body: tuple[Any, ...] = ()
+    sent_again: bool = False
+    """Its place among its session's requests is that of the last time it was sent."""
 
     @property
     def is_write(self) -> bool:
         """It would be an entry of the log."""
-        return self.seq > 0
+        return self.kind in WRITE_KINDS
 
     def __str__(self) -> str:
         when = f"{self.invoke_us}–{self.complete_us if self.complete_us >= 0 else '…'} us"
@@ -69,12 +74,14 @@ class SessionLife:
 
     ``confirmed_us``: send time of the last heartbeat (or other request) the service confirmed.
     ``told_expired_us``: when the client was told that the session has ended, −1 if never.
+    ``hold_until_us``: until when the client believed that nobody else could have what it holds.
     """
 
     session: int
     timeout_ms: int
     confirmed_us: int = -1
     told_expired_us: int = -1
+    hold_until_us: int = -1
     closed_by_client: bool = False
 
 

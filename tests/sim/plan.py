@@ -39,6 +39,8 @@ class Plan:
     clients: int = 5
     depth: int = 2
     """Requests a client keeps in flight."""
+    library_every: int = 2
+    """One client in so many is the client library's session machine; 0: none."""
     keys: int = 3
     programs: tuple[str, ...] = PROGRAMS
     faults: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ def draw(seed: int) -> Plan:
     plan.nodes = stream.choice((3, 3, 3, 5))
     plan.clients = stream.randrange(3, 7)
     plan.depth = stream.choice((1, 1, 2, 3))
+    plan.library_every = stream.choice((0, 1, 2, 3))
     plan.keys = stream.randrange(1, 5)
     plan.faults = tuple(fault for fault in FAULTS if chance() < 0.5)
     plan.calm_ms = stream.choice((200, 500, 900))

@@ -35,15 +35,20 @@ def check(history: History) -> list[str]:
 def _check_not_early(history: History, entry: Committed, answer: Answer) -> list[str]:
     """Not before the last confirmed contact plus the whole timeout."""
     life = history.sessions.get(answer.session)
-    if life is None or life.confirmed_us < 0:
+    if life is None:
+        return []
+    applied_us = history.applied_us[entry.index]
+    if applied_us < life.hold_until_us:
+        held = f"its client held on until {life.hold_until_us} us"
+        return [f"session {answer.session}: expired by {entry.index} at {applied_us} us, {held}"]
+    if life.confirmed_us < 0:
         return []
     timeout_us = life.timeout_ms * 1_000
     due_us = life.confirmed_us + timeout_us - timeout_us * DRIFT_ALLOWANCE_PPM // 1_000_000
-    when_us = history.applied_us[entry.index]
-    if when_us >= due_us:
+    if applied_us >= due_us:
         return []
     confirmed = f"confirmed at {life.confirmed_us} us with {life.timeout_ms} ms"
-    return [f"session {answer.session}: expired by {entry.index} at {when_us} us, {confirmed}"]
+    return [f"session {answer.session}: expired by {entry.index} at {applied_us} us, {confirmed}"]
 
 
 def _check_owners(model: Model, entry: Committed) -> list[str]:

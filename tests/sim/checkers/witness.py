@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.sim.history import Committed, History, Op, Outcome
+from tests.sim.history import UNKNOWN_REVISION, Committed, History, Op, Outcome
 from tests.sim.model import CLOSE_SESSION, Answer, Model
 
 LINEARIZABLE: Final = 0
@@ -46,7 +46,7 @@ def _check_log(log: list[Committed]) -> list[str]:
 def _replay(history: History) -> tuple[dict[tuple[int, int], Answer], list[str]]:
     """Executed writes by (session, seq), and every read that the model answers differently."""
     reads = sorted(
-        (op for op in history.ops if not op.is_write and op.outcome is Outcome.OK),
+        (op for op in history.ops if not op.is_write and _is_placed(op)),
         key=lambda op: op.revision,
     )
     model, at = Model(), 0
@@ -65,6 +65,11 @@ def _replay(history: History) -> tuple[dict[tuple[int, int], Answer], list[str]]
     at = _check_reads(model, reads, at, problems)
     problems += [f"future: {op} names a revision after the log's end {last}" for op in reads[at:]]
     return executed, problems
+
+
+def _is_placed(op: Op) -> bool:
+    """It was answered, and says at which revision."""
+    return op.outcome is Outcome.OK and op.revision != UNKNOWN_REVISION
 
 
 def _check_reads(model: Model, reads: list[Op], at: int, problems: list[str]) -> int:
@@ -97,7 +102,7 @@ def _check_writes(ops: list[Op], executed: dict[tuple[int, int], Answer]) -> lis
                 problems.append(f"phantom: {op} is in the log at {answer.index}")
         elif answer is None:
             problems.append(f"lost: {op} was acknowledged and is not in the log")
-        elif answer.index != op.revision:
+        elif op.revision not in (answer.index, UNKNOWN_REVISION):
             problems.append(f"revision: {op} executed at {answer.index}")
         elif answer.code != op.code:
             problems.append(f"answer: {op}, the model says code {answer.code}")
@@ -114,7 +119,7 @@ def _check_invoked(history: History, executed: dict[tuple[int, int], Answer]) ->
     asked: dict[tuple[int, int], Op] = {}
     problems = []
     for op in history.ops:
-        if op.is_write and op.outcome is not Outcome.FAIL:
+        if op.is_write and op.seq and op.outcome is not Outcome.FAIL:
             if (op.session, op.seq) in asked:
                 problems.append(f"client: {op} reuses a sequence number")
             asked[op.session, op.seq] = op
@@ -139,13 +144,9 @@ def _check_real_time(ops: list[Op]) -> list[str]:
     Intervals are closed: an operation invoked in the very microsecond in which another
     completes is concurrent with it.
     """
-    done = sorted((op for op in ops if op.outcome is Outcome.OK), key=lambda op: op.complete_us)
+    done = sorted(filter(_is_placed, ops), key=lambda op: op.complete_us)
     started = sorted(
-        (
-            op
-            for op in ops
-            if op.outcome is Outcome.OK and (op.is_write or op.level == LINEARIZABLE)
-        ),
+        (op for op in done if op.is_write or op.level == LINEARIZABLE),
         key=lambda op: op.invoke_us,
     )
     problems: list[str] = []
@@ -168,7 +169,7 @@ def _check_session_order(ops: list[Op]) -> list[str]:
     problems = []
     last: dict[int, Op] = {}
     for op in ops:  # in the order the clients sent them
-        if op.outcome is not Outcome.OK:
+        if not _is_placed(op) or op.sent_again:
             continue
         before = last.get(op.session)
         if before is not None and before.revision > op.revision:
