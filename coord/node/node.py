@@ -117,7 +117,11 @@ class Node:
         self.digest_alarm = False
         self.apply_stalls = 0
         self._links: set[NodeId] = set()
-        self._periodic: tuple[tuple[int, Callable[[], None]], ...] = (
+        self._periodic = self._upkeep_table()
+
+    def _upkeep_table(self) -> tuple[tuple[int, Callable[[], None]], ...]:
+        """(interval in ms, what to do that often)."""
+        return (
             (UPKEEP_MS, self.keeper.upkeep),
             (UPKEEP_MS, self.features.upkeep),
             (CHECK_INTERVAL_MS, self.liveness.check),
@@ -128,7 +132,7 @@ class Node:
             (HOUSEKEEPING_MS, self.housekeeping.check),
             (HOUSEKEEPING_MS, self._leave_if_full),
             (CALL_MS_MAX, self.admin.expire),
-            (settings.reap_interval_ms, self._reap),
+            (self.settings.reap_interval_ms, self._reap),
             (BOOKMARK_MS // 2, self._bookmark),
         )
 
