@@ -197,11 +197,14 @@ class LibraryClient:
     # --- history --------------------------------------------------------------------------------
 
     def _note_numbers(self) -> None:
-        """Sessions and numbers of what is under way, before the machine may forget them."""
+        """Sessions and numbers of what is under way, before the machine may forget them. A write
+        that had a number when its session ended keeps both: its fate is asked for."""
         session = self._machine.session_id
         for waiting in self._waiting:
             op, seq = waiting.op, waiting.operation.seq
-            if session and (seq or op.kind not in WRITE_KINDS):
+            if op.kind not in WRITE_KINDS:
+                op.session = session
+            elif session and seq and (not op.seq or op.session == session):
                 op.session, op.seq = session, seq
 
     def _note_session(self) -> None:

@@ -26,6 +26,7 @@ FAULTS: Final = (
     "clients",
     "vanish",
     "transfer",
+    "wipe",
 )
 PROGRAMS: Final = ("register", "counter", "sequence", "tree", "ephemerals")
 
