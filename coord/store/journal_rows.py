@@ -43,7 +43,8 @@ from coord.store.znode_record import STAT_AT, STAT_END, path_of
 ROW: Final = struct.Struct(">IQ16sHiQQQBBI")
 CHANGE: Final = struct.Struct(">BQII")
 CHANGES_INLINE_MAX: Final = 8
-ADDRESS_BYTES_MAX: Final = 255
+ADDRESS_CHARS_MAX: Final = 63
+"""Its UTF-8 form fits the byte that holds the length."""
 
 _SHIFT: Final = JOURNAL_BLOCK_ENTRIES.bit_length() - 1
 assert 1 << _SHIFT == JOURNAL_BLOCK_ENTRIES

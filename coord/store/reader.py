@@ -39,7 +39,7 @@ from coord.store.znode_record import (
 
 _SHAPE: Final = struct.Struct(">BHH")
 _shape_of: Final = _SHAPE.unpack_from
-_crc_of: Final = struct.Struct(">I").unpack_from
+_head_of: Final = struct.Struct(">I76xBHH").unpack_from
 
 Listing = tuple[list[str], bytes, bool]
 Entry = tuple[str, bytes, bytes]
@@ -58,6 +58,7 @@ class TreeReader:
         "_get",
         "_keys",
         "_nodes",
+        "_prefixes",
         "_tables",
         "_txn",
         "floor",
@@ -71,6 +72,7 @@ class TreeReader:
         self._nodes: Any = self._tables.nodes
         self.is_restricted = False
         self._keys = PathKeys()
+        self._prefixes = self._keys.cache
         self._bind(env.read())
 
     def refresh(self) -> None:
@@ -93,15 +95,14 @@ class TreeReader:
         Hot path: the body of ``_find`` is repeated here.
         """
         raw = path.encode()
-        cut = raw.rfind(b"/")
-        parent = raw[:cut]
-        key = (self._keys.cache.get(parent) or self._keys.prefix(parent)) + raw[cut + 1 :]
+        parent, _, name = raw.rpartition(b"/")
+        key = (self._prefixes.get(parent) or self._keys.prefix(parent)) + name
         record = self._get(key, None, self._nodes)
         if record is None:
             return None
-        if crc32(record[CRC_BYTES:], crc32(key)) != _crc_of(record)[0]:
+        crc, flags, acl_length, length = _head_of(record)
+        if crc32(record[CRC_BYTES:], crc32(key)) != crc:
             verify("nodes", key, record)
-        flags, acl_length, length = _shape_of(record, FLAGS_AT)
         if length != len(raw) or not record.startswith(raw, PATH_AT):
             return None
         self.is_restricted = acl_length > 0
@@ -225,12 +226,14 @@ class TreeReader:
         prefix = self._keys.prefix(parent)
         start, stop = children_range(prefix, after.encode())
         skip = len(prefix)
-        expected = len(parent) + 1
+        stem = parent + b"/"
+        expected = len(stem)
         for key, record in self._txn.scan(self._nodes, start, stop):
-            verify("nodes", key, record)
-            length = _shape_of(record, FLAGS_AT)[2]
+            crc, _, _, length = _head_of(record)
+            if crc32(record[CRC_BYTES:], crc32(key)) != crc:
+                verify("nodes", key, record)
             name = key[skip:]
-            if length == expected + len(name) and record.startswith(parent + b"/", PATH_AT):
+            if length == expected + len(name) and record.startswith(stem, PATH_AT):
                 yield name.decode(), record
 
     def _walk(self, path: str, after: str) -> Iterator[tuple[str, bytes]]:

@@ -17,7 +17,7 @@ from coord.model.errors import (
 from coord.store.applied import Applied, AppliedBatch, ApplyLimits
 from coord.store.digest import MASK, Totals
 from coord.store.journal import JournalTail, JournalWriter
-from coord.store.journal_rows import ADDRESS_BYTES_MAX, ROW, pack_extra
+from coord.store.journal_rows import ROW, pack_extra
 from coord.store.kv import WriteTxn
 from coord.store.records import Records
 from coord.store.schema import FORMAT_VERSION, NO_CRC, PathKeys, Tables
@@ -135,7 +135,7 @@ class Run:
     def keep(self, kind: int, session: int, seq: int, acked: int, outcome: Outcome) -> None:
         """Enter the current entry in the journal."""
         row = self.sessions.get(session) if session else None
-        address = b"" if row is None else row.facts.address.encode()[:ADDRESS_BYTES_MAX]
+        address = b"" if row is None else row.facts.address.encode()
         spilled, changes = self.journal.spill(self.index, self.tree.row)
         extra = pack_extra(self.tree.who, outcome[1])
         stamp = STAMP.pack(self.wall_ms, self.log_ms)

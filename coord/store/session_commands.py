@@ -11,6 +11,7 @@ import msgpack
 
 from coord.model import commands
 from coord.model.errors import OK, LimitError, SessionExpiredError, SessionMovedError
+from coord.store.journal_rows import ADDRESS_CHARS_MAX
 from coord.store.run import STEP_OPERATIONS, Run, Steps, obstacle
 from coord.store.schema import CRC_BYTES, U64, successor, unseal
 from coord.store.sessions import SessionFacts, SessionRow, session_key
@@ -22,6 +23,7 @@ def open_session(run: Run, timeout_ms: int, secret_hash: bytes, address: str, cl
     if run.sessions.count >= run.limits.sessions:
         run.refuse(kind, 0, 0, 0, LimitError(f"{run.sessions.count} sessions are open, the most"))
         return
+    address = address[:ADDRESS_CHARS_MAX]
     facts = SessionFacts(
         id=index,
         timeout_ms=timeout_ms,
@@ -59,7 +61,7 @@ def attach_session(
         return
     facts = row.facts
     if facts.nonce != nonce:
-        attach = (run.index, run.wall_ms, address)
+        attach = (run.index, run.wall_ms, address[:ADDRESS_CHARS_MAX])
         row = row._replace(
             facts=facts.attached(nonce, timeout_ms, attach),
             generation=row.generation + 1,

@@ -45,15 +45,16 @@ def apply_writes(run: Run, piece: LogSlice, start: int, stop: int) -> int:
     answer, keep = run.batch.results.append, run.journal.rows.append
     payloads, first, stamp, kept_stamp = piece.payloads, piece.first, b"", b""
     changes: list[bytes] = []
+    tree.row = changes
     for at in range(start, stop):
         payload = payloads[at]
         try:
             fields = _unpackb(payload[16:])
-            kind, session, generation, seq, acked, who = fields[:6]
+            kind, session, seq, acked, who = fields[0], fields[1], fields[3], fields[4], fields[5]
             if payload[:16] != stamp:
                 stamp = payload[:16]
                 kept_stamp = _enter_stamp(run, stamp)
-        except (ValueError, TypeError, struct.error, msgpack.UnpackException) as error:
+        except (ValueError, TypeError, IndexError, struct.error, msgpack.UnpackException) as error:
             message = f"committed entry {first + at} does not decode: {error}"
             raise CorruptionError(message) from error
         if kind not in operations:
@@ -62,9 +63,10 @@ def apply_writes(run: Run, piece: LogSlice, start: int, stop: int) -> int:
         facts, current, last, known, results, ephemerals, _ = (
             live.get(session) or rows.get(session) or NOBODY
         )
-        tree.session, tree.who, tree.row = session, who, changes
-        if generation != current or seq != last + 1 or seq - known > most:
+        tree.session, tree.who = session, who
+        if fields[2] != current or seq != last + 1 or seq - known > most:
             _apply_unusual(run, fields, operations[kind])
+            tree.row = changes
             continue
         detail, code = None, 0
         try:
@@ -95,7 +97,7 @@ def apply_writes(run: Run, piece: LogSlice, start: int, stop: int) -> int:
                 len(address), len(extra),
             ) + tail
         )  # fmt: skip
-        answer(_new(Applied, (index, kind, session, generation, seq, code, body)))
+        answer(_new(Applied, (index, kind, session, current, seq, code, body)))
         if not index & _BLOCK_MASK:
             end_block(run)
     return stop

@@ -207,6 +207,20 @@ def test_tombstones_and_old_data_go_with_the_history_that_names_them() -> None:
     check_structure(log.env)
 
 
+@pytest.mark.parametrize(("revision", "kept"), [(896, 0), (897, 1)])
+def test_a_tombstone_goes_with_the_last_row_that_can_name_it(revision: int, kept: int) -> None:
+    """Rows above the floor are kept, and what they need; the floor itself is gone."""
+    log = limited(entries=100)
+    log.create("/gone", b"x" * 2_000)
+    log.skip_to(revision - 1)
+    log.delete("/gone")
+    log.skip_to(FOLD)
+    assert log.reader.floor == 896
+    tables = contents(log.env)
+    assert [len(tables[name]) for name in ("gone", "blobs", "graves")] == [kept, kept, 2 * kept]
+    assert len(log.reader.history("/gone")) == kept
+
+
 def test_spilled_rows_are_trimmed_with_their_block() -> None:
     """The changes of a big transaction leave nothing behind."""
     log = limited(entries=100)
@@ -243,6 +257,18 @@ def test_a_session_row_is_kept_as_history_of_its_own(log: Log) -> None:
     assert (opened.kind, opened.session, opened.tail) == (commands.OPEN_SESSION, 1, b"")
     assert opened.address == "10.1.1.1:1"
     assert (created.session, created.seq, created.acked) == (1, 1, 0)
+
+
+def test_a_long_address_is_cut(log: Log) -> None:
+    """What a row can hold is bounded, whatever a proxy says."""
+    session = log.open_session("é" * 500)
+    log.create("/a", session=session)
+    (entry,) = log.reader.history("/a")
+    assert entry["address"] == "é" * 63
+    log.apply(commands.attach_session(session, b"n", 1_000, "x" * 500, restart_seq=True))
+    row = log.machine.sessions.get(session)
+    assert row is not None
+    assert row.address == "x" * 63
 
 
 def test_a_row_that_does_not_decode_is_corruption() -> None:

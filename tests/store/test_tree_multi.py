@@ -58,7 +58,7 @@ def test_a_failure_undoes_everything(log: Log) -> None:
     log.create("/gone")
     log.delete("/gone")
     before = contents(log.env)
-    applied = log.multi(
+    transaction = (
         Set("/a", b"y" * 3_000, -1),
         create("/gone"),
         create("/e", mode=1),
@@ -67,9 +67,10 @@ def test_a_failure_undoes_everything(log: Log) -> None:
         SetAcl("/a", (Acl(ALL, "digest", "x:y"),), -1),
         create("/a"),
         Delete("/c", -1),
-        session=session,
     )
-    assert applied.code == TransactionError.code
+    batch = log.apply_all(log.command(session, Multi(transaction)))
+    (applied,) = batch.results
+    assert (applied.code, batch.changes) == (TransactionError.code, [])
     message, codes = applied.body
     assert codes == (0, 0, 0, 0, 0, 0, errors.NodeExistsError.code, -2)
     assert message == "operation 7 of 8 failed: /a"
@@ -93,6 +94,16 @@ def test_a_failed_delete_of_an_ephemeral_is_counted_back(log: Log) -> None:
         assert row is not None
         assert row.ephemerals == len(log.reader.owners(owner))
     assert log.reader.get("/e") is None
+
+
+def test_a_transaction_is_judged_by_its_caller(log: Log) -> None:
+    """The identities of the request count for every operation in it."""
+    alice = ("digest", "x:y")
+    log.create("/locked", acl=(Acl(ALL, *alice),))
+    request = Multi((Check("/locked", 0), Set("/locked", b"1", 0)))
+    refused = log.write(request)
+    assert refused.body[1] == (errors.NoAuthError.code, -2)
+    assert log.write(request, who=(alice,)).code == 0
 
 
 def test_an_empty_transaction_is_legal(log: Log) -> None:
