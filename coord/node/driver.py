@@ -48,6 +48,10 @@ PROPOSALS_MAX: Final = 65_536
 their gateways send them again."""
 
 
+WRITES_UNDER_WAY_MAX: Final = 1
+"""While this many log writes are under way, proposals gather for the next: the disk sets the pace,
+and a batch costs one write, one message to each peer and one apply, however many clients there are.
+"""
 PROPOSAL_BYTES_MAX: Final = 64 * MIB
 RUN_BYTES_MAX: Final = 4 * MIB
 
@@ -225,7 +229,7 @@ class Driver:
     def _propose_queued(self) -> None:
         if not self.is_leader:
             self._forget_proposals()
-        elif self.accepts_proposals:
+        elif self.accepts_proposals and len(self._waiting) < WRITES_UNDER_WAY_MAX:
             stamp = self._stamp()
             while self._proposals:
                 count = self._run_length()
