@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import select
@@ -19,11 +21,17 @@ READY_WITHIN_S: Final = 20.0
 HOST: Final = "127.0.0.1"
 
 
+_ports = itertools.count()
+
+
 def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on, and nobody will be given: below the range that the kernel takes
+    for outgoing connections, and in a part of it that is this process's own for the moment."""
+    while True:
+        port = 10_000 + (os.getpid() * 41 + next(_ports)) % 20_000
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 class ServedNode:

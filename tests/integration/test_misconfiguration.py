@@ -150,10 +150,11 @@ def test_a_node_that_waits_for_the_others_can_be_stopped(make_cluster: MakeClust
 
 
 def wait_for_log(cluster: Cluster, words: str) -> None:
-    """Follow node 1's log until it says so."""
+    """Follow node 1's log until it says so, or until the node has ended."""
     node = cluster[1]
+    assert node.process is not None
     with subprocess.Popen(
-        ["tail", "-n", "+1", "-F", str(node.log_file)],
+        ["tail", "-n", "+1", "-F", f"--pid={node.process.pid}", str(node.log_file)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as following:
@@ -161,6 +162,8 @@ def wait_for_log(cluster: Cluster, words: str) -> None:
         for line in following.stdout:
             if words.encode() in line:
                 break
+        else:
+            raise AssertionError(f"node 1 ended without saying {words!r}:\n{node.log()}")
         following.kill()
 
 
