@@ -119,7 +119,12 @@ async def wiped(nodes_in_tree: int) -> dict[str, Any]:
     cluster = await Cluster.start()
     try:
         async with connect(cluster.hosts, client_name="filler") as client:
-            await _fill(client, nodes_in_tree)
+            for half in (0, 1):
+                await _fill(client, half * nodes_in_tree // 2, nodes_in_tree // 2)
+                await _snapshot(cluster, list(cluster.pids))
+        leader_status = await cluster.status(await cluster.leader())
+        assert leader_status is not None
+        assert leader_status["log_first"] > 1, "the log is whole: nobody needs a snapshot"
         writers = await _writers(cluster, 3)
         async with connect(cluster.hosts, client_name="admin") as client:
             before = await client.admin.members()
@@ -146,15 +151,26 @@ async def wiped(nodes_in_tree: int) -> dict[str, Any]:
     return {"nodes_in_tree": nodes_in_tree, "voting_again_after_s": round(took_s, 1), **audit}
 
 
-async def _fill(client: Any, count: int) -> None:
-    """``count`` nodes of 100 bytes, a thousand to a directory, 500 to a transaction."""
-    for directory in range(0, count, 1_000):
+async def _fill(client: Client, first: int, count: int) -> None:
+    """``count`` nodes of 100 bytes, a thousand to a directory, ten to a transaction."""
+
+    async def ten(directory: int, start: int) -> None:
+        txn = client.transaction()
+        for number in range(start, start + 10):
+            txn.create(f"/tree/{directory:08d}/{number:08d}", b"v" * 100)
+        await txn.commit()
+
+    for directory in range(first, first + count, 1_000):
         await client.create(f"/tree/{directory:08d}", b"", make_parents=True)
-        for start in range(directory, min(directory + 1_000, count), 500):
-            async with client.transaction() as txn:
-                for number in range(start, min(start + 500, count)):
-                    txn.create(f"/tree/{directory:08d}/{number:08d}", b"v" * 100)
-                await txn.commit()
+        starts = range(directory, min(directory + 1_000, first + count), 10)
+        await asyncio.gather(*(ten(directory, start) for start in starts))
+
+
+async def _snapshot(cluster: Cluster, nodes: list[int]) -> None:
+    """Take one on each of ``nodes``; the second one cuts the log behind the first."""
+    for node in nodes:
+        async with connect(cluster.address(node), session=False) as client:
+            await client.admin.snapshot(timeout_s=60)
 
 
 async def _replaced(cluster: Cluster, victim: int, before: Any) -> None:
@@ -249,9 +265,7 @@ async def lagging(entries: int) -> dict[str, Any]:
             await client.create("/lag")
             for _ in range(2):
                 await _set_many(client, entries // 2)
-                for node in others:
-                    async with connect(cluster.address(node), session=False) as admin:
-                        await admin.admin.snapshot(timeout_s=60)
+                await _snapshot(cluster, others)
         cut = await cluster.status(leader)
         assert cut is not None
         assert cut["log_first"] > before["applied"] + 1, f"the log still starts at {cut}"
