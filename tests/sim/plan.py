@@ -81,7 +81,7 @@ def draw(seed: int) -> Plan:
     plan.calm_ms = stream.choice((200, 500, 900))
     plan.fault_length_ms = stream.choice((400, 1_500, 3_000))
     plan.think_ms = stream.choice((20, 50, 120))
-    plan.fault_ms = stream.choice((3_000, 5_000))
+    plan.fault_ms = stream.choice((2_500, 4_500))
     plan.session_timeout_ms = stream.choice((1_000, 1_000, 2_000, 4_000))
     plan.patience_ms = stream.choice((200, 600, 2_000))
     plan.snapshot_ms = stream.choice((0, 0, 120, 400))
