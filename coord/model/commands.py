@@ -118,4 +118,5 @@ KIND_OF: Final[dict[type, int]] = {
     requests.Check: requests.CHECK,
     requests.Compare: requests.COMPARE,
     requests.Guard: requests.GUARD,
+    requests.Refuse: requests.REFUSE,
 }

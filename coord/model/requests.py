@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from coord.model.acl import Acl
+from coord.model.errors import CoordError
 
 # Operation numbers: ZooKeeper's where it has one, 200 and above are native only.
 CREATE: Final = 1
@@ -23,7 +24,16 @@ PING: Final = 11
 CHILDREN: Final = 12
 CHECK: Final = 13
 MULTI: Final = 14
+RECONFIG: Final = 16
+CHECK_WATCHES: Final = 17
+REMOVE_WATCHES: Final = 18
+MULTI_READ: Final = 22
 AUTH: Final = 100
+EPHEMERALS: Final = 103
+COUNT_DESCENDANTS: Final = 104
+SET_WATCHES: Final = 105
+ADD_WATCH: Final = 106
+WHO_AM_I: Final = 107
 CLOSE: Final = -11
 
 COMPARE: Final = 200
@@ -31,6 +41,7 @@ GUARD: Final = 201
 WATCH: Final = 202
 UNWATCH: Final = 203
 LIST_WATCH: Final = 204
+REFUSE: Final = 205
 HISTORY: Final = 210
 WHY_SESSION: Final = 211
 RESULT_OF: Final = 212
@@ -105,13 +116,23 @@ class Guard(NamedTuple):
     token: int
 
 
+class Refuse(NamedTuple):
+    """Inside Multi: an operation that its front door found malformed; it fails with ``code``.
+
+    It takes part in the order of the others: what fails before it wins.
+    """
+
+    code: int
+    reason: str
+
+
 Operation = Create | Delete | Set | SetAcl | Check | Compare | Guard
 
 
 class Multi(NamedTuple):
     """All of ``operations`` or none. Replies one (code, *body) for each."""
 
-    operations: tuple[Operation, ...]
+    operations: tuple[Operation | Refuse, ...]
 
 
 Write = Create | Delete | Set | SetAcl | Multi
@@ -152,6 +173,39 @@ class GetAcl(NamedTuple):
 
     path: str
     level: int
+
+
+class MultiRead(NamedTuple):
+    """Several reads at one revision. Replies one (code, *body) for each; one may fail alone."""
+
+    reads: tuple[Get | Children, ...]
+    level: int
+
+
+class Ephemerals(NamedTuple):
+    """Paths of the caller's own ephemeral nodes that start with ``prefix``. Replies (paths,)."""
+
+    prefix: str
+
+
+class CountDescendants(NamedTuple):
+    """How many nodes lie below ``path``. Replies (count,) or NoNode."""
+
+    path: str
+
+
+class WhoAmI(NamedTuple):
+    """Replies ([(scheme, user name)],) of what this connection has proven, its address included."""
+
+
+class Auth(NamedTuple):
+    """Prove an identity for this connection. Replies () or AuthFailed.
+
+    ``scheme`` "digest": ``credential`` is b"user:password".
+    """
+
+    scheme: str
+    credential: bytes
 
 
 class Sync(NamedTuple):
@@ -198,6 +252,59 @@ class Unwatch(NamedTuple):
     watch_id: int
 
 
+class AddWatch(NamedTuple):
+    """ZooKeeper's addWatch. ``mode``: 0 persistent, 1 persistent and recursive. Replies ()."""
+
+    path: str
+    mode: int
+
+
+class RemoveWatches(NamedTuple):
+    """ZooKeeper's removeWatches. ``kind``: 1 child, 2 data, 3 any, 4 persistent, 5 recursive.
+
+    Replies () or NoWatcher.
+    """
+
+    path: str
+    kind: int
+
+
+class CheckWatches(NamedTuple):
+    """Whether RemoveWatches would find one. Replies () or NoWatcher."""
+
+    path: str
+    kind: int
+
+
+class SetWatches(NamedTuple):
+    """ZooKeeper's re-arming after a reconnect: what changed after ``revision`` fires at once.
+
+    Replies ().
+    """
+
+    revision: int
+    data: tuple[str, ...]
+    exist: tuple[str, ...]
+    child: tuple[str, ...]
+    persistent: tuple[str, ...]
+    recursive: tuple[str, ...]
+
+
+class Reconfig(NamedTuple):
+    """ZooKeeper's reconfig. ``version`` −1: any. Replies (data, stat) of /zookeeper/config."""
+
+    joining: str
+    leaving: str
+    members: str
+    version: int
+
+
+class HangUp(NamedTuple):
+    """What a front door could not take: answered with ``error`` in its place, then closed."""
+
+    error: CoordError
+
+
 class Connect(NamedTuple):
     """Open (session_id 0) or re-attach a session."""
 
@@ -216,4 +323,20 @@ class Admin(NamedTuple):
 
 
 Read = Get | Exists | Children | GetAcl
-Request = Write | Read | Sync | Ping | Close | Watch | ListWatch | Unwatch | Connect | Admin
+Question = MultiRead | Ephemerals | CountDescendants | WhoAmI | Auth
+WatchRequest = AddWatch | RemoveWatches | CheckWatches | SetWatches
+Stream = Watch | ListWatch | Unwatch
+Request = (
+    Write
+    | Read
+    | Question
+    | Sync
+    | Ping
+    | Close
+    | Stream
+    | WatchRequest
+    | Reconfig
+    | HangUp
+    | Connect
+    | Admin
+)

@@ -139,7 +139,7 @@ def encode_request(xid: int, request: requests.Request, seq: int = 0, acked: int
     return frame(payload)
 
 
-def _operation(operation: requests.Operation) -> tuple[Any, ...]:
+def _operation(operation: requests.Operation | requests.Refuse) -> tuple[Any, ...]:
     if isinstance(operation, requests.Create):
         return (requests.CREATE, *_create_arguments(operation))
     return (KIND_OF[type(operation)], *operation)

@@ -13,6 +13,7 @@ from coord.model.errors import (
     CompareError,
     GuardError,
     NoNodeError,
+    from_code,
 )
 from coord.store.tree import Tree
 from coord.store.znode_record import Node
@@ -73,6 +74,11 @@ def compare(
     if not holds(actual, operand):
         raise CompareError(f"{path}: {field} {relation} {operand!r} does not hold")
     return ()
+
+
+def refuse(code: int, reason: str) -> tuple[()]:
+    """An operation that was malformed when it came. Raises the error of its code."""
+    raise from_code(code, reason)
 
 
 def guard(tree: Tree, path: str, token: int) -> tuple[()]:

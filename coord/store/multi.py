@@ -15,7 +15,7 @@ from coord.model.errors import (
     TransactionError,
 )
 from coord.model.limits import TXN_BYTES_MAX, TXN_OPERATIONS_MAX
-from coord.store.conditions import check, compare, guard
+from coord.store.conditions import check, compare, guard, refuse
 from coord.store.records import Undo, roll_back
 from coord.store.run import STEP_OPERATIONS, Outcome, Run
 from coord.store.tree import Tree
@@ -74,6 +74,7 @@ def _functions(tree: Tree) -> dict[int, Callable[..., tuple[Any, ...]]]:
         requests.CHECK: partial(check, tree),
         requests.COMPARE: partial(compare, tree),
         requests.GUARD: partial(guard, tree),
+        requests.REFUSE: refuse,
     }
 
 

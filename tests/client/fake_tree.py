@@ -89,6 +89,7 @@ class FakeTree:
         bodies: list[tuple[object, ...]] = []
         changes: list[Change] = []
         for position, operation in enumerate(request.operations):
+            assert not isinstance(operation, rq.Refuse), "only the ZooKeeper front door makes one"
             try:
                 body, changed = self._one(operation, session, revision)
             except CoordError as error:
