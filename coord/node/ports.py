@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +81,19 @@ class Transport(Protocol):
 
 
 class Codec(Protocol):
-    """How replies and events become bytes on one connection (``coord.protocol.native``)."""
+    """How replies and events become bytes on one connection (``coord.protocol``).
+
+    ``xid`` is what ``feed`` gave with the request; a codec may pack more into it than the client's
+    own number.
+    """
+
+    is_zookeeper: ClassVar[bool]
+    """ZooKeeper's rules hold on this connection: the node numbers its writes, answers pings at
+    once, and closes where the native wire would explain."""
+
+    def closes_on(self, error: CoordError | int) -> bool:
+        """Whether the wire has no answer for ``error`` but the end of the connection."""
+        ...
 
     def reply(self, xid: int, revision: int, body: tuple[Any, ...]) -> bytes:
         """Success."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgpack
 
@@ -82,6 +82,7 @@ class NativeCodec:
     """
 
     __slots__ = ("_last_xid", "_needed", "_rest")
+    is_zookeeper: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._rest = bytearray()
@@ -183,6 +184,12 @@ class NativeCodec:
         return decoded
 
     # --- what the server sends -------------------------------------------------------------------
+
+    @staticmethod
+    def closes_on(error: CoordError | int) -> bool:
+        """Every error has a frame on this wire."""
+        del error
+        return False
 
     @staticmethod
     def reply(xid: int, revision: int, body: tuple[Any, ...]) -> bytes:
