@@ -8,6 +8,7 @@
 #   make check          format, lint, types, import rules, fast tests
 #   make lint types     one of them;  make format  rewrites
 #   make sim SEED=17    replay one simulated cluster;  make sim  runs new seeds
+#   make node-client    the ZooKeeper client for Node.js that the tests run (needs npm)
 #   make bench          durable writes/s and reads/s of three real nodes
 #   make system-deps    Debian, root: what any suite needs from the system
 #   make clean          everything a target above has made
@@ -30,7 +31,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types format imports fast-test sim bench system-deps clean
+.PHONY: help run test check lint types format imports fast-test sim bench node-client \
+	system-deps clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -54,12 +56,18 @@ $(VENV)/.has-test: $(MADE) pyproject.toml constraints.txt
 	@$(INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/.has-server
 
+# Node's ZooKeeper client goes beside the Python packages: nothing of it enters the tree.
+NODE_CLIENT := node-zookeeper-client@1.1.3
+$(VENV)/.has-$(NODE_CLIENT): $(MADE)
+	@npm install --silent --prefix $(VENV) --no-save --no-package-lock $(NODE_CLIENT)
+	@touch $@
+
 # --- verbs --------------------------------------------------------------------------------------
 
 run: $(VENV)/.has-server
 	@exec $(BIN)/coord dev --port $(PORT) --dir $(DIR)
 
-test: $(VENV)/.has-test
+test: $(VENV)/.has-test $(if $(shell command -v npm),node-client)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
 fast-test: $(VENV)/.has-test
@@ -78,6 +86,8 @@ types: $(VENV)/.has-test
 format: $(VENV)/.has-test
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
+node-client: $(VENV)/.has-$(NODE_CLIENT)
+
 sim: $(VENV)/.has-test
 	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED))
 
@@ -85,10 +95,17 @@ bench: $(VENV)/.has-server
 	@$(BIN)/python bench/run.py
 
 # Installs only what is missing, so that a machine which has everything needs no network.
-SYSTEM_TOOLS := gcc:gcc strace:strace
+SYSTEM_TOOLS := gcc:gcc strace:strace java:default-jre-headless javac:default-jdk-headless \
+	go:golang-go node:nodejs npm:npm
+SYSTEM_FILES := /usr/share/java/zookeeper.jar:libzookeeper-java \
+	/usr/share/java/curator-recipes.jar:libcurator-recipes-java \
+	/usr/include/zookeeper/zookeeper.h:libzookeeper-mt-dev \
+	/usr/share/gocode/src/github.com/samuel/go-zookeeper:golang-github-samuel-go-zookeeper-dev
 system-deps:
 	@missing=; for pair in $(SYSTEM_TOOLS); do \
 	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	for pair in $(SYSTEM_FILES); do \
+	  [ -e "$${pair%%:*}" ] || missing="$$missing $${pair##*:}"; done; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	[ -f /usr/include/stdio.h ] || missing="$$missing libc6-dev"; \
 	[ -z "$$missing" ] && { echo "system-deps: all there"; exit 0; }; \

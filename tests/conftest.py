@@ -7,9 +7,12 @@ and the session ends with a table of what to install; with ``COORD_REQUIRE=all``
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -28,8 +31,32 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 INSTALLS: Final = {
     "gcc": "apt-get install gcc libc6-dev",
     "strace": "apt-get install strace",
+    "java": "apt-get install default-jre-headless",
+    "javac": "apt-get install default-jdk-headless",
+    "zookeeper.jar": "apt-get install libzookeeper-java",
+    "curator-recipes.jar": "apt-get install libcurator-recipes-java",
+    "zookeeper.h": "apt-get install libzookeeper-mt-dev",
+    "go": "apt-get install golang-go",
+    "go-zookeeper": "apt-get install golang-github-samuel-go-zookeeper-dev",
+    "node": "apt-get install nodejs npm",
+    "node-zookeeper-client": "make node-client",
+    "kazoo": "pip install kazoo",
+    "aiozk": "pip install aiozk",
 }
 """Every tool a suite may need, and the command that brings it."""
+
+NODE_MODULES: Final = Path(sys.prefix) / "node_modules"
+"""Where ``make node-client`` installs: beside the environment's own packages."""
+
+_FILES: Final = {
+    "zookeeper.jar": Path("/usr/share/java/zookeeper.jar"),
+    "curator-recipes.jar": Path("/usr/share/java/curator-recipes.jar"),
+    "zookeeper.h": Path("/usr/include/zookeeper/zookeeper.h"),
+    "go-zookeeper": Path("/usr/share/gocode/src/github.com/samuel/go-zookeeper"),
+    "node-zookeeper-client": NODE_MODULES / "node-zookeeper-client",
+}
+_PYTHON_PACKAGES: Final = frozenset({"kazoo", "aiozk"})
+"""What is no command: a file that the installation leaves, or a package of this interpreter."""
 
 _PREFIX: Final = "needs "
 
@@ -39,12 +66,18 @@ def _is_required(tool: str) -> bool:
     return "all" in wanted or tool in wanted
 
 
+def _is_there(tool: str) -> bool:
+    if tool in _PYTHON_PACKAGES:
+        return importlib.util.find_spec(tool) is not None
+    return _FILES[tool].exists() if tool in _FILES else shutil.which(tool) is not None
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose tool is missing, or fail it where the tool is required."""
     for marker in item.iter_markers("needs"):
         for tool in marker.args:
             assert tool in INSTALLS, f"tests/conftest.py does not know how to install {tool!r}"
-            if shutil.which(tool):
+            if _is_there(tool):
                 continue
             reason = f"{_PREFIX}{tool}: {INSTALLS[tool]}"
             if _is_required(tool):
