@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
+
+import msgpack
 
 READ: Final = 1
 WRITE: Final = 2
@@ -25,6 +28,32 @@ Identity = tuple[str, str]
 
 OPEN: Final[tuple[Acl, ...]] = (Acl(ALL, "world", "anyone"),)
 READ_ONLY: Final[tuple[Acl, ...]] = (Acl(READ, "world", "anyone"),)
+
+
+_SMALL_BYTES_MAX: Final = 1_024
+_UNPACKED_KEPT: Final = 1_024
+
+
+def unpack(packed: bytes) -> tuple[Acl, ...]:
+    """An ACL from its stored form, msgpack [[perms, scheme, id], …]; b"" is OPEN.
+
+    Trees have few different ACLs: those of up to 1 KiB are remembered.
+    """
+    if not packed:
+        return OPEN
+    return _unpack(packed) if len(packed) > _SMALL_BYTES_MAX else _unpack_small(packed)
+
+
+def _unpack(packed: bytes) -> tuple[Acl, ...]:
+    return tuple(Acl(*entry) for entry in msgpack.unpackb(packed))
+
+
+_unpack_small: Final = lru_cache(_UNPACKED_KEPT)(_unpack)
+
+
+def permits_packed(packed: bytes, wanted: int, identities: tuple[Identity, ...]) -> bool:
+    """``permits`` under an ACL in its stored form, as ``Change.acl`` carries it."""
+    return not packed or permits(unpack(packed), wanted, identities)
 
 
 def permits(acl: tuple[Acl, ...], wanted: int, identities: tuple[Identity, ...]) -> bool:

@@ -20,6 +20,9 @@ class ChangeKind(IntEnum):
 class Change(NamedTuple):
     """One node changed by one entry. ``stat`` and ``prev_stat`` are packed Stats (68 bytes).
 
+    ``acl`` is the packed ACL (``acl.unpack``) that the node has afterwards, or had if it was
+    deleted: it decides who may hear of the change. It stays on the server.
+
     CREATED: prev_* are None. DELETED: stat and data are None. DATA, ACL: all four are set.
     CHILDREN is never recorded: a watcher derives it from CREATED and DELETED of a child.
     """
@@ -31,6 +34,7 @@ class Change(NamedTuple):
     data: bytes | None
     prev_stat: bytes | None
     prev_data: bytes | None
+    acl: bytes = b""
 
 
 class WatchEvent(NamedTuple):

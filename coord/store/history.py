@@ -17,7 +17,7 @@ from coord.store.journal_rows import (
 )
 from coord.store.kv import ReadTxn
 from coord.store.schema import CRC_BYTES, U64, Tables, unseal, verify
-from coord.store.znode_record import BLOB, STAT_AT, STAT_END, Node, acl_of
+from coord.store.znode_record import BLOB, STAT_AT, STAT_END, Node, acl_of, packed_acl_of
 
 
 class JournalReader:
@@ -98,6 +98,7 @@ def changes_after(journal: JournalReader, revision: int, limit: int) -> Iterator
                 journal.data_of(change.new),
                 _stat_of(change.old),
                 journal.data_of(change.old),
+                packed_acl_of(change.new or change.old or b""),
             )
 
 

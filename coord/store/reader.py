@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from zlib import crc32
 
+from coord.model import acl as acls
 from coord.model.acl import Acl
 from coord.model.events import Change
 from coord.model.paths import ROOT, join
@@ -34,7 +35,6 @@ from coord.store.znode_record import (
     TTL,
     TTL_FIELDS,
     Node,
-    unpack_acl,
 )
 
 _SHAPE: Final = struct.Struct(">BHH")
@@ -122,7 +122,7 @@ class TreeReader:
             return None
         _, acl_length, length = _shape_of(record, FLAGS_AT)
         at = PATH_AT + length
-        return unpack_acl(record[at : at + acl_length]), record[STAT_AT:STAT_END]
+        return acls.unpack(record[at : at + acl_length]), record[STAT_AT:STAT_END]
 
     def children(self, path: str, after: str = "", limit: int = 0) -> Listing | None:
         """(names behind ``after`` in byte order, packed Stat, whether there are more), or None.

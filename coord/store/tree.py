@@ -67,6 +67,7 @@ from coord.store.znode_record import (
     children_created,
     is_at,
     pack_acl,
+    packed_acl_of,
     wrap32,
 )
 
@@ -183,8 +184,10 @@ class Tree:
         )
         if path_length != len(raw) or not record.startswith(raw, PATH_AT):
             raise NoNodeError(path)
+        acl = b""
         if acl_length:
             self.require(path, record, WRITE)
+            acl = packed_acl_of(record)
         if version not in (-1, current):
             raise BadVersionError(f"{path} has version {current}, not {version}")
         length, index = len(data), self.index
@@ -201,7 +204,7 @@ class Tree:
         stat = after[:STAT_BYTES]
         self.row.append(_pack_change(DATA, changed, len(before), len(after)) + before + after)
         self.changes.append(
-            _new(Change, (DATA, path, index, stat, data, before[:STAT_BYTES], record[end:]))
+            _new(Change, (DATA, path, index, stat, data, before[:STAT_BYTES], record[end:], acl))
         )
         return (stat,)
 
@@ -278,7 +281,7 @@ class Tree:
         self.row.append(pack_change(ACL, node.changed, record, new))
         stat, data = new[STAT_AT:STAT_END], self.data_of(record, node)
         self.changes.append(
-            Change(ACL, path, self.index, stat, data, record[STAT_AT:STAT_END], data)
+            Change(ACL, path, self.index, stat, data, record[STAT_AT:STAT_END], data, packed)
         )
         return (stat,)
 
@@ -328,8 +331,10 @@ class Tree:
         self._put_new(self.gone, key, U64.pack(self.index))
         self._put_new(self.graves, U64.pack(self.index) + GRAVE_NODE + key, b"")
         self.row.append(pack_change(DELETED, node.changed, record, b""))
-        old_stat = record[STAT_AT:STAT_END]
-        self.changes.append(_new(Change, (DELETED, path, self.index, None, None, old_stat, data)))
+        old_stat, acl = record[STAT_AT:STAT_END], record[node.acl_at : node.ttl_at]
+        self.changes.append(
+            _new(Change, (DELETED, path, self.index, None, None, old_stat, data, acl))
+        )
 
     def require(self, path: str, record: bytes, wanted: int) -> None:
         """Raises NoAuthError unless the caller holds one of the ``wanted`` permissions."""
@@ -412,7 +417,7 @@ class Tree:
             self.graves.store(grave, None)
         stat = stamped[STAT_AT:STAT_END]
         self.row.append(pack_change(CREATED, previous, b"", record))
-        self.changes.append(_new(Change, (CREATED, path, self.index, stat, data, None, None)))
+        self.changes.append(_new(Change, (CREATED, path, self.index, stat, data, None, None, acl)))
 
     def _set_special(
         self, path: str, key: bytes, record: bytes, stamped: bytes, data: bytes
@@ -438,8 +443,9 @@ class Tree:
         self._list(key, new)
         self.row.append(pack_change(DATA, node.changed, record, new))
         stat = new[STAT_AT:STAT_END]
+        acl = record[node.acl_at : node.ttl_at]
         self.changes.append(
-            Change(DATA, path, self.index, stat, data, record[STAT_AT:STAT_END], old)
+            Change(DATA, path, self.index, stat, data, record[STAT_AT:STAT_END], old, acl)
         )
         return (stat,)
 

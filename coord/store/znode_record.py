@@ -110,12 +110,18 @@ def path_of(record: bytes) -> str:
 
 def acl_of(record: bytes) -> tuple[Acl, ...]:
     """The node's ACL."""
+    return acls.unpack(packed_acl_of(record))
+
+
+def packed_acl_of(record: bytes) -> bytes:
+    """The node's ACL as it is stored."""
     node = Node.of(record)
-    return unpack_acl(record[node.acl_at : node.ttl_at])
+    return record[node.acl_at : node.ttl_at]
 
 
 def pack_acl(entries: Any) -> bytes:
     """The stored form of an ACL as it came in a command: duplicates removed, open ones empty.
+    ``acl.unpack`` is the inverse.
 
     Raises InvalidAclError if it is empty, too long or has an entry that is none.
     """
@@ -144,13 +150,6 @@ def _is_entry(entry: Any) -> bool:
         and isinstance(entry[2], str)
         and bool(entry[1])
     )
-
-
-def unpack_acl(packed: bytes) -> tuple[Acl, ...]:
-    """Inverse of :func:`pack_acl`."""
-    if not packed:
-        return acls.OPEN
-    return tuple(Acl(*entry) for entry in msgpack.unpackb(packed))
 
 
 def wrap32(value: int) -> int:

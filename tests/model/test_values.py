@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from coord.model import commands, errors
 from coord.model import requests as rq
-from coord.model.acl import OPEN, READ, READ_ONLY, WRITE, Acl, permits
+from coord.model.acl import OPEN, READ, READ_ONLY, WRITE, Acl, permits, permits_packed, unpack
 from coord.model.errors import BY_CODE, CoordError, CorruptionError, RequestError, from_code
 from coord.model.znode import STAT_BYTES, CreateMode, Stat
 
@@ -68,6 +68,20 @@ def test_permissions(
 ) -> None:
     """Any entry that names the caller and holds any wanted permission; super bypasses."""
     assert permits(acl, wanted, who) is allowed
+
+
+@pytest.mark.parametrize("entries", [1, 200])
+def test_a_packed_acl_decides_like_the_acl(entries: int) -> None:
+    """As a change carries it: empty is open; short ones are remembered, long ones are not."""
+    acl = tuple(Acl(READ, "digest", f"user{n}:b") for n in range(entries))
+    packed = msgpack.packb(acl)
+
+    assert unpack(packed) == unpack(packed) == acl
+    assert permits_packed(packed, READ, (("digest", "user0:b"),))
+    assert not permits_packed(packed, WRITE, (("digest", "user0:b"),))
+    assert not permits_packed(packed, READ, ())
+    assert unpack(b"") is OPEN
+    assert permits_packed(b"", WRITE, ())
 
 
 def test_every_error_has_its_own_code_and_comes_back_from_it() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgpack
+
 from coord.model import commands, requests
 from coord.model.errors import (
     BadArgumentsError,
@@ -433,6 +435,12 @@ class ReferenceModel:
             raise InvalidAclError
         return tuple(dict.fromkeys((perms, scheme, name) for perms, scheme, name in acl))
 
+    @staticmethod
+    def _packed_acl(node: ModelNode | None) -> bytes:
+        assert node is not None, "a change is of a node that is or was"
+        packed: bytes = b"" if node.acl == OPEN_ACL else msgpack.packb(node.acl)
+        return packed
+
     def _require(self, node: ModelNode, wanted: str) -> None:
         if not any(
             perms & PERMISSIONS[wanted] and (scheme == "world" or (scheme, name) in self.who)
@@ -451,5 +459,6 @@ class ReferenceModel:
             None if new is None else new.data,
             None if old is None else old.stat(),
             None if old is None else old.data,
+            self._packed_acl(new or old),
         )
         self.changes.append((change, self.session))
