@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from coord.model import requests
-from coord.model.acl import ALL, CREATE, OPEN, READ, READ_ONLY, WRITE, Acl, Identity
+from coord.model.acl import ALL, CREATE, OPEN, READ, READ_ONLY, SUPER, WRITE, Acl, Identity
 from coord.model.limits import INLINE_DATA_BYTES_MAX
 from coord.model.znode import CreateMode
 
@@ -16,6 +16,8 @@ NAMES = ("a", "é")
 ALICE: Identity = ("digest", "alice:x")
 PRIVATE = (Acl(ALL, *ALICE),)
 SHARED = (Acl(READ | CREATE, "world", "anyone"), Acl(ALL, *ALICE))
+BY_ADDRESS = (Acl(READ | CREATE, "ip", "10.0.0.0/24"), Acl(WRITE, "ip", "10.9.0.0/16"))
+"""Sessions of the tests come from 10.0.0.1 and from a host that is a name."""
 WRITE_ONLY = (Acl(WRITE, "world", "anyone"),)
 
 
@@ -39,13 +41,14 @@ def node_data() -> st.SearchStrategy[bytes]:
 
 def acls() -> st.SearchStrategy[tuple[Acl, ...]]:
     """Mostly open; sometimes restricted, doubled or empty."""
-    rare = st.sampled_from((PRIVATE, SHARED, READ_ONLY, WRITE_ONLY, (*PRIVATE, *PRIVATE), ()))
+    doubled = (*PRIVATE, *PRIVATE)
+    rare = st.sampled_from((PRIVATE, SHARED, READ_ONLY, WRITE_ONLY, BY_ADDRESS, doubled, ()))
     return st.one_of(st.just(OPEN), st.just(OPEN), st.just(OPEN), st.just(OPEN), rare)
 
 
 def identities() -> st.SearchStrategy[tuple[Identity, ...] | None]:
-    """Who asks: nobody in particular, or alice."""
-    return st.sampled_from((None, None, (ALICE,)))
+    """Who asks: nobody in particular, alice, or rarely the super user."""
+    return st.sampled_from((None, None, None, (ALICE,), (ALICE,), (SUPER,)))
 
 
 def versions() -> st.SearchStrategy[int]:

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 import msgpack
 
+from coord.model.networks import contains, host_of
+
 READ: Final = 1
 WRITE: Final = 2
 CREATE: Final = 4
@@ -26,8 +28,16 @@ class Acl(NamedTuple):
 Identity = tuple[str, str]
 """(scheme, id) proven by a connection; world:anyone is implied."""
 
+SUPER: Final[Identity] = ("super", "")
+"""Passes every ACL."""
 OPEN: Final[tuple[Acl, ...]] = (Acl(ALL, "world", "anyone"),)
 READ_ONLY: Final[tuple[Acl, ...]] = (Acl(READ, "world", "anyone"),)
+
+
+def identities_of_address(address: str) -> tuple[Identity, ...]:
+    """What a caller has proven by connecting from "host:port": its ip identity, if it has one."""
+    host = host_of(address)
+    return () if host is None else (("ip", host),)
 
 
 _SMALL_BYTES_MAX: Final = 1_024
@@ -57,10 +67,18 @@ def permits_packed(packed: bytes, wanted: int, identities: tuple[Identity, ...])
 
 
 def permits(acl: tuple[Acl, ...], wanted: int, identities: tuple[Identity, ...]) -> bool:
-    """Whether a caller with ``identities`` holds any of the ``wanted`` permissions."""
-    if acl is OPEN or ("super", "") in identities:
+    """Whether a caller with ``identities`` holds any of the ``wanted`` permissions.
+
+    An entry of scheme ip holds for every caller whose ip identity lies in its network.
+    """
+    if acl is OPEN or SUPER in identities:
         return True
-    return any(
-        entry.perms & wanted and (entry.scheme == "world" or (entry.scheme, entry.id) in identities)
-        for entry in acl
-    )
+    return any(entry.perms & wanted and _names(entry, identities) for entry in acl)
+
+
+def _names(entry: Acl, identities: tuple[Identity, ...]) -> bool:
+    if entry.scheme == "world":
+        return True
+    if entry.scheme == "ip":
+        return any(scheme == "ip" and contains(entry.id, name) for scheme, name in identities)
+    return (entry.scheme, entry.id) in identities

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Final, NamedTuple
 
-from coord.model.acl import ADMIN, CREATE, DELETE, WRITE, permits
+from coord.model.acl import ADMIN, CREATE, DELETE, WRITE, identities_of_address, permits
 from coord.model.errors import (
     BadArgumentsError,
     BadVersionError,
@@ -337,8 +337,14 @@ class Tree:
         )
 
     def require(self, path: str, record: bytes, wanted: int) -> None:
-        """Raises NoAuthError unless the caller holds one of the ``wanted`` permissions."""
+        """Raises NoAuthError unless the caller holds one of the ``wanted`` permissions.
+
+        The command names what the caller has proven; its address is that of its session.
+        """
         who = tuple((scheme, name) for scheme, name in self.who or ())
+        row = self.sessions.get(self.session)
+        if row is not None:
+            who += identities_of_address(row.address)
         if not permits(acl_of(record), wanted, who):
             raise NoAuthError(f"the ACL of {path} does not allow this")
 

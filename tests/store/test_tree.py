@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coord.model import errors, requests
+from coord.model import commands, errors, requests
 from coord.model.acl import ADMIN, ALL, CREATE, DELETE, OPEN, READ, READ_ONLY, WRITE, Acl
 from coord.model.events import ChangeKind
 from coord.model.limits import DATA_BYTES_MAX, INLINE_DATA_BYTES_MAX, NAME_BYTES_MAX, TTL_MS_MAX
@@ -322,3 +322,29 @@ def test_a_path_whose_hash_collides_is_another_node(
     listing = log.reader.children("/a")
     assert listing is not None
     assert listing[0] == ["x"]
+
+
+def test_the_address_of_the_session_counts_against_acls(log: Log) -> None:
+    """Scheme ip: every member knows the address from the session; it moves with an attach."""
+    inside = log.open_session("10.1.2.3:5")
+    outside = log.open_session("11.1.2.3:5")
+    acl = (Acl(ALL, "ip", "10.0.0.0/8"),)
+    log.create("/a", acl=acl)
+
+    assert log.set("/a", b"x", session=outside).code == errors.NoAuthError.code
+    assert log.set("/a", b"x").code == errors.NoAuthError.code
+    assert log.set("/a", b"x", session=inside).code == 0
+    multi = requests.Check("/a", -1), requests.Set("/a", b"y", -1)
+    assert log.multi(*multi, session=inside).code == 0
+    assert log.create("/a/b", session=outside).code == errors.NoAuthError.code
+
+    log.apply(commands.attach_session(inside, b"n", 5_000, "12.0.0.1:5", restart_seq=False))
+    assert log.set("/a", b"x", session=inside).code == errors.NoAuthError.code
+
+
+def test_super_passes_every_acl(log: Log) -> None:
+    """As in ZooKeeper: nothing is closed to it."""
+    log.create("/a", acl=(Acl(READ, "digest", "x:y"),))
+
+    assert log.write(requests.Set("/a", b"x", -1), who=(("super", ""),)).code == 0
+    assert log.write(requests.SetAcl("/a", OPEN, -1), who=(("super", ""),)).code == 0
