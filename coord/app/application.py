@@ -65,6 +65,7 @@ def run(
     """
     if sys.flags.optimize:
         raise ConfigError("coord does not run under -O: its assertions are part of the product")
+    config = wiring.with_secrets(config)
     logs.set_up(config.node.id, config.log.format, config.log.level)
     _raise_descriptor_limit(config.limits.connections_max)
     sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import coord
 from coord.app.parts import LoopScheduler, Parts
+from coord.config.parsers import optional_digest
+from coord.model.errors import ConfigError
 from coord.model.limits import TICK_MS
 from coord.node.bootstrap import InitialMember, digest_of
 from coord.node.node import Node
@@ -128,6 +132,40 @@ def once_per_turn(turn: Callable[[], float], check: Callable[[], None]) -> Calla
     return checked
 
 
+def with_secrets(config: Config) -> Config:
+    """The configuration with what the files it names hold. Raises ConfigError, which does not
+    repeat any of it."""
+    file = config.zookeeper.super_digest_file
+    if not file:
+        return config
+    try:
+        digest: str = optional_digest(Path(file).read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise ConfigError(f"zookeeper.super_digest_file: {file}: {error.strerror}") from error
+    except ValueError:
+        digest = ""
+    if not digest:
+        raise ConfigError(f"zookeeper.super_digest_file: {file} does not hold one USER:DIGEST")
+    return replace(config, zookeeper=replace(config.zookeeper, super_digest=digest))
+
+
+def settings_of(config: Config, store: MemberStore) -> NodeSettings:
+    """What the node needs to know."""
+    return NodeSettings(
+        raft_config(config, store),
+        session_timeout_ms_min=config.sessions.timeout_ms_min,
+        session_timeout_ms_max=config.sessions.timeout_ms_max,
+        reap_interval_ms=config.tree.reap_interval_ms,
+        feature_level=FEATURE_LEVEL,
+        stall_ms=config.raft.election_timeout_ms_max,
+        drift_ppm=config.sessions.drift_ppm,
+        version=coord.__version__,
+        super_digest=config.zookeeper.super_digest,
+        reconfig=config.zookeeper.reconfig,
+        read_only=config.zookeeper.read_only,
+    )
+
+
 def make_node(
     config: Config,
     store: MemberStore,
@@ -137,19 +175,10 @@ def make_node(
 ) -> tuple[Node, ThreadLogWriter]:
     """The member, and the thread that makes its log durable. Call on the node's loop."""
     loop = asyncio.get_running_loop()
-    settings = NodeSettings(
-        raft_config(config, store),
-        session_timeout_ms_min=config.sessions.timeout_ms_min,
-        session_timeout_ms_max=config.sessions.timeout_ms_max,
-        feature_level=FEATURE_LEVEL,
-        stall_ms=config.raft.election_timeout_ms_max,
-        drift_ppm=config.sessions.drift_ppm,
-        version=coord.__version__,
-    )
     writer = ThreadLogWriter(store.log, loop.call_soon_threadsafe)
     store.attach(loop.call_soon_threadsafe, writer)
     node = Node(
-        settings,
+        settings_of(config, store),
         store,
         parts.clock,
         LoopScheduler(loop),

@@ -34,7 +34,7 @@ def load(
         {option.key: (option.default, DEFAULT) for option in OPTIONS.values()},
         _from_file(file, problems) if file is not None else {},
         _from_environment(environment, problems),
-        {key: (value, f"flag {name}") for key, (value, name) in flags.items()},
+        _from_flags(flags, problems),
     ]
     merged: _Layer = {}
     for layer in layers:
@@ -104,6 +104,20 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> _L
     return layer
 
 
+def _from_flags(flags: Mapping[str, tuple[Any, str]], problems: list[str]) -> _Layer:
+    """A command line is there for every process of the machine to read: it takes no secret."""
+    layer: _Layer = {}
+    for key, (value, name) in flags.items():
+        if OPTIONS[key].is_secret and value:
+            problems.append(
+                f"{key} (flag {name}): everybody on this machine can read a command line. Use"
+                f" {key}_file, {OPTIONS[key].variable}, or the configuration file"
+            )
+        else:
+            layer[key] = (value, f"flag {name}")
+    return layer
+
+
 def _nearest(name: str, known: Iterable[str]) -> str:
     """What was probably meant: a typing mistake, or a right name in the wrong section."""
     names = list(known)
@@ -127,7 +141,8 @@ def _parsed(merged: _Layer, problems: list[str]) -> dict[str, Any]:
         try:
             values[key] = option.parse(raw)
         except ValueError as error:
-            problems.append(f"{key} = {raw!r} ({origin}): {error}")
+            shown = "(not shown)" if option.is_secret else repr(raw)
+            problems.append(f"{key} = {shown} ({origin}): {error}")
     return values
 
 
@@ -160,6 +175,8 @@ def _broken_relations(values: Mapping[str, Any]) -> list[str]:
             found.append(broken(low, high, "must not exceed"))
     if values["node.client"] == values["node.peer"]:
         found.append(f"node.client and node.peer are both {values['node.peer']}")
+    if values["zookeeper.super_digest"] and values["zookeeper.super_digest_file"]:
+        found.append("zookeeper.super_digest and zookeeper.super_digest_file are both set: use one")
     if values["node.id"] in values["peers.dial"]:
         found.append(f"peers.dial names node {values['node.id']}, which is this node")
     return found + _exposed(values)

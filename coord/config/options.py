@@ -8,8 +8,13 @@ from typing import Any, Final, NamedTuple
 from coord.config import parsers
 from coord.model import limits
 from coord.model.limits import KIB, MIB
+from coord.protocol.sniff import FOUR_LETTER_WORDS
 
 GIB: Final = 1024 * MIB
+HARMLESS_WORDS: Final = (
+    "conf", "dirs", "envi", "isro", "mntr", "ruok", "srvr", "stat", "wchs"
+)  # fmt: skip
+"""They change nothing, and name neither sessions nor paths."""
 
 
 class Option(NamedTuple):
@@ -20,6 +25,8 @@ class Option(NamedTuple):
     default: Any
     help: str
     show: Callable[[Any], str] = str
+    is_secret: bool = False
+    """Taken from a file or the environment only, and never shown."""
 
     @property
     def variable(self) -> str:
@@ -37,6 +44,10 @@ def _show_dial(table: dict[int, str]) -> str:
 
 def _show_switch(value: bool) -> str:
     return "true" if value else "false"
+
+
+def _show_secret(value: str) -> str:
+    return "(set, not shown)" if value else ""
 
 
 def _show_ms(value: int) -> str:
@@ -149,6 +160,62 @@ _ALL: Final = (
         parsers.integer(1, 1_000_000),
         10_000,
         "Of these, from one address.",
+    ),
+    Option(
+        "zookeeper.enabled",
+        parsers.switch,
+        True,
+        "Serve ZooKeeper's protocol on the client port.",
+        _show_switch,
+    ),
+    Option(
+        "zookeeper.words",
+        parsers.words({word.decode() for word in FOUR_LETTER_WORDS}),
+        HARMLESS_WORDS,
+        "Four-letter words that are answered on the client port: a list, or '*' for all.",
+        ",".join,
+    ),
+    Option(
+        "zookeeper.super_digest",
+        parsers.optional_digest,
+        "",
+        "Who is bound by no ACL, as 'USER:BASE64-OF-SHA1-OF-USER:PASSWORD'. Never as a flag.",
+        _show_secret,
+        is_secret=True,
+    ),
+    Option(
+        "zookeeper.super_digest_file",
+        parsers.optional_path,
+        "",
+        "File that holds it, for secrets that are mounted.",
+    ),
+    Option(
+        "zookeeper.reconfig",
+        parsers.switch,
+        False,
+        "Let ZooKeeper clients change the membership.",
+        _show_switch,
+    ),
+    Option(
+        "zookeeper.read_only",
+        parsers.switch,
+        False,
+        "Without a leader, serve reads to ZooKeeper clients that ask for that.",
+        _show_switch,
+    ),
+    Option(
+        "zookeeper.request_bytes_max",
+        _size(1 * KIB, limits.FRAME_BYTES_MAX),
+        limits.DATA_BYTES_MAX,
+        "Longest request of a ZooKeeper client (jute.maxbuffer); a longer one ends its connection.",
+        parsers.show_bytes,
+    ),
+    Option(
+        "tree.reap_interval_ms",
+        _duration(100, 3_600_000),
+        1_000,
+        "How often the leader looks for expired TTL nodes and emptied containers.",
+        _show_ms,
     ),
     Option(
         "storage.snapshot_log_bytes",

@@ -3,7 +3,8 @@ would have taken; the caller adds the key and the origin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from base64 import b64decode
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +14,7 @@ _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _UNITS_BYTES: Final = {"KiB": KIB, "MiB": MIB, "GiB": 1024 * MIB, "B": 1}
 _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
+_SHA1_BYTES: Final = 20
 
 Parser = Callable[[Any], Any]
 
@@ -114,6 +116,45 @@ def address(raw: Any) -> str:
 def optional_address(raw: Any) -> str:
     """An address, or empty for "the same as where it listens"."""
     return "" if raw == "" else address(raw)
+
+
+def optional_path(raw: Any) -> str:
+    """A file, or empty for none; ``~`` is the home directory."""
+    return "" if raw == "" else str(Path(text(raw)).expanduser())
+
+
+def words(known: Collection[str]) -> Parser:
+    """Some of ``known``, sorted: "a,b", a list, "*" for all or "" for none."""
+
+    def parse(raw: Any) -> tuple[str, ...]:
+        parts = raw.split(",") if isinstance(raw, str) else raw
+        if not isinstance(parts, list | tuple) or not all(isinstance(p, str) for p in parts):
+            raise ValueError("must be words such as 'ruok,srvr', a list of words, or '*'")
+        wanted = {part.strip() for part in parts} - {""}
+        if "*" in wanted:
+            return tuple(sorted(known))
+        strangers = sorted(wanted.difference(known))
+        if strangers:
+            raise ValueError(f"{strangers[0]!r} is none of {', '.join(sorted(known))}")
+        return tuple(sorted(wanted))
+
+    return parse
+
+
+def optional_digest(raw: Any) -> str:
+    """A digest identity, "user:base64 of SHA-1", or empty for none. Never repeats what it read."""
+    if raw == "":
+        return ""
+    user, colon, digest = text(raw).strip().partition(":")
+    try:
+        size = len(b64decode(digest, validate=True))
+    except ValueError:
+        size = 0
+    if not user or not colon or size != _SHA1_BYTES:
+        raise ValueError(
+            "must be USER:DIGEST, the digest being BASE64(SHA1(USER:PASSWORD)) of 28 characters"
+        )
+    return f"{user}:{digest}"
 
 
 def members(raw: Any) -> tuple[InitialMember, ...]:

@@ -65,6 +65,29 @@ class LimitsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class ZookeeperSection:
+    """What ZooKeeper's clients and operators meet. ``words``: sorted, without repetition.
+
+    At most one of ``super_digest`` and ``super_digest_file`` is given ("": it is not).
+    """
+
+    enabled: bool
+    words: tuple[str, ...]
+    super_digest: str = field(repr=False)
+    super_digest_file: str
+    reconfig: bool
+    read_only: bool
+    request_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSection:
+    """What the tree does by itself."""
+
+    reap_interval_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class StorageSection:
     """Invariant: quota < map. ``quota_bytes`` counts replicated records."""
 
@@ -94,6 +117,8 @@ class Config:
     raft: RaftSection
     sessions: SessionsSection
     limits: LimitsSection
+    zookeeper: ZookeeperSection
+    tree: TreeSection
     storage: StorageSection
     log: LogSection
     plain: Mapping[str, Any] = field(repr=False)
@@ -107,6 +132,8 @@ SECTIONS: Mapping[str, type] = {
     "raft": RaftSection,
     "sessions": SessionsSection,
     "limits": LimitsSection,
+    "zookeeper": ZookeeperSection,
+    "tree": TreeSection,
     "storage": StorageSection,
     "log": LogSection,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from coord.model.limits import (
@@ -32,6 +32,12 @@ class NodeSettings:
     """Bound on clock drift between a client and a node: one part in a thousand."""
     version: str = "0"
     """Version and build as ``status`` shows them."""
+    super_digest: str = field(default="", repr=False)
+    """``user:base64`` digest of the identity that no ACL binds; "" without one."""
+    reconfig: bool = False
+    """ZooKeeper clients may change the membership."""
+    read_only: bool = False
+    """Without a leader, sessions that allow it are served reads of the last applied state."""
 
     @property
     def grace_ms(self) -> int:

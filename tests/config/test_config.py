@@ -11,6 +11,7 @@ import pytest
 from coord.config import OPTIONS, Config, InitialMember, describe, load
 from coord.config.loader import is_loopback
 from coord.model.errors import ConfigError
+from coord.protocol.sniff import FOUR_LETTER_WORDS
 
 BASE: dict[str, Any] = {
     "node.id": "1",
@@ -155,6 +156,72 @@ def test_an_unknown_variable_of_a_section_is_refused() -> None:
         loaded(BASE, {"COORD_LOG_FORMT": "json"})
 
 
+DIGEST = "super:qW/HnTfCSoQpB5G8LgkwT3IbiFc="
+
+
+def test_words_come_as_a_list_a_text_or_a_star(tmp_path: Path) -> None:
+    """However they are written, each stands once and in order; none at all is a choice too."""
+    assert loaded({**BASE, "zookeeper.words": "stat, ruok,ruok"}).zookeeper.words == (
+        "ruok",
+        "stat",
+    )
+    file = in_file(tmp_path, '[zookeeper]\nwords = ["mntr", "dump"]\n')
+    assert loaded(BASE, {}, file).zookeeper.words == ("dump", "mntr")
+    assert loaded({**BASE, "zookeeper.words": ""}).zookeeper.words == ()
+    everything = loaded({**BASE, "zookeeper.words": "*"}).zookeeper.words
+    assert {word.encode() for word in everything} == FOUR_LETTER_WORDS
+
+
+def test_words_that_reset_or_list_are_off_by_default() -> None:
+    """What anybody may ask neither changes a counter nor names a session or a path."""
+    default = set(loaded().zookeeper.words)
+
+    assert {"ruok", "srvr", "mntr", "isro", "envi"} < default
+    assert not default & {"crst", "srst", "cons", "dump", "wchc", "wchp"}
+
+
+def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    """Both are readable for the node's user alone, if that user cares."""
+    file = in_file(tmp_path, f'[zookeeper]\nsuper_digest = "{DIGEST}"\n')
+
+    assert loaded(BASE, {}, file).zookeeper.super_digest == DIGEST
+    variables = {"COORD_ZOOKEEPER_SUPER_DIGEST": DIGEST}
+    assert loaded(BASE, variables).zookeeper.super_digest == DIGEST
+
+
+def test_a_secret_is_refused_as_a_flag_and_never_repeated() -> None:
+    """A command line is public; so are messages, listings and what a debugger prints."""
+    message = complaint(zookeeper__super_digest=DIGEST)
+    assert "zookeeper.super_digest_file" in message
+    assert "COORD_ZOOKEEPER_SUPER_DIGEST" in message
+    with pytest.raises(ConfigError, match="USER:DIGEST") as caught:
+        loaded(BASE, {"COORD_ZOOKEEPER_SUPER_DIGEST": "super:" + DIGEST})
+    config = loaded(BASE, {"COORD_ZOOKEEPER_SUPER_DIGEST": DIGEST})
+
+    for public in (message, str(caught.value), str(describe(config)), repr(config)):
+        assert DIGEST.partition(":")[2] not in public
+
+
+def test_a_secret_is_given_once() -> None:
+    """Which of two would count is not for the reader to guess."""
+    variables = {
+        "COORD_ZOOKEEPER_SUPER_DIGEST": DIGEST,
+        "COORD_ZOOKEEPER_SUPER_DIGEST_FILE": "digest",
+    }
+    with pytest.raises(ConfigError, match="both set"):
+        loaded(BASE, variables)
+
+
+@pytest.mark.parametrize(
+    "digest",
+    ["super", "super:", ":qW/HnTfCSoQpB5G8LgkwT3IbiFc=", "super:password", "super:QUJD", "a:b:c"],
+)
+def test_what_is_no_digest_is_refused(digest: str) -> None:
+    """A password in the place of its digest would shut the super user out without a word."""
+    with pytest.raises(ConfigError, match="28 characters"):
+        loaded(BASE, {"COORD_ZOOKEEPER_SUPER_DIGEST": digest})
+
+
 def test_everything_wrong_is_said_at_once() -> None:
     """Nobody should have to start three times to find three mistakes."""
     with pytest.raises(ConfigError) as caught:
@@ -191,6 +258,11 @@ def test_a_missing_value_names_the_ways_to_give_it() -> None:
         ("cluster.initial", "1=h:1,2=h:1", "same peer address"),
         ("cluster.initial", "1=h:1/h:2/h:3/h:4", "at most three"),
         ("cluster.initial", "", "names nobody"),
+        ("zookeeper.words", "ruok,boom", "'boom' is none of conf, cons"),
+        ("zookeeper.words", 5, "or '*'"),
+        ("zookeeper.request_bytes_max", "2MiB", "between 1KiB and 1280KiB"),
+        ("zookeeper.super_digest_file", 7, "must be text"),
+        ("tree.reap_interval_ms", "10ms", "between 100 ms"),
     ],
 )
 def test_a_bad_value_is_refused_with_key_value_origin_and_rule(
