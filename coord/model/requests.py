@@ -57,11 +57,15 @@ CONNECT: Final = 300
 
 
 class Create(NamedTuple):
-    """Create a node. Replies (path, stat)."""
+    """Create a node. Replies (path, stat).
+
+    ``acl``: in a command it may be a text, the reason why what the client sent is no ACL: the
+    refusal has its place behind other errors.
+    """
 
     path: str
     data: bytes
-    acl: tuple[Acl, ...]
+    acl: tuple[Acl, ...] | str
     mode: int
     ttl_ms: int
 
@@ -82,10 +86,13 @@ class Set(NamedTuple):
 
 
 class SetAcl(NamedTuple):
-    """Replace a node's ACL; ``version`` is compared with aversion. Replies (stat,)."""
+    """Replace a node's ACL; ``version`` is compared with aversion. Replies (stat,).
+
+    ``acl``: see Create.
+    """
 
     path: str
-    acl: tuple[Acl, ...]
+    acl: tuple[Acl, ...] | str
     version: int
 
 

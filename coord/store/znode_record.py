@@ -123,10 +123,14 @@ def pack_acl(entries: Any) -> bytes:
     """The stored form of an ACL as it came in a command: duplicates removed, open ones empty.
     ``acl.unpack`` is the inverse.
 
-    Raises InvalidAclError if it is empty, too long or has an entry that is none.
+    Raises InvalidAclError if it is empty, too long, has an entry that is none, or is a text: the
+    gateway's reason why the caller's ACL does not stand for one (it could not refuse it at once,
+    because other errors come first).
     """
     if entries == _OPEN_WIRE:
         return b""
+    if isinstance(entries, str):
+        raise InvalidAclError(entries)
     if not isinstance(entries, list | tuple) or not 0 < len(entries) <= ACL_ENTRIES_MAX:
         raise InvalidAclError(f"an ACL has 1 to {ACL_ENTRIES_MAX} entries")
     kept: dict[tuple[int, str, str], None] = {}

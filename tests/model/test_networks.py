@@ -30,10 +30,10 @@ def test_the_host_of_an_address(address: str, host: str | None) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    (
+    [
         *("", "x", "10.0.0", "10.0.0.256", "10.0.0.1/", "10.0.0.1/33", "10.0.0.1/-1", "10.0.0.1/x"),
         *("10.0.0.0/255.0.0.0", "10.0.0.1/8/8", "::/129", "fe80::1%eth0", "10.0.0.1/٣"),
-    ),
+    ],
 )
 def test_what_is_no_network(text: str) -> None:
     """ZooKeeper's rule: an address, or an address and a number of bits."""

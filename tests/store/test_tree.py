@@ -348,3 +348,17 @@ def test_super_passes_every_acl(log: Log) -> None:
 
     assert log.write(requests.Set("/a", b"x", -1), who=(("super", ""),)).code == 0
     assert log.write(requests.SetAcl("/a", OPEN, -1), who=(("super", ""),)).code == 0
+
+
+def test_an_acl_that_the_gateway_found_invalid_is_refused_in_its_place(log: Log) -> None:
+    """A text stands for "invalid, because": before the parent is looked for, after the mode."""
+    log.create("/a")
+    why: str = "auth stands for nobody"
+
+    refused = log.write(requests.Create("/none/x", b"", why, 0, 0))
+    assert (refused.code, refused.body) == (errors.InvalidAclError.code, (why,))
+    refused = log.write(requests.Create("/x", b"", why, 99, 0))
+    assert refused.code == errors.BadArgumentsError.code
+    refused = log.write(requests.SetAcl("/none", why, -1))
+    assert (refused.code, refused.body) == (errors.InvalidAclError.code, (why,))
+    assert log.multi(requests.SetAcl("/a", why, -1)).body[1] == (errors.InvalidAclError.code,)
