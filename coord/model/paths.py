@@ -13,7 +13,11 @@ from coord.model.errors import BadArgumentsError
 from coord.model.limits import NAME_BYTES_MAX, PATH_BYTES_MAX
 
 ROOT: Final = "/"
-RESERVED: Final = ("/zookeeper", "/zookeeper/config", "/zookeeper/quota")
+CONFIG: Final = "/zookeeper/config"
+"""Holds the servers' addresses, for clients that follow them."""
+QUOTA: Final = "/zookeeper/quota"
+"""Below it stands, under the path of each limited subtree, what it may hold and holds."""
+RESERVED: Final = ("/zookeeper", CONFIG, QUOTA)
 SEQUENCE_WIDTH: Final = 10
 
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]")

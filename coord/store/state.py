@@ -8,7 +8,7 @@ import msgpack
 
 from coord.model.acl import READ_ONLY
 from coord.model.errors import NewerFormatError
-from coord.model.paths import RESERVED, ROOT
+from coord.model.paths import CONFIG, QUOTA, RESERVED, ROOT
 from coord.store.digest import MASK, Totals
 from coord.store.kv import Environment, ReadTxn
 from coord.store.records import Records
@@ -45,8 +45,8 @@ _NODES: Final = (
     # (path, children present from the start); ZooKeeper's cversion does not count those
     (ROOT, 1),
     (RESERVED[0], 2),
-    (RESERVED[1], 0),
-    (RESERVED[2], 0),
+    (CONFIG, 0),
+    (QUOTA, 0),
 )
 
 
@@ -74,7 +74,7 @@ def initialise(env: Environment, tables: Tables) -> State:
         keys = PathKeys()
         for path, children in _NODES:
             raw = path.encode()
-            acl = pack_acl(READ_ONLY) if path == RESERVED[1] else b""
+            acl = pack_acl(READ_ONLY) if path == CONFIG else b""
             stat = STAMPED.pack(0, 0, 0, 0, 0, 0, -children, 0, 0, 0, children, 0, 0)
             key = keys.key(raw)
             nodes.load(key)

@@ -22,6 +22,7 @@ from coord.store.dispatch import apply_command
 from coord.store.journal import JournalTail
 from coord.store.journal_rows import block_key, block_of, body_of, changes_of, rows_of
 from coord.store.kv import Environment, ReadTxn
+from coord.store.published_members import publish_members
 from coord.store.retention import end_block, last_fold
 from coord.store.run import STEP_OPERATIONS, Run, Steps
 from coord.store.schema import (
@@ -295,5 +296,6 @@ def _apply_other(run: Run, piece: LogSlice) -> None:
         run.index = index
         if piece.kind is EntryKind.CONFIG:
             run.put("facts", MEMBERSHIP, payload)
+            publish_members(run, payload)
         if not index % JOURNAL_BLOCK_ENTRIES:
             end_block(run)

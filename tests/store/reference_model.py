@@ -132,6 +132,19 @@ class ReferenceModel:
         self.index += 1
         self._index_ended()
 
+    def configure(self, index_hex: str, servers: str) -> None:
+        """A membership of ``servers``, as ZooKeeper writes them; none: their addresses are not
+        known."""
+        self.skip()
+        node = self.nodes["/zookeeper/config"]
+        if node.data.decode().partition("version=")[0] == servers:
+            return
+        before = copy.copy(node)
+        node.data = f"{servers}version={index_hex}".encode() if servers else b""
+        node.version, node.mzxid, node.mtime_ms = node.version + 1, self.index, 0
+        self.session = 0
+        self._changed(ChangeKind.DATA, "/zookeeper/config", node, before)
+
     def apply(self, payload: bytes) -> tuple[int, int, int, int, int, Body]:
         """(kind, session, generation, seq, code, body) of the next command."""
         self.index += 1

@@ -9,7 +9,7 @@ from coord.model.acl import OPEN
 from coord.model.commands import encode_write
 from coord.model.errors import CorruptionError
 from coord.model.limits import DIGEST_SAMPLE_ENTRIES, DIGEST_SAMPLES_KEPT
-from coord.raft.types import EntryKind
+from coord.raft.types import EntryKind, Membership
 from coord.store.digest import MASK, digest_of, mix64
 from coord.store.memory_kv import MemoryEnvironment
 from coord.store.schema import DIGESTED, Tables, open_tables, seal, unseal
@@ -142,7 +142,7 @@ def test_damage_in_other_tables_is_found_on_load(log: Log, table: str) -> None:
     """A machine does not start on a record that is not what was written."""
     session = log.open_session()
     log.write(requests.Create("/e", b"", OPEN, 1, 0), session)
-    log.apply_all(b"membership", kind=EntryKind.CONFIG)
+    log.apply_all(Membership().encode(), kind=EntryKind.CONFIG)
     key, record = next(iter(contents(log.env)[table].items()))
     assert isinstance(log.env, MemoryEnvironment)
     damage(log.env, table, key, bytes([record[0] ^ 1]) + record[1:])

@@ -9,7 +9,7 @@ import pytest
 
 from coord.model.acl import READ_ONLY
 from coord.model.znode import CreateMode, Stat
-from coord.raft.types import EntryKind
+from coord.raft.types import EntryKind, Incarnation, Member, Membership, NodeId
 from coord.store.kv import Environment
 from coord.store.reader import TreeReader
 from tests.store.tree_fixtures import Log, make_lmdb, make_memory
@@ -143,10 +143,12 @@ def test_owners_are_those_of_the_session(log: Log) -> None:
 
 def test_membership_and_cluster_are_kept(log: Log) -> None:
     """CONFIG entries hold the packed membership; the cluster's identity is set once."""
+    first = Membership((Member(NodeId(1), Incarnation(5)),)).encode()
+    second = Membership((Member(NodeId(2), Incarnation(6)),)).encode()
     log.machine.adopt_cluster(b"cluster", 7)
-    log.apply_all(b"first", b"second", kind=EntryKind.CONFIG)
+    log.apply_all(first, second, kind=EntryKind.CONFIG)
     log.reopen()
-    assert log.machine.membership == b"second"
+    assert log.machine.membership == second
     assert (log.machine.cluster_id, log.machine.history_id) == (b"cluster", 7)
 
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from coord.model import commands, requests
 from coord.model.commands import STAMP
 from coord.model.errors import StorageError, TransactionError
-from coord.raft.types import EntryKind, LogSlice
+from coord.raft.types import EntryKind, Incarnation, LogSlice, Member, Membership, NodeId
 from coord.store.applied import Applied, AppliedBatch, ApplyLimits
 from coord.store.digest import digest_of
 from coord.store.kv import Environment
@@ -43,6 +43,15 @@ from tests.store.tree_fixtures import (
 
 PICKS = st.sampled_from((1, 2, 3, 1, 2, 3, 1, 2, 3, 0))
 LAGS = st.sampled_from((0, 0, 0, 1, 2, 9, -3))
+SERVERS = {
+    "": ("0.0.0.0:5",),
+    "server.1=h1:7001:7001:participant;c:1\n": ("c:1",),
+    "server.1=h1:7001:7001:participant;c:1\nserver.2=h2:7002:7002:participant;d:2\n": (
+        "c:1",
+        "d:2",
+    ),
+}
+"""What /zookeeper/config lists, and the client addresses of the members it comes from."""
 LIMITS = ApplyLimits(history_entries=100, results_after_end_ms=500, writes_in_flight=3)
 
 
@@ -209,6 +218,18 @@ class TreeAgainstModel(RuleBasedStateMachine):
         for _ in range(count):
             self.log.append((EntryKind.NOOP, b""))
             self.model.skip()
+
+    @rule(servers=st.sampled_from(tuple(SERVERS)))
+    def change_members(self, servers: str) -> None:
+        """The membership changes."""
+        members = Membership(
+            tuple(
+                Member(NodeId(n), Incarnation(n), peer=f"h{n}:{7000 + n}", client=client)
+                for n, client in enumerate(SERVERS[servers], 1)
+            )
+        )
+        self.log.append((EntryKind.CONFIG, members.encode()))
+        self.model.configure(f"{len(self.log):x}", servers)
 
     # -- applying it ------------------------------------------------------------------------------
 
