@@ -14,6 +14,7 @@ from coord.model.events import ChangeKind
 from coord.model.types import ReadLevel
 from coord.model.znode import CreateMode, Stat
 from coord_client.client import Client, connect
+from coord_client.credentials import digest_id
 from coord_client.recipes import Group, Hold, LeaderElection, Lock
 from coord_client.session import ConnectionState
 from coord_client.transaction import Transaction
@@ -50,5 +51,6 @@ __all__ = [
     "WatchChange",
     "WatchStream",
     "connect",
+    "digest_id",
     "errors",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -14,9 +14,7 @@ from coord.model.acl import OPEN, Acl
 from coord.model.errors import (
     ConnectionLostError,
     CoordError,
-    ListingExpiredError,
     MisuseError,
-    NodeExistsError,
     NoNodeError,
     NotEmptyError,
     OperationTimeoutError,
@@ -28,12 +26,19 @@ from coord.protocol.native_client import Reply
 from coord_client.admin import Admin
 from coord_client.arguments import checked_data, checked_path, milliseconds, ttl_ms_of
 from coord_client.connection import Connector, Dial, TcpDialer, boot_clock_ms, random_spread
+from coord_client.credentials import checked_credential
 from coord_client.forks import fork_count
 from coord_client.hosts import Rotation, parse_connect_string
 from coord_client.operations import NEVER_MS, Kind, Operation
-from coord_client.retry import backoff_ms
 from coord_client.session import ConnectionState, Session, SessionSettings
-from coord_client.subtree import create_above, delete_below, list_in_pages
+from coord_client.subtree import (
+    RACES_MAX,
+    create_above,
+    delete_with_all_below,
+    list_in_pages,
+    names_in_pages,
+    set_or_create,
+)
 from coord_client.transaction import Transaction
 from coord_client.values import Created, Listing, Node
 from coord_client.watches import (
@@ -49,8 +54,6 @@ T = TypeVar("T")
 REQUEST_TIMEOUT_S: Final = 10.0
 CLOSE_S: Final = 2.0
 """How long close() waits for the service to end the session; then it ends by its timeout."""
-RACES_MAX: Final = 16
-"""Attempts of an operation made of several, when others keep changing the same nodes."""
 
 
 def connect(
@@ -61,18 +64,21 @@ def connect(
     client_name: str = "",
     session: bool = True,
     tls: ssl.SSLContext | None = None,
+    auth: Iterable[tuple[str, str | bytes]] = (),
 ) -> Client:
     """A client of the service at ``hosts``; use it with ``async with``, or start() and close().
 
     ``hosts``: "h1:2181,h2:2181/app": any of the nodes, and a path that all paths lie under.
     ``request_timeout_s``: default for each operation. ``session`` False: no session; only admin
-    calls and reads at ReadLevel.STALE, but they work on a node without quorum.
+    calls and reads at ReadLevel.STALE, but they work on a node without quorum. ``auth``:
+    credentials as for :meth:`Client.add_auth`; if one is refused, start() raises AuthFailedError.
     """
     return Client(
         hosts,
         SessionSettings(round(session_timeout_s * 1_000) if session else 0, client_name),
         request_timeout_s=request_timeout_s,
         dial=TcpDialer(tls),
+        auth=auth,
     )
 
 
@@ -94,6 +100,7 @@ class Client:
         dial: Dial | None = None,
         clock_ms: Callable[[], int] = boot_clock_ms,
         spread: Callable[[], float] = random_spread,
+        auth: Iterable[tuple[str, str | bytes]] = (),
     ) -> None:
         """``dial``, ``clock_ms`` and ``spread`` are the client's network, clock and randomness."""
         address = parse_connect_string(hosts)
@@ -120,18 +127,22 @@ class Client:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks = fork_count()
+        self._auth = [checked_credential(*each) for each in auth]
         self.admin: Final = Admin(self._ask_admin, self._full)
 
     # --- life ----------------------------------------------------------------------------------
 
     async def start(self, timeout_s: float | None = None) -> Self:
-        """Connect and open the session. Raises OperationTimeoutError with each host's reason."""
+        """Connect and open the session. Raises OperationTimeoutError with each host's reason,
+        AuthFailedError."""
         if self._loop is not None:
             raise MisuseError("the client has been started")
         self._loop = asyncio.get_running_loop()
         self._connector.start()
+        proofs = [self._prove(credential) for credential in self._auth]
         try:
             await self.wait_connected(timeout_s)
+            await asyncio.gather(*proofs)  # answered before the session was
         except BaseException:
             await self._stop()
             raise
@@ -220,6 +231,38 @@ class Client:
         finally:
             self._connected = [each for each in self._connected if each is not waiter]
 
+    # --- identity ------------------------------------------------------------------------------
+
+    async def add_auth(
+        self, scheme: str, credential: str | bytes, *, timeout_s: float | None = None
+    ) -> None:
+        """Prove another identity: scheme "digest", credential "user:password".
+
+        It holds for all later calls, through reconnects: each connection is told again. Raises
+        AuthFailedError if the service refuses it; it is then forgotten.
+        """
+        self._check_usable()
+        limit_s = self.limit_s(timeout_s)
+        proof = self._prove(checked_credential(scheme, credential))
+        try:
+            async with asyncio.timeout(limit_s):
+                await proof
+        except TimeoutError:
+            raise OperationTimeoutError(f"add_auth {scheme}: no answer in {limit_s:g} s") from None
+
+    async def who_am_i(self, *, timeout_s: float | None = None) -> list[tuple[str, str]]:
+        """(scheme, name) of every identity that the node knows this connection by."""
+        reply = await self._call(rq.WhoAmI(), Kind.READ, timeout_s)
+        return [(scheme, name) for scheme, name in reply.body[0]]
+
+    def _prove(self, credential: rq.Auth) -> asyncio.Future[Reply]:
+        assert self._loop is not None
+        proof: asyncio.Future[Reply] = self._loop.create_future()
+        proof.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._session.prove(credential, proof)
+        self._connector.flush_soon()
+        return proof
+
     # --- reads ---------------------------------------------------------------------------------
 
     async def get(
@@ -264,26 +307,9 @@ class Client:
         request = rq.Children(
             self._full(checked_path(path)), False, level, "", PAGE_CHILDREN_MAX, 0
         )
-        for attempt in range(RACES_MAX):
-            try:
-                return await self._children_of(request, timeout_s)
-            except ListingExpiredError:
-                if attempt == RACES_MAX - 1:
-                    raise
-                await asyncio.sleep(backoff_ms(attempt + 1, self._spread()) / 1_000)
-        raise AssertionError("unreachable")
-
-    async def _children_of(self, request: rq.Children, timeout_s: float | None) -> list[str]:
-        names: list[str] = []
-        more = True
-        while more:
-            reply = await self._call(request, Kind.READ, timeout_s)
-            page, _, more = reply.body[:3]
-            names += page
-            if more:
-                revision = reply.body[3] if len(reply.body) > 3 else reply.revision
-                request = request._replace(after=page[-1], revision=revision)
-        return names
+        return await names_in_pages(
+            lambda page: self._call(page, Kind.READ, timeout_s), request, self._spread
+        )
 
     async def get_acl(
         self,
@@ -358,16 +384,7 @@ class Client:
         timeout_s: float | None = None,
     ) -> Stat:
         """Set a node's data, or create it with that data."""
-        for _ in range(RACES_MAX):
-            try:
-                return await self.set(path, data, timeout_s=timeout_s)
-            except NoNodeError:
-                with contextlib.suppress(NodeExistsError):
-                    created = await self.create(
-                        path, data, make_parents=make_parents, timeout_s=timeout_s
-                    )
-                    return created.stat
-        return await self.set(path, data, timeout_s=timeout_s)
+        return await set_or_create(self, path, data, make_parents, timeout_s)
 
     async def set_acl(
         self,
@@ -394,16 +411,12 @@ class Client:
         atomic, and what others create meanwhile goes too. Raises NoNodeError, BadVersionError,
         NotEmptyError."""
         request = rq.Delete(self._full(checked_path(path)), version)
-        for _ in range(RACES_MAX):
-            try:
-                await self._call(request, Kind.WRITE, timeout_s)
-            except NotEmptyError:
-                if not recursive:
-                    raise
-                await delete_below(self, path, timeout_s)
-            else:
-                return
-        await self._call(request, Kind.WRITE, timeout_s)
+        try:
+            await self._call(request, Kind.WRITE, timeout_s)
+        except NotEmptyError:
+            if not recursive:
+                raise
+            await delete_with_all_below(self, path, version, timeout_s)
 
     def transaction(self) -> Transaction:
         """Operations of which all happen or none."""

@@ -42,6 +42,9 @@ NOT_SEQUENCED: Final = frozenset(
 TRANSIENT: Final = NOT_SEQUENCED - {errors.NoSpaceError.code}
 """Refusals that pass by themselves: the client asks again until the caller's time is up."""
 
+SESSION_GONE: Final = frozenset({errors.SessionExpiredError.code, errors.SessionMovedError.code})
+"""Refusals of the session itself, whatever was asked."""
+
 MAYBE_SEQUENCED: Final = frozenset(
     error.code
     for error in (

@@ -31,7 +31,7 @@ from coord.model.limits import (
     SESSION_TIMEOUT_MS,
     WRITES_IN_FLIGHT_MAX,
 )
-from coord.model.requests import DIGEST, Admin, Close, Connect, ListWatch, Ping
+from coord.model.requests import DIGEST, Admin, Auth, Close, Connect, ListWatch, Ping
 from coord.protocol.native_client import (
     OPENING,
     ClientCodec,
@@ -40,9 +40,16 @@ from coord.protocol.native_client import (
     Reply,
     encode_request,
 )
+from coord_client.credentials import Credentials
 from coord_client.liveness import PROBE_MS, Due, Liveness
-from coord_client.operations import NEVER_MS, Fate, Kind, Operation
-from coord_client.retry import MAYBE_SEQUENCED, NOT_SEQUENCED, TRANSIENT, backoff_ms
+from coord_client.operations import NEVER_MS, Fate, Kind, Operation, Waiter
+from coord_client.retry import (
+    MAYBE_SEQUENCED,
+    NOT_SEQUENCED,
+    SESSION_GONE,
+    TRANSIENT,
+    backoff_ms,
+)
 
 OUTPUT_BYTES: Final = 1 << 20
 """What one take_output encodes at most: a slow socket must not pile up copies in memory."""
@@ -117,6 +124,7 @@ class Session:
         self._secret = b""
         self._phase = _Phase.DISCONNECTED
         self._codec = ClientCodec()
+        self._credentials = Credentials()
         self._urgent: list[bytes] = []
         self._queue: deque[Operation] = deque()
         self._pending: dict[int, Operation] = {}
@@ -184,10 +192,6 @@ class Session:
             return seq - 1
         return self._next_seq - 1
 
-    def unanswered(self) -> int:
-        """How many operations wait, sent or not."""
-        return len(self._queue) + len(self._pending) + len(self._returned)
-
     # --- requests ------------------------------------------------------------------------------
 
     def submit(self, operation: Operation, *, first: bool = False) -> None:
@@ -209,6 +213,13 @@ class Session:
             self._queue.appendleft(operation)
         else:
             self._queue.append(operation)
+
+    def prove(self, request: Auth, waiter: Waiter) -> None:
+        """Send a credential, and send it again first thing on every connection to come."""
+        self._credentials.add(request, waiter)
+        if self._phase is not _Phase.DISCONNECTED:
+            self._xid = xid = self._xid + 1
+            self._urgent.append(self._credentials.newest(xid))
 
     def take_output(self, now_ms: int) -> list[bytes]:
         """Frames to write now, in order. Call again after writing, until it returns none."""
@@ -272,7 +283,9 @@ class Session:
         """A new connection can carry bytes: say hello and attach."""
         assert self._phase is _Phase.DISCONNECTED, "one connection at a time"
         self._codec = ClientCodec()
-        self._urgent = [OPENING]
+        proofs = list(self._credentials.frames(self._xid))
+        self._xid += len(proofs)
+        self._urgent = [OPENING, *proofs]
         self.drop_reason = None
         if not self._settings.timeout_ms:
             self._become_attached()
@@ -354,11 +367,9 @@ class Session:
         """No more: everything that waits fails; the session is not ended by this."""
         for operation in self._all_operations():
             operation.lose("the client was closed")
-        self._queue.clear()
-        self._pending.clear()
-        self._returned.clear()
-        self._fates.clear()
-        self._window.clear()
+        self._credentials.close()
+        for table in (self._queue, self._pending, self._returned, self._fates, self._window):
+            table.clear()
         self._phase = _Phase.DISCONNECTED
         self._deadline_ms = self._phase_deadline_ms = NEVER_MS
         self._liveness.ended()
@@ -377,6 +388,8 @@ class Session:
                 self._attached(reply, now_ms)
             else:
                 self._session_refused(reply)
+        elif self._credentials.is_about(reply) and (refusal := self._credentials.judged(reply)):
+            self._drop(f"the node refused: {refusal}")
 
     def _attached(self, reply: Reply, now_ms: int) -> None:
         session_id, secret, generation, timeout_ms, last_seq, info = reply.body
@@ -416,7 +429,7 @@ class Session:
         code, seq = reply.code, operation.seq
         if code in NOT_SEQUENCED:
             self._write_refused(operation, reply, now_ms)
-        elif code in _SESSION_GONE:
+        elif code in SESSION_GONE:
             self._returned.append(operation)  # stays unresolved until its fate is known
             self._session_refused(reply)
         elif self._refused_seq and seq > self._refused_seq:
@@ -454,7 +467,7 @@ class Session:
 
     def _read_refused(self, operation: Operation, reply: Reply, now_ms: int) -> None:
         code = reply.code
-        if code in _SESSION_GONE and type(operation.request) is not Admin:
+        if code in SESSION_GONE and type(operation.request) is not Admin:
             if operation.kind is Kind.ONCE:
                 operation.fail(reply.error())
             else:
@@ -585,6 +598,3 @@ class Session:
         fates = [Fate(ended, self._secret, each) for each in writes if not each.waiter.done()]
         self._fates = [fate for fate in self._fates if not fate.done()] + fates
         self._queue.extendleft(fate.question() for fate in reversed(fates))
-
-
-_SESSION_GONE: Final = frozenset({errors.SessionExpiredError.code, errors.SessionMovedError.code})

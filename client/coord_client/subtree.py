@@ -8,9 +8,19 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from coord.model.errors import CoordError, NodeExistsError, NoNodeError, NotEmptyError
+from coord.model.errors import (
+    CoordError,
+    ListingExpiredError,
+    NodeExistsError,
+    NoNodeError,
+    NotEmptyError,
+)
 from coord.model.paths import ROOT, join, parent_of
+from coord.model.requests import Children
 from coord.model.types import ReadLevel
+from coord.model.znode import Stat
+from coord.protocol.native_client import Reply
+from coord_client.retry import backoff_ms
 from coord_client.values import ListedNode
 from coord_client.watches import RECURSIVE, Subscription
 
@@ -19,8 +29,38 @@ if TYPE_CHECKING:
 
 DELETES_IN_FLIGHT: Final = 128
 """Bound of one batch of a recursive delete."""
+RACES_MAX: Final = 16
+"""Attempts of an operation made of several, when others keep changing the same nodes."""
 READS_IN_FLIGHT: Final = 256
 """Bound of one batch of a listing in pages."""
+
+
+async def names_in_pages(
+    ask: Callable[[Children], Awaitable[Reply]], request: Children, spread: Callable[[], float]
+) -> list[str]:
+    """All names that ``request`` is the first page of, as of one revision.
+
+    Too slow for the node that keeps that revision for us, it begins again, a few times.
+    """
+    for attempt in range(1, RACES_MAX):
+        try:
+            return await _pages(ask, request)
+        except ListingExpiredError:
+            await asyncio.sleep(backoff_ms(attempt, spread()) / 1_000)
+    return await _pages(ask, request)
+
+
+async def _pages(ask: Callable[[Children], Awaitable[Reply]], request: Children) -> list[str]:
+    names: list[str] = []
+    more = True
+    while more:
+        reply = await ask(request)
+        page, _, more = reply.body[:3]
+        names += page
+        if more:
+            revision = reply.body[3] if len(reply.body) > 3 else reply.revision
+            request = request._replace(after=page[-1], revision=revision)
+    return names
 
 
 async def create_above(create: Callable[[str], Awaitable[object]], path: str) -> None:
@@ -38,6 +78,33 @@ async def create_above(create: Callable[[str], Awaitable[object]], path: str) ->
     for each in reversed(missing):
         with contextlib.suppress(NodeExistsError):
             await create(each)
+
+
+async def set_or_create(
+    client: Client, path: str, data: bytes, make_parents: bool, timeout_s: float | None
+) -> Stat:
+    """Set the node or create it, whatever others do to it meanwhile."""
+    for _ in range(RACES_MAX):
+        try:
+            return await client.set(path, data, timeout_s=timeout_s)
+        except NoNodeError:
+            with contextlib.suppress(NodeExistsError):
+                created = await client.create(
+                    path, data, make_parents=make_parents, timeout_s=timeout_s
+                )
+                return created.stat
+    return await client.set(path, data, timeout_s=timeout_s)
+
+
+async def delete_with_all_below(
+    client: Client, path: str, version: int, timeout_s: float | None
+) -> None:
+    """Delete what is below ``path`` and then the node, however often others add to it."""
+    for _ in range(RACES_MAX):
+        await delete_below(client, path, timeout_s)
+        with contextlib.suppress(NotEmptyError):
+            return await client.delete(path, version=version, timeout_s=timeout_s)
+    return await client.delete(path, version=version, timeout_s=timeout_s)
 
 
 async def delete_below(client: Client, path: str, timeout_s: float | None) -> None:

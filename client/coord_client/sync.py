@@ -15,7 +15,7 @@ import atexit
 import ssl
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -54,6 +54,7 @@ def connect(
     client_name: str = "",
     session: bool = True,
     tls: ssl.SSLContext | None = None,
+    auth: Iterable[tuple[str, str | bytes]] = (),
 ) -> SyncClient:
     """A client of the service at ``hosts``; use it with ``with``, or start() and close().
 
@@ -67,6 +68,7 @@ def connect(
             client_name=client_name,
             session=session,
             tls=tls,
+            auth=auth,
         )
     )
 
@@ -161,6 +163,16 @@ class SyncClient:
         return lambda: self.read(lambda _: stop())
 
     # --- operations ----------------------------------------------------------------------------
+
+    def add_auth(
+        self, scheme: str, credential: str | bytes, *, timeout_s: float | None = None
+    ) -> None:
+        """See Client.add_auth."""
+        return self.call(lambda inner: inner.add_auth(scheme, credential, timeout_s=timeout_s))
+
+    def who_am_i(self, *, timeout_s: float | None = None) -> list[tuple[str, str]]:
+        """See Client.who_am_i."""
+        return self.call(lambda inner: inner.who_am_i(timeout_s=timeout_s))
 
     def get(
         self,

@@ -33,6 +33,8 @@ OP_OF: Final[dict[type, int]] = {
     requests.Exists: requests.EXISTS,
     requests.Children: requests.CHILDREN,
     requests.GetAcl: requests.GET_ACL,
+    requests.Auth: requests.AUTH,
+    requests.WhoAmI: requests.WHO_AM_I,
     requests.Sync: requests.SYNC,
     requests.Ping: requests.PING,
     requests.Close: requests.CLOSE,

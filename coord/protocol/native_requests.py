@@ -40,6 +40,8 @@ INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 ANY_VERSION: Final = -1
 CLIENT_NAME_BYTES_MAX: Final = 256
+SCHEME_BYTES_MAX: Final = 64
+CREDENTIAL_BYTES_MAX: Final = 4_096
 ACL_ID_BYTES_MAX: Final = 1_024
 SCHEMES: Final = frozenset({"world", "auth", "digest", "ip", "x509"})
 """``auth`` stands for whatever the connection has proven; the gateway expands it."""
@@ -292,6 +294,20 @@ def _get_acl(arguments: Arguments) -> requests.GetAcl:
     return requests.GetAcl(_path(path), _level(level))
 
 
+def _auth(arguments: Arguments) -> requests.Auth:
+    scheme, credential = _fill(arguments, ("scheme", "credential"))
+    _text(scheme, "scheme", SCHEME_BYTES_MAX)
+    # What is wrong with a credential must not be told with the credential in it.
+    if type(credential) is not bytes or len(credential) > CREDENTIAL_BYTES_MAX:
+        raise BadArgumentsError(f"credential must be binary, {CREDENTIAL_BYTES_MAX} bytes at most")
+    return requests.Auth(scheme, credential)
+
+
+def _who_am_i(arguments: Arguments) -> requests.WhoAmI:
+    _fill(arguments, ())
+    return requests.WhoAmI()
+
+
 def _sync(arguments: Arguments) -> requests.Sync:
     (path,) = _fill(arguments, ("path",), "/")
     return requests.Sync(_path(path))
@@ -392,6 +408,8 @@ OTHERS: Final[dict[int, Callable[[Arguments], requests.Request]]] = {
     requests.EXISTS: _exists,
     requests.GET: _get,
     requests.GET_ACL: _get_acl,
+    requests.AUTH: _auth,
+    requests.WHO_AM_I: _who_am_i,
     requests.SYNC: _sync,
     requests.PING: _ping,
     requests.CHILDREN: _children,

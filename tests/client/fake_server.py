@@ -18,6 +18,7 @@ from coord.model import requests as rq
 from coord.model.acl import OPEN
 from coord.model.errors import (
     OK,
+    AuthFailedError,
     CompactedError,
     CoordError,
     ListingExpiredError,
@@ -104,8 +105,11 @@ class FakeCluster:
         self.before_multi: Callable[[], None] | None = None
         """Called once, right before the next transaction is applied."""
         self.attach_refusals: deque[CoordError] = deque()
+        self.auth_refusals: deque[CoordError] = deque()
         self.withhold_pings = False
         self.page = 3
+        self.users = {b"alice:secret", b"bob:secret"}
+        """Credentials of scheme digest that are accepted."""
         self.listing_max = 10_000
         self.expire_pages = 0
         self._names = [f"n{number}" for number in range(1, hosts + 1)]
@@ -246,6 +250,7 @@ class FakeConnection(asyncio.Transport):
         self._session: FakeSession | None = None
         self._generation = 0
         self.streams: dict[int, Stream] = {}
+        self.identities = [("ip", "10.0.0.1")]
         self._is_gone = False
         self._expected_seq = 1
         self.writes = 0
@@ -341,6 +346,8 @@ class FakeConnection(asyncio.Transport):
                     self._reply(xid, ())
             elif isinstance(request, rq.Watch):
                 self._watch(xid, request)
+            elif isinstance(request, rq.Auth):
+                self._reply(xid, self._auth(request))
             else:
                 self._reply(xid, self._read(xid, request))
         except CoordError as error:
@@ -350,7 +357,15 @@ class FakeConnection(asyncio.Transport):
         frame = self._codec.reply(xid, revision or self._cluster.revision, tuple(body))
         self._send(frame)
 
-    # --- sessions --------------------------------------------------------------------------------
+    # --- identity, sessions ----------------------------------------------------------------------
+
+    def _auth(self, request: rq.Auth) -> tuple[()]:
+        if self._cluster.auth_refusals:
+            raise self._cluster.auth_refusals.popleft()
+        if request.scheme != "digest" or request.credential not in self._cluster.users:
+            raise AuthFailedError("nobody knows it here")
+        self.identities.append((request.scheme, request.credential.partition(b":")[0].decode()))
+        return ()
 
     def _connect(self, xid: int, request: rq.Connect) -> None:
         cluster = self._cluster
@@ -423,6 +438,8 @@ class FakeConnection(asyncio.Transport):
                 return tree.get(path).acl or OPEN, tree.get(path).stat()
             case rq.Sync(path):
                 return (path,)
+            case rq.WhoAmI():
+                return (self.identities,)
             case rq.Children():
                 return self._children(request)
             case rq.ListWatch(path, recursive, with_values):

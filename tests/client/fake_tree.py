@@ -120,6 +120,7 @@ class FakeTree:
                 return (node.stat(),), [change]
             case rq.SetAcl(path, acl, version):
                 node = self.get(path)
+                assert not isinstance(acl, str)
                 node.acl, node.aversion = acl, node.aversion + 1
                 return (node.stat(),), []
             case rq.Check(path, version):
@@ -151,6 +152,7 @@ class FakeTree:
         if parent.owner:
             raise NoChildrenForEphemeralsError(f"the parent of {path} is ephemeral")
         owner = session if mode.is_ephemeral else 0
+        assert not isinstance(request.acl, str)
         node = FakeNode(request.data, request.acl, revision, owner, revision, revision)
         self.nodes[path] = node
         parent.children.add(name_of(path))

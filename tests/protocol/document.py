@@ -96,6 +96,10 @@ EXAMPLES: Final[dict[str, Example]] = {
         NativeCodec.events(5, 60, 0, True),
         ("a stream's events", "watch_id", "revision", "part", "complete", "changes: a bookmark"),
     ),
+    "example-auth": Example(
+        encode_request(1, rq.Auth("digest", b"alice:secret")),
+        ("xid", "op: auth", "scheme", "credential"),
+    ),
     "example-ping": Example(encode_request(6, rq.Ping()), ("xid", "op: ping")),
     "example-notice": Example(
         NativeCodec.notice(60, "draining", "this node is stopping"),

@@ -109,6 +109,8 @@ others = st.one_of(
     ),
     st.builds(rq.GetAcl, paths, _levels),
     st.builds(rq.Sync, paths),
+    st.builds(rq.Auth, st.sampled_from(["digest", "ip", "sasl"]), st.binary(max_size=40)),
+    st.just(rq.WhoAmI()),
     st.just(rq.Ping()),
     st.builds(
         rq.Watch,
@@ -143,7 +145,7 @@ json_like = st.recursive(
 """Anything msgpack carries."""
 
 _ops = st.sampled_from([
-    *range(-12, 16), 100, 200, 201, 202, 203, 204, *range(210, 228), 300, 2**40,
+    *range(-12, 16), 100, 107, 200, 201, 202, 203, 204, *range(210, 228), 300, 2**40,
 ])  # fmt: skip
 near_requests = st.builds(
     lambda op, arguments: [op, *arguments], _ops, st.lists(json_like | paths, max_size=7)

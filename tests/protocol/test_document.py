@@ -34,6 +34,8 @@ SAMPLES: Final[dict[str, Any]] = {
     "relation": "=",
     "operand": 1,
     "token": 3,
+    "scheme": "digest",
+    "credential": b"alice:secret",
 }
 DEFAULTS: Final[dict[str, Any]] = {
     "empty": b"", "−1": -1, "0": 0, "1": 1, "true": True, "false": False, '""': "", '"/"': "/",
