@@ -110,6 +110,12 @@ class NoWatcherError(RequestError):
     code = zookeeper_code = -121
 
 
+class ReconfigDisabledError(RequestError):
+    """ZooKeeper's reconfig is not allowed here."""
+
+    code = zookeeper_code = -123
+
+
 class QuotaExceededError(RequestError):
     """A hard quota on this subtree would be exceeded."""
 

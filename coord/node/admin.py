@@ -256,7 +256,7 @@ class Admin:
         before = _integer(arguments, "before", 0) or None
         limit = min(_integer(arguments, "limit", 0) or 100, HISTORY_LISTED_MAX)
         today = self.reader.acl(path)
-        who = (conn.identities if conn is not None else None) or ()
+        who = conn.identities_here if conn is not None else ()
         if today is not None and not permits(today[0], READ, who):
             raise NoAuthError(f"the ACL of {path} does not allow reading its history")
         found = self.reader.history(path, before, limit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from coord.model import commands
 from coord.model.errors import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from coord.node.forwarding import Forwarder
     from coord.node.gateway import Gateway
     from coord.node.ports import Clock
+    from coord.node.reads import ReadRounds
     from coord.store.applied import Applied
     from coord.store.member_store import Store
 
@@ -62,6 +63,21 @@ class _Pending:
         self.since_ms = since_ms
 
 
+class _Behind(NamedTuple):
+    """A handshake that waits for this node to apply ``revision``.
+
+    ``round``: once it is confirmed, this node has applied all that was committed before the
+    handshake: a session unknown then does not exist.
+    """
+
+    revision: int
+    deadline_ms: int
+    round: int
+    conn: Connection
+    xid: int
+    request: Connect
+
+
 class Attachments:
     """Handshakes of one node."""
 
@@ -70,6 +86,7 @@ class Attachments:
         gateway: Gateway,
         store: Store,
         forwarder: Forwarder,
+        rounds: ReadRounds,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         clamp_timeout_ms: Callable[[int], int],
@@ -78,14 +95,14 @@ class Attachments:
         self._gateway = gateway
         self._store = store
         self._forwarder = forwarder
+        self._rounds = rounds
         self._clock = clock
         self._random_bytes = random_bytes
         self._clamp = clamp_timeout_ms
         self._info = info
         self._pending: dict[bytes, _Pending] = {}
         """By secret hash (open) or nonce (attach)."""
-        self._behind: list[tuple[int, int, Connection, int, Connect]] = []
-        """(revision to reach, deadline_ms, connection, xid, request)."""
+        self._behind: list[_Behind] = []
 
     def connect(self, conn: Connection, xid: int, request: Connect) -> None:
         """A client's CONNECT request."""
@@ -93,13 +110,21 @@ class Attachments:
             self._fail(conn, xid, BadArgumentsError("this connection has a session already"))
             return
         conn.phase = Phase.ATTACHING
+        if conn.is_zookeeper:
+            if self._gateway.is_cut_off:
+                self._gateway.close(conn)
+                return
+            conn.holds += 1
+            conn.hush()
         conn.client = request.client
         conn.timeout_ms = self._clamp(request.timeout_ms or SESSION_TIMEOUT_MS)
         wanted = max(request.last_revision, request.session_id)
         if wanted > self._store.machine.applied_index:
             wait_ms = min(conn.timeout_ms // 3, CATCH_UP_MS_MAX)
-            deadline_ms = self._clock.monotonic_ms() + wait_ms
-            self._behind.append((wanted, deadline_ms, conn, xid, request))
+            self._behind.append(
+                _Behind(wanted, self._now() + wait_ms, self._rounds.join(), conn, xid, request)
+            )
+            self._forwarder.wake()
         else:
             self._start(conn, xid, request)
 
@@ -116,7 +141,11 @@ class Attachments:
         else:
             nonce = self._random_bytes(SECRET_BYTES)
             command = commands.attach_session(
-                request.session_id, nonce, conn.timeout_ms, conn.address, restart_seq=False
+                request.session_id,
+                nonce,
+                conn.timeout_ms,
+                conn.address,
+                restart_seq=conn.is_zookeeper,
             )
             pending = _Pending(conn, xid, request.secret, command, self._now(), opens=False)
             self._submit(nonce, pending)
@@ -186,31 +215,37 @@ class Attachments:
             self._info(),
         )
         self._gateway.send(conn, conn.codec.reply(pending.xid, applied.index, body))
+        if conn.is_zookeeper:
+            self._gateway.unhold(conn)
 
     def _fail(self, conn: Connection, xid: int, error: CoordError) -> None:
+        """A native client may try again on its connection; ZooKeeper's has the one attempt."""
         conn.phase = Phase.NEW
         revision = self._store.machine.applied_index
-        self._gateway.send(conn, conn.codec.error(xid, revision, error))
+        frame = conn.codec.error(xid, revision, error)
+        if frame:
+            self._gateway.send(conn, frame)
+        if conn.is_zookeeper:
+            self._gateway.close(conn)
 
     # --- time and loss --------------------------------------------------------------------------
 
     def on_revision(self, revision: int) -> None:
         """This node has applied up to ``revision``: handshakes that waited for it go on."""
         if self._behind:
-            ready = [entry for entry in self._behind if entry[0] <= revision]
-            self._behind = [entry for entry in self._behind if entry[0] > revision]
-            for _, _, conn, xid, request in ready:
-                self._start(conn, xid, request)
+            ready = [entry for entry in self._behind if entry.revision <= revision]
+            self._behind = [entry for entry in self._behind if entry.revision > revision]
+            for entry in ready:
+                self._start(entry.conn, entry.xid, entry.request)
 
     def expire(self) -> None:
         """Give up on handshakes that waited too long; the client tries another node."""
         now_ms = self._now()
-        late = [entry for entry in self._behind if entry[1] <= now_ms]
+        late = [entry for entry in self._behind if entry.deadline_ms <= now_ms]
         if late:
-            self._behind = [entry for entry in self._behind if entry[1] > now_ms]
-        for wanted, _, conn, xid, _ in late:
-            text = f"this node has not applied revision {wanted} yet; try another node"
-            self._fail(conn, xid, NotReadyError(text))
+            self._behind = [entry for entry in self._behind if entry.deadline_ms > now_ms]
+        for entry in late:
+            self._fail(entry.conn, entry.xid, self._too_late(entry))
         for key, pending in list(self._pending.items()):
             if pending.since_ms + HANDSHAKE_MS_MAX <= now_ms:
                 del self._pending[key]
@@ -218,9 +253,18 @@ class Attachments:
                     text = "no leader accepted the session in time; try again"
                     self._fail(pending.conn, pending.xid, NotReadyError(text))
 
+    def _too_late(self, entry: _Behind) -> CoordError:
+        request, applied = entry.request, self._store.machine.applied_index
+        is_known = request.session_id <= applied or self._rounds.confirmed < entry.round
+        if request.last_revision > applied or is_known:
+            return NotReadyError(
+                f"this node has not applied revision {entry.revision} yet; try another node"
+            )
+        return SessionExpiredError(f"session {request.session_id} is not of this cluster")
+
     def lost(self, conn: Connection) -> None:
         """The client has gone."""
-        self._behind = [entry for entry in self._behind if entry[2] is not conn]
+        self._behind = [entry for entry in self._behind if entry.conn is not conn]
         if conn.session != NO_SESSION:
             return
         for key, pending in list(self._pending.items()):

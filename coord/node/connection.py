@@ -6,6 +6,7 @@ from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from coord.model.acl import identities_of_address
 from coord.model.types import NO_SESSION
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ class Connection:
         "generation",
         "holds",
         "identities",
+        "identities_here",
         "in_flight",
         "is_congested",
+        "is_zookeeper",
         "link",
         "next_seq",
         "outbox",
@@ -72,6 +75,8 @@ class Connection:
     def __init__(self, link: ClientLink, codec: Codec, address: str) -> None:
         self.link = link
         self.codec = codec
+        self.is_zookeeper = codec.is_zookeeper
+        """The node numbers its writes; an overload lets it wait; it ends without explanations."""
         self.address = address
         self.client = ""
         self.phase = Phase.NEW
@@ -79,6 +84,9 @@ class Connection:
         self.generation = 0
         self.timeout_ms = 0
         self.identities: tuple[Identity, ...] | None = None
+        """What its client has proven; None: nothing. Goes with its writes."""
+        self.identities_here = identities_of_address(address)
+        """The same and its address: what its reads are judged by."""
         self.next_seq = 1
         """A refusal that consumes no seq leaves it: every later write is then out of order."""
         self.acked = 0
@@ -91,7 +99,8 @@ class Connection:
         self.is_congested = False
         """The socket has not drained: counted in ``holds``."""
         self.holds = 0
-        """Reasons why nothing new is served: a congested socket, streams that catch up."""
+        """Reasons why nothing new is served: a congested socket, streams that catch up, a session
+        that is not attached yet (ZooKeeper), a node full of writes (ZooKeeper), the end."""
         self.paused = False
         self.watches = 0
 
@@ -99,3 +108,9 @@ class Connection:
     def backlog(self) -> int:
         """Requests not answered yet."""
         return len(self.in_flight) + len(self.waiting)
+
+    def hush(self) -> None:
+        """Read no more from this client for now."""
+        if not self.paused:
+            self.paused = True
+            self.link.pause_reading()

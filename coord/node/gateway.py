@@ -17,7 +17,6 @@ from coord.model.errors import (
     OK,
     BadArgumentsError,
     CoordError,
-    NoSpaceError,
     NotReadyError,
     OverloadedError,
     SequenceGapError,
@@ -25,25 +24,23 @@ from coord.model.errors import (
     SessionMovedError,
     from_code,
 )
-from coord.model.limits import (
-    CONNECTION_REQUESTS_MAX,
-    NODE_BYTES_IN_FLIGHT_MAX,
-    NODE_WRITES_IN_FLIGHT_MAX,
-    REPLY_BURST_BYTES,
-    WRITES_IN_FLIGHT_MAX,
-)
+from coord.model.limits import CONNECTION_REQUESTS_MAX, REPLY_BURST_BYTES
 from coord.model.types import NO_SESSION, ReadLevel
+from coord.node.admission import Admission
+from coord.node.callers import with_acls_resolved
 from coord.node.connection import Connection, Phase, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from coord.node.attach import Attachments
     from coord.node.forwarding import Forwarder
     from coord.node.liveness import Liveness
     from coord.node.ports import ClientLink, Codec
+    from coord.node.questions import Questions
     from coord.node.reads import ReadRounds, ReadServer
     from coord.node.streams import Streams
+    from coord.node.watch_requests import WatchRequests
     from coord.store.applied import Applied, AppliedBatch
     from coord.store.member_store import Store
 
@@ -53,7 +50,8 @@ STREAM_OPENS: Final = frozenset({rq.Watch, rq.ListWatch})
 _LINEARIZABLE: Final = int(ReadLevel.LINEARIZABLE)
 _STALE: Final = int(ReadLevel.STALE)
 _GAP: Final = SequenceGapError.code
-_DELETES: Final = frozenset({rq.Delete, rq.Close})
+_BARE_WRITES: Final = frozenset({rq.Set, rq.Delete})
+"""Carry no ACL."""
 
 
 class Gateway:
@@ -65,6 +63,8 @@ class Gateway:
         reads: ReadServer,
         rounds: ReadRounds,
         streams: Streams,
+        questions: Questions,
+        watch_requests: WatchRequests,
         forwarder: Forwarder,
         liveness: Liveness,
         admin: Any,
@@ -73,11 +73,11 @@ class Gateway:
         self.attached: dict[int, Connection] = {}
         """By session. Invariant: phase is ATTACHED and generation is the newest known here."""
         self.attachments: Attachments
-        self.writes_in_flight = 0
-        self.bytes_in_flight = 0
+        self.admission = Admission()
         self.draining = False
-        self.has_space = True
-        """As of the last tick; the reserve is far more than one tick can write."""
+        self.is_cut_off = False
+        """The leader has not confirmed this node's contacts for too long: what ZooKeeper's clients
+        are told by their pings would not be true."""
         self.requests_served = 0
         self._store = store
         self._reads = reads
@@ -88,6 +88,13 @@ class Gateway:
         self._admin = admin
         self._dirty: list[Connection] = []
         self._waiting_reads: dict[Connection, None] = {}
+        self._special: dict[type, Callable[[Connection, int, Any], None]] = {
+            **dict.fromkeys((rq.Watch, rq.ListWatch, rq.Unwatch), streams.serve),
+            **dict.fromkeys(questions.KINDS, questions.serve),
+            **dict.fromkeys(watch_requests.KINDS, watch_requests.serve),
+            rq.HangUp: self._refuse_and_close,
+        }
+        """What neither reads one node nor writes."""
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -102,9 +109,8 @@ class Gateway:
         if self.connections.pop(conn, self) is self:
             return
         conn.phase = Phase.CLOSED
-        self.writes_in_flight -= len(conn.in_flight)
-        self.bytes_in_flight -= sum(len(command) for _, _, command in conn.in_flight)
-        conn.in_flight.clear()
+        conn.holds += 1
+        self.admission.forget(conn)
         conn.waiting.clear()
         conn.outbox.clear()
         conn.events.clear()
@@ -116,9 +122,15 @@ class Gateway:
             del self.attached[conn.session]
 
     def end(self, conn: Connection, reason: str, message: str) -> None:
-        """Tell the client why, flush, close."""
+        """Tell the client why (ZooKeeper's wire has no word for it), flush, close."""
         if conn.phase is not Phase.CLOSED:
-            self._send(conn, conn.codec.notice(self._reads.reader.revision, reason, message))
+            if not conn.is_zookeeper:
+                self._send(conn, conn.codec.notice(self._reads.reader.revision, reason, message))
+            self.close(conn)
+
+    def close(self, conn: Connection) -> None:
+        """Send what is queued, then end the connection."""
+        if conn.phase is not Phase.CLOSED:
             self.flush()
             conn.link.close()
             self.lost(conn)
@@ -142,11 +154,22 @@ class Gateway:
 
     def release(self, conn: Connection) -> None:
         """One reason to hold back is gone."""
+        self.unhold(conn)
+        self.flush()
+
+    def unhold(self, conn: Connection) -> None:
+        """As ``release``, where a flush follows anyway."""
         conn.holds -= 1
         if conn.phase is not Phase.CLOSED and not conn.holds:
             self._pump(conn)
             self._resume(conn)
-            self.flush()
+
+    def set_cut_off(self, is_cut_off: bool) -> None:
+        """Cut off: ZooKeeper's clients go elsewhere, and are not let in again before it is over."""
+        self.is_cut_off = is_cut_off
+        if is_cut_off:
+            for conn in [conn for conn in self.connections if conn.is_zookeeper]:
+                self.close(conn)
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -182,26 +205,35 @@ class Gateway:
             self._forwarder.wake()
         if self._dirty:
             self.flush()
-        if conn.backlog > CONNECTION_REQUESTS_MAX and not conn.paused:
-            conn.paused = True
-            conn.link.pause_reading()
+        if conn.backlog > CONNECTION_REQUESTS_MAX:
+            conn.hush()
 
     def _other(
         self, conn: Connection, kind: type, xid: int, request: Any, seq: int, acked: int
     ) -> None:
+        if conn.phase is Phase.CLOSED:
+            return
         if kind is rq.Ping and conn.phase is Phase.ATTACHED:
-            self._liveness.ping(conn, xid)
+            if conn.is_zookeeper:
+                self._send(conn, conn.codec.reply(xid, self._reads.reader.revision, ()))
+            else:
+                self._liveness.ping(conn, xid)
         elif kind is rq.Connect:
             self.attachments.connect(conn, xid, request)
         elif kind is rq.Admin:
             self._admin.call(conn, xid, request)
-        elif conn.session == NO_SESSION and getattr(request, "level", 0) != _STALE:
+        elif (
+            conn.session == NO_SESSION
+            and not conn.is_zookeeper
+            and kind is not rq.Auth
+            and getattr(request, "level", 0) != _STALE
+        ):
             error = (
                 request
                 if isinstance(request, CoordError)
                 else NotReadyError("connect (open or attach a session) before this request")
             )
-            self._refuse(conn, xid, error)
+            self.refuse(conn, xid, error)
         else:
             self._wait(conn, xid, request, seq, acked)
 
@@ -238,10 +270,11 @@ class Gateway:
             if conn.in_flight or round_id > self._rounds.confirmed:
                 return
             waiting.popleft()
-            if isinstance(request, CoordError):
-                self._refuse(conn, xid, request)
-            elif kind in STREAM_OPENS or kind is rq.Unwatch:
-                self._streams.serve(conn, xid, request)
+            special = self._special.get(kind)
+            if special is not None:
+                special(conn, xid, request)
+            elif isinstance(request, CoordError):
+                self.refuse(conn, xid, request)
             else:
                 frame = self._reads.serve(conn, xid, request)
                 self._send(conn, frame)
@@ -256,48 +289,44 @@ class Gateway:
 
     def _write(self, conn: Connection, xid: int, request: Any, seq: int, acked: int) -> None:
         if seq != conn.next_seq or conn.phase is not Phase.ATTACHED:
-            self._out_of_order(conn, xid, seq)
-            return
+            if not conn.is_zookeeper:
+                self._out_of_order(conn, xid, seq)
+                return
+            assert conn.phase is Phase.ATTACHED, "held until then, and from its end on"
+            seq = conn.next_seq
+            acked = seq - 1
         conn.acked = max(conn.acked, acked)
-        refusal = self._admission(conn, request, seq)
+        refusal = self.admission.refusal(conn, request, seq)
         if refusal is not None:
-            self._answer_in_order(conn, xid, refusal)
+            self._put_off(conn, xid, request, refusal)
             return
-        if type(request) is rq.Close:
+        kind = type(request)
+        if kind is rq.Close:
             command = commands.close_session(conn.session, conn.generation, seq, acked)
         else:
+            if kind not in _BARE_WRITES:
+                request = with_acls_resolved(request, conn)
             command = commands.encode_write(
                 request, conn.session, conn.generation, seq, acked, conn.identities
             )
         conn.next_seq = seq + 1
         conn.in_flight.append((seq, xid, command))
-        self.writes_in_flight += 1
-        self.bytes_in_flight += len(command)
+        self.admission.writes_in_flight += 1
+        self.admission.bytes_in_flight += len(command)
         self._forwarder.commands.append(command)
 
-    def _admission(self, conn: Connection, request: Any, seq: int) -> CoordError | None:
-        """Refusals that leave the seq unused: the client may send it again."""
-        if type(request) is rq.Close:
-            return None
-        if self.writes_in_flight >= NODE_WRITES_IN_FLIGHT_MAX:
-            return OverloadedError("this node has 20,000 writes in flight; retry after a pause")
-        if self.bytes_in_flight >= NODE_BYTES_IN_FLIGHT_MAX:
-            return OverloadedError("this node has 128 MiB of writes in flight; retry after a pause")
-        if seq - conn.acked > WRITES_IN_FLIGHT_MAX:
-            return OverloadedError(
-                f"{WRITES_IN_FLIGHT_MAX} results of this session are not acknowledged"
-            )
-        if not self.has_space and type(request) not in _DELETES:
-            return NoSpaceError(
-                "disk space or the data quota is below its reserve on this node; delete nodes or"
-                " free space, writes resume by themselves"
-            )
-        return None
+    def _put_off(self, conn: Connection, xid: int, request: Any, refusal: CoordError) -> None:
+        """The write is not taken on: refused, or first in line for room."""
+        if conn.is_zookeeper and isinstance(refusal, OverloadedError):
+            conn.waiting.appendleft(Waiting(xid, request, 0, 0, 0))
+            self.admission.line_up(conn)
+        else:
+            self._answer_in_order(conn, xid, refusal)
 
     def _out_of_order(self, conn: Connection, xid: int, seq: int) -> None:
         """A resent write answers its stored result; one after a refused seq is refused too."""
         if conn.phase is not Phase.ATTACHED:
-            self._refuse(conn, xid, NotReadyError("open or attach a session before writing"))
+            self.refuse(conn, xid, NotReadyError("open or attach a session before writing"))
             return
         if seq > conn.next_seq:
             error: CoordError = SequenceGapError(f"expected seq {conn.next_seq}, got {seq}")
@@ -322,10 +351,18 @@ class Gateway:
         if conn.in_flight:
             conn.waiting.appendleft(Waiting(xid, error, 0, 0, 0))
         else:
-            self._refuse(conn, xid, error)
+            self.refuse(conn, xid, error)
 
-    def _refuse(self, conn: Connection, xid: int, error: CoordError) -> None:
-        self._send(conn, conn.codec.error(xid, self._reads.reader.revision, error))
+    def refuse(self, conn: Connection, xid: int, error: CoordError) -> None:
+        """Answer with ``error``, or close where the wire has no answer but that."""
+        if conn.codec.closes_on(error):
+            self.close(conn)
+        else:
+            self._send(conn, conn.codec.error(xid, self._reads.reader.revision, error))
+
+    def _refuse_and_close(self, conn: Connection, xid: int, request: rq.HangUp) -> None:
+        self.refuse(conn, xid, request.error)
+        self.close(conn)
 
     @staticmethod
     def _error_frame(conn: Connection, xid: int, revision: int, code: int, body: Any) -> bytes:
@@ -356,6 +393,7 @@ class Gateway:
                 self._pump(conn)
             self._resume(conn)
         self.attachments.on_revision(batch.last)
+        self.admission.admit(self.unhold)
         self.flush()
 
     def _answer(self, conn: Connection, applied: Applied) -> bool:
@@ -367,10 +405,13 @@ class Gateway:
         if in_flight[0][0] != applied.seq or applied.code == _GAP:
             return False
         _, xid, command = in_flight.popleft()
-        self.writes_in_flight -= 1
-        self.bytes_in_flight -= len(command)
+        self.admission.writes_in_flight -= 1
+        self.admission.bytes_in_flight -= len(command)
         if applied.code == OK:
             frame = conn.codec.reply(xid, applied.index, applied.body)
+        elif conn.codec.closes_on(applied.code):
+            self.close(conn)
+            return False
         else:
             frame = self._error_frame(conn, xid, applied.index, applied.code, applied.body)
         if conn.events:
@@ -399,9 +440,7 @@ class Gateway:
         if conn is None or applied.code != OK:
             return
         if applied.kind == commands.CLOSE_SESSION and self._answer(conn, applied):
-            self.flush()
-            conn.link.close()
-            self.lost(conn)
+            self.close(conn)
         else:
             error = SessionExpiredError(f"session {applied.session} has expired")
             self.end(conn, "expired", str(error))
@@ -467,6 +506,6 @@ class Gateway:
         conn.outbox[:0] = merged
 
     def _resume(self, conn: Connection) -> None:
-        if conn.paused and conn.backlog <= CONNECTION_REQUESTS_MAX // 2:
+        if conn.paused and not conn.holds and conn.backlog <= CONNECTION_REQUESTS_MAX // 2:
             conn.paused = False
             conn.link.resume_reading()

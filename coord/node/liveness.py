@@ -85,6 +85,9 @@ class Liveness:
         contacts, self._contacts = self._contacts, {}
         for session, heard_ms in contacts.items():
             self._heartbeats.heard(session, heard_ms)
+        for conn in self.gateway.admission.in_line():
+            self._heartbeats.heard(conn.session, now_ms)
+        self.gateway.set_cut_off(self._heartbeats.is_cut_off(now_ms))
         leader = self._driver.raft.leader
         if leader == NO_NODE:
             return
@@ -176,6 +179,7 @@ class Liveness:
 
     def slept(self) -> None:
         """This process did not run for longer than an election timeout: it decides nothing until
-        it leads again."""
+        it leads again, and ZooKeeper's clients are not told that they are alive."""
+        self.gateway.set_cut_off(self._heartbeats.is_cut_off(self._clock.monotonic_ms()))
         self._policy.deactivate()
         self._unconfirmed.clear()

@@ -28,11 +28,13 @@ from coord.node.peer_messages import (
     Touches,
     TouchesConfirmed,
 )
+from coord.node.questions import Questions
 from coord.node.reads import ReadRounds, ReadServer
 from coord.node.replacement import MembershipKeeper
 from coord.node.status import NodeStatus, describe
 from coord.node.streams import Streams
 from coord.node.ticker import Ticker
+from coord.node.watch_requests import WatchRequests
 from coord.raft import Index, RaftNode, RaftRefusal
 from coord.session.expiry import CHECK_INTERVAL_MS
 from coord.session.heartbeats import BATCH_INTERVAL_MS
@@ -85,6 +87,8 @@ class Node:
         self.rounds = ReadRounds()
         self.reads = ReadServer(self.reader, self.registry, clock)
         self.streams = Streams(self.registry, self.reader, store, scheduler)
+        self.questions = Questions(self.reads, scheduler, settings.super_digest)
+        self.watch_requests = WatchRequests(self.registry, self.reads, scheduler)
         self.forwarder = Forwarder(self.driver, scheduler)
         self.liveness = Liveness(self.driver, store, clock, self.id, self.rounds, settings.grace_ms)
         self.keeper = MembershipKeeper(self.driver, self.id)
@@ -94,18 +98,29 @@ class Node:
             self.driver, store, self.reader, self.keeper, self.housekeeping, self._status_dict
         )
         self.gateway = Gateway(
-            store, self.reads, self.rounds, self.streams, self.forwarder, self.liveness, self.admin
+            store,
+            self.reads,
+            self.rounds,
+            self.streams,
+            self.questions,
+            self.watch_requests,
+            self.forwarder,
+            self.liveness,
+            self.admin,
         )
         self.gateway.attachments = Attachments(
             self.gateway,
             store,
             self.forwarder,
+            self.rounds,
             clock,
             random_bytes,
             settings.clamp_timeout_ms,
             self._handshake_info,
         )
         self.admin.gateway = self.gateway
+        self.questions.gateway = self.gateway
+        self.watch_requests.gateway = self.gateway
         self.streams.gateway = self.gateway
         self.liveness.gateway = self.gateway
         self.forwarder.bind(self._unapplied)
@@ -172,7 +187,7 @@ class Node:
 
     def _leave_if_full(self) -> None:
         """A leader without space for the log would refuse everybody's writes: another leads."""
-        if self.driver.is_leader and not self.gateway.has_space:
+        if self.driver.is_leader and not self.gateway.admission.has_space:
             self.hand_over()
 
     def on_apply_stalled(self) -> None:
@@ -190,7 +205,7 @@ class Node:
 
     def _tick(self) -> None:
         self.liveness.now_ms = self.clock.monotonic_ms()
-        self.gateway.has_space = self.store.writes_allowed()
+        self.gateway.admission.has_space = self.store.writes_allowed()
         self.driver.tick()
         before_ms = self._ticks * TICK_MS
         self._ticks += 1

@@ -19,6 +19,7 @@ from coord.model.errors import (
     StorageError,
 )
 from coord.model.limits import PAGE_CHILDREN_MAX, PINNED_LISTING_MS_MAX, PINNED_LISTINGS_MAX
+from coord.node.identity import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +122,26 @@ class ReadServer:
             rq.Sync: self._sync,
         }
 
+    def read(self, conn: Connection, request: Any) -> tuple[Any, ...]:
+        """The body of a reply. Raises CoordError."""
+        return self._table[type(request)](conn, request)
+
+    def check_readable(self, conn: Connection, path: str) -> None:
+        """Raises NoNodeError, NoAuthError."""
+        if self.reader.stat(path) is None:
+            raise NoNodeError(f"node {path} does not exist")
+        self._check(conn, self.reader, path, READ)
+
+    def may_read(self, conn: Connection, path: str) -> bool:
+        """READ on a node that exists; True for one that does not."""
+        try:
+            self.check_readable(conn, path)
+        except NoAuthError:
+            return False
+        except NoNodeError:
+            return True
+        return True
+
     def serve(self, conn: Connection, xid: int, request: Any) -> bytes:
         """The reply frame; refusals become error replies."""
         try:
@@ -174,7 +195,10 @@ class ReadServer:
         found = self.reader.acl(request.path)
         if found is None:
             raise NoNodeError(f"node {request.path} does not exist")
-        self._check(conn, self.reader, request.path, READ | ADMIN)
+        if self.reader.is_restricted:
+            self._check(conn, self.reader, request.path, READ | ADMIN)
+            if not permits(found[0], ADMIN, conn.identities_here):
+                return redacted(found[0]), found[1]
         return found
 
     def _sync(self, conn: Connection, request: rq.Sync) -> tuple[Any, ...]:
@@ -187,5 +211,5 @@ class ReadServer:
         if reader.is_restricted:
             found = reader.acl(path)
             assert found is not None, "found a moment ago in the same transaction"
-            if not permits(found[0], wanted, conn.identities or ()):
+            if not permits(found[0], wanted, conn.identities_here):
                 raise NoAuthError(f"the ACL of {path} does not allow this")

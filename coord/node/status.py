@@ -80,7 +80,7 @@ def describe(node: Node) -> NodeStatus:
         sessions=len(machine.sessions),
         connections=len(node.gateway.connections),
         watches=node.registry.counts().watches,
-        writes_in_flight=node.gateway.writes_in_flight,
+        writes_in_flight=node.gateway.admission.writes_in_flight,
         writes_allowed=node.store.writes_allowed(),
         applied_entries=node.driver.applied_entries,
         snapshots_taken=node.housekeeping.snapshots_taken,

@@ -171,7 +171,7 @@ class Streams:
         if self.reader.stat(path) is None or not self.reader.is_restricted:
             return True
         found = self.reader.acl(path)
-        return found is None or permits(found[0], READ, conn.identities or ())
+        return found is None or permits(found[0], READ, conn.identities_here)
 
     def _may_read(self, conn: Connection, event: WatchEvent, known: dict[str, bool]) -> bool:
         """READ is asked at delivery, under the ACL of the moment; ``known`` remembers nodes that
@@ -187,13 +187,13 @@ class Streams:
     def publish(self, batch: AppliedBatch, mark: Callable[[Connection], None]) -> None:
         """Queue the events of an applied batch with the connections that watch."""
         matches = self.registry.match(batch.changes)
-        shared: dict[int, bytes] = {}
+        shared: tuple[dict[int, bytes], dict[int, bytes]] = ({}, {})
         encoded: Shared = {}
         known: dict[str, bool] = {}
         for owner, heard in matches:
             conn: Connection = owner  # type: ignore[assignment]  # owners are our connections
             events = [pair for pair in heard if self._may_read(conn, pair[1], known)]
-            for frame in self._frames(conn, events, shared, encoded):
+            for frame in self._frames(conn, events, shared[conn.is_zookeeper], encoded):
                 conn.events.append(frame)
             mark(conn)
 

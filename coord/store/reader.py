@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 from zlib import crc32
 
@@ -152,6 +153,12 @@ class TreeReader:
                 return entries, True
             entries.append((found, self._data(record), record[STAT_AT:STAT_END]))
         return entries, False
+
+    def count(self, path: str, after: str, limit: int) -> tuple[str, int]:
+        """(path of the last one, how many) of a node and all below it behind ``after``, of which
+        at most ``limit`` are looked at; fewer: there are no more."""
+        found = [below for below, _ in islice(self._walk(path, after), limit)]
+        return (found[-1] if found else after), len(found)
 
     def owners(self, session: int) -> list[str]:
         """Paths of a session's ephemeral nodes, sorted."""

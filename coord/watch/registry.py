@@ -8,6 +8,7 @@ Rules (ZooKeeper's, ``field-notes`` 5.6):
     node, but a connection with both hears DELETED once.
   * A persistent stream hears its node and its list of children; a recursive one hears its node and
     everything below and never CHILDREN; a one-shot stream ends with its first event.
+  * A connection's one-shot and standing watches (``standing``) share one event of a change.
 
 Cost: nothing without watches, else one walk up each changed path plus the matches. Event objects
 are shared by all who hear them.
@@ -17,19 +18,28 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from enum import IntEnum
+from itertools import chain
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from coord.model.errors import LimitError, NoWatcherError
 from coord.model.events import Change, ChangeKind, WatchEvent
 from coord.model.limits import WATCHES_PER_CONNECTION_MAX
 from coord.model.paths import parent_of
+from coord.watch.standing import StandingWatches
 
 Owner = Hashable
 """Whoever the caller delivers to; the registry only compares it."""
 
 Table = Literal["data", "child", "exist"]
 ONE_SHOT_ID: Final = 0
-"""The watch id under which one-shot watches fire."""
+"""The watch id under which one-shot and standing watches fire."""
+
+# Which watches a ZooKeeper client names when it removes or looks for one.
+CHILD: Final = 1
+DATA: Final = 2
+ANY: Final = 3
+PERSISTENT: Final = 4
+PERSISTENT_RECURSIVE: Final = 5
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -106,6 +116,8 @@ class WatchRegistry:
         self._child: dict[str, dict[Owner, None]] = {}
         self._exact: dict[str, dict[Stream, None]] = {}
         self._recursive: dict[str, dict[Stream, None]] = {}
+        self.standing = StandingWatches()
+        """Read-only to others: they arm through ``add_standing``."""
         self._ended: dict[tuple[Owner, int], Stream] = {}
         """One-shot streams that the newest match ended: whoever delivers still asks about them."""
 
@@ -137,12 +149,21 @@ class WatchRegistry:
         self._table_of(stream).setdefault(path, {})[stream] = None
         return stream
 
-    def _room_for_one(self, owner: Owner) -> _Owned:
-        owned = self._owned.get(owner)
-        if (0 if owned is None else len(owned)) >= self._watches_max:
+    def add_standing(self, owner: Owner, path: str, *, recursive: bool) -> None:
+        """Arm a watch that stays; arming it again changes nothing. Raises LimitError."""
+        if not self.standing.has(owner, path, recursive=recursive):
+            self._check_room(owner)
+            self.standing.add(owner, path, recursive=recursive)
+
+    def _check_room(self, owner: Owner) -> None:
+        if self.count_of(owner) >= self._watches_max:
             raise LimitError(
                 f"this connection has {self._watches_max} watches, the most allowed; close some"
             )
+
+    def _room_for_one(self, owner: Owner) -> _Owned:
+        self._check_room(owner)
+        owned = self._owned.get(owner)
         if owned is None:
             owned = self._owned[owner] = _Owned()
         return owned
@@ -171,8 +192,31 @@ class WatchRegistry:
         _discard(self._table_of(stream), stream.path, stream)
         self._forget_if_empty(owner, owned)
 
+    def remove_matching(self, owner: Owner, path: str, kind: int) -> None:
+        """Disarm every watch of ``path`` that ``kind`` (CHILD … ) names. Raises NoWatcherError."""
+        self.check_matching(owner, path, kind)
+        for table, one_shot in _ONE_SHOT_KINDS:
+            if kind in one_shot and self.has_once(owner, path, table):
+                self.remove_once(owner, path, table)
+        for recursive, standing in _STANDING_KINDS:
+            if kind in standing:
+                self.standing.remove(owner, path, recursive=recursive)
+
+    def check_matching(self, owner: Owner, path: str, kind: int) -> None:
+        """Raises NoWatcherError unless ``remove_matching`` would find one."""
+        found = any(
+            kind in one_shot and self.has_once(owner, path, table)
+            for table, one_shot in _ONE_SHOT_KINDS
+        ) or any(
+            kind in standing and self.standing.has(owner, path, recursive=recursive)
+            for recursive, standing in _STANDING_KINDS
+        )
+        if not found:
+            raise NoWatcherError(f"this connection has no such watch on {path}")
+
     def drop_owner(self, owner: Owner) -> None:
         """Forget a connection and all its watches; an unknown one is no error."""
+        self.standing.drop_owner(owner)
         owned = self._owned.pop(owner, None)
         if owned is None:
             return
@@ -196,7 +240,7 @@ class WatchRegistry:
         """
         if self._ended:
             self._ended.clear()
-        if not self._owned:
+        if not self._owned and not self.standing:
             return []
         heard: _ByOwner = {}
         for change in changes:
@@ -214,12 +258,15 @@ class WatchRegistry:
         once = self._data.pop(path, None)
         exact = self._exact.get(path)
         mourners = self._child.pop(path, None) if kind == _DELETED else None
-        if once or exact or mourners or self._recursive:
+        standing = self.standing.at_node(path) if self.standing else None
+        if once or exact or mourners or standing or self._recursive:
             event = WatchEvent(kind, path, change.revision, change)
             if once:
                 self._fire_once(once, path, event, heard)
             if mourners:
                 self._fire_mourners(mourners, once or {}, path, event, heard)
+            if standing:
+                _fire_standing(standing, {**(once or {}), **(mourners or {})}, event, heard)
             if exact:
                 self._fire_streams(exact, event, heard)
             if self._recursive:
@@ -228,13 +275,16 @@ class WatchRegistry:
     def _at_parent(self, change: Change, parent: str, heard: _ByOwner) -> None:
         once = self._child.pop(parent, None)
         exact = self._exact.get(parent)
-        if once or exact:
+        standing = self.standing.at_parent(parent) if self.standing else None
+        if once or exact or standing:
             event = WatchEvent(_CHILDREN, parent, change.revision, change)
             if once:
                 for owner in once:
                     del self._owned[owner].child[parent]
                     heard.setdefault(owner, []).append((ONE_SHOT_ID, event))
                     self._forget_if_empty(owner, self._owned[owner])
+            if standing:
+                _fire_standing(standing, once or {}, event, heard)
             if exact:
                 self._fire_streams(exact, event, heard)
 
@@ -294,13 +344,16 @@ class WatchRegistry:
 
     def counts(self) -> Counts:
         """Owners, watched paths and watches."""
-        paths = {*self._data, *self._child, *self._exact, *self._recursive}
-        return Counts(len(self._owned), len(paths), sum(map(len, self._owned.values())))
+        standing = self.standing
+        tables = (self._data, self._child, self._exact, self._recursive)
+        paths = {*chain(*tables), *standing.paths()}
+        watches = sum(map(len, self._owned.values())) + len(standing)
+        return Counts(len({*self._owned, *standing.owners()}), len(paths), watches)
 
     def count_of(self, owner: Owner) -> int:
         """Watches of one owner."""
         owned = self._owned.get(owner)
-        return 0 if owned is None else len(owned)
+        return self.standing.count_of(owner) + (0 if owned is None else len(owned))
 
     def has_once(self, owner: Owner, path: str, table: Table) -> bool:
         """Whether a one-shot watch is armed."""
@@ -322,15 +375,36 @@ class WatchRegistry:
 
     def paths_of(self, owner: Owner) -> list[str]:
         """Paths one owner watches, sorted."""
+        paths = set(self.standing.paths_of(owner))
         owned = self._owned.get(owner)
-        if owned is None:
-            return []
-        streams = (stream.path for stream in owned.streams.values())
-        return sorted({*owned.data, *owned.child, *streams})
+        if owned is not None:
+            paths.update(owned.data, owned.child)
+            paths.update(stream.path for stream in owned.streams.values())
+        return sorted(paths)
 
     def owners(self) -> list[Owner]:
         """Owners with at least one watch, in the order they came."""
-        return list(self._owned)
+        return list(dict.fromkeys(chain(self._owned, self.standing.owners())))
+
+
+_ONE_SHOT_KINDS: Final[tuple[tuple[Table, frozenset[int]], ...]] = (
+    ("child", frozenset({CHILD, ANY})),
+    ("data", frozenset({DATA, ANY})),
+)
+_STANDING_KINDS: Final = (
+    (False, frozenset({PERSISTENT, ANY})),
+    (True, frozenset({PERSISTENT_RECURSIVE, ANY})),
+)
+
+
+def _fire_standing(
+    owners: dict[Owner, None], told: dict[Owner, None], event: WatchEvent, heard: _ByOwner
+) -> None:
+    """Standing watches, but for connections whose one-shot watches have told them."""
+    fired = (ONE_SHOT_ID, event)
+    for owner in owners:
+        if owner not in told:
+            heard.setdefault(owner, []).append(fired)
 
 
 def _discard(table: dict[str, dict[_Key, None]], path: str, key: _Key) -> None:

@@ -490,7 +490,7 @@ def test_what_may_not_be_read_is_neither_listed_nor_told(single: Single) -> None
 
 def test_bytes_in_flight_are_bounded(single: Single, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the bound writes are refused, and taken again once the others are applied."""
-    monkeypatch.setattr("coord.node.gateway.NODE_BYTES_IN_FLIGHT_MAX", 1_000)
+    monkeypatch.setattr("coord.node.admission.NODE_BYTES_IN_FLIGHT_MAX", 1_000)
     client = single.client()
     client.call(create("/a"))
     single.hands.disk_works = False
@@ -502,4 +502,4 @@ def test_bytes_in_flight_are_bounded(single: Single, monkeypatch: pytest.MonkeyP
     assert client.reply(second).code == OverloadedError.code
     client.seq -= 1
     assert client.call(put("/a", b"small")).code == 0
-    assert single.node.gateway.bytes_in_flight == 0
+    assert single.node.gateway.admission.bytes_in_flight == 0
