@@ -15,7 +15,7 @@ from coord.model.types import ReadLevel
 from coord.model.znode import CreateMode, Stat
 from coord_client.client import Client, connect
 from coord_client.credentials import digest_id
-from coord_client.recipes import Group, Hold, LeaderElection, Lock
+from coord_client.recipes import ForeignPathError, Group, Hold, LeaderElection, Lock
 from coord_client.session import ConnectionState
 from coord_client.transaction import Transaction
 from coord_client.values import (
@@ -37,6 +37,7 @@ __all__ = [
     "ConnectionState",
     "CreateMode",
     "Created",
+    "ForeignPathError",
     "Group",
     "Hold",
     "LeaderElection",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from coord.cli import context, exits, output, waiting
+from coord.cli import context, exits, output, report, waiting
 from coord.cli.arguments import path_argument
 from coord.cli.children import Command
 from coord.cli.context import Target
@@ -163,7 +163,7 @@ async def work(client: Client, target: Target, job: Job) -> int:
 
 async def _obtain(client: Client, job: Job, arrived: asyncio.Queue[int]) -> Hold | int:
     """The hold, or the exit code that ends the command."""
-    from coord_client.recipes import LeaderElection, Lock
+    from coord_client.recipes import ForeignPathError, LeaderElection, Lock
 
     recipe: Lock
     if job.role == "leader":
@@ -188,6 +188,9 @@ async def _obtain(client: Client, job: Job, arrived: asyncio.Queue[int]) -> Hold
     except OperationTimeoutError as error:
         output.note(f"not obtained: {error}")
         return exits.TEMPORARY
+    except ForeignPathError as error:
+        report.error(error)
+        return exits.REFUSED
 
 
 def environment_of(hold: Hold, target: Target, job: Job) -> dict[str, str]:

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from coord.model.paths import join
 from coord_client.client import Client
+from coord_client.recipes.foreign import HOLDER, refuse_beside_line
 from coord_client.recipes.hold import Hold
 from coord_client.recipes.lock import Holder, Lock
-from coord_client.recipes.sequence import HOLDER, claim, first_of
+from coord_client.recipes.sequence import claim, first_of
 
 
 class LeaderElection(Lock):
@@ -47,8 +48,12 @@ class LeaderElection(Lock):
                     return
 
     async def leaders(self) -> AsyncIterator[Holder | None]:
-        """The leader now, and again after each change; None between leaders."""
+        """The leader now, and again after each change; None between leaders.
+
+        Raises ForeignPathError if candidates of another library stand on the path.
+        """
         await claim(self._client, self._path, self.KIND)
+        refuse_beside_line(self._path, self.KIND, await self._client.children(self._path))
         with contextlib.closing(self._client.watch(join(self._path, HOLDER))) as stream:
             await stream.wait_established()
             last = await self.holder()

@@ -21,6 +21,7 @@ from coord.model.events import ChangeKind
 from coord.model.paths import join, name_of, parent_of
 from coord.model.znode import CreateMode, Stat
 from coord_client.client import Client
+from coord_client.recipes.foreign import ForeignPathError, kind_of, refuse_beside_members
 from coord_client.recipes.sequence import claim, wait_gone, wait_session_end
 from coord_client.session import ConnectionState
 from coord_client.values import Created, WatchBatch
@@ -44,23 +45,30 @@ class Group:
         """
         if not name or "/" in name:
             raise BadArgumentsError(f"{name!r} is not a member's name: one path segment is wanted")
+        if kind := kind_of(name):
+            raise BadArgumentsError(f"{name!r} is not a member's name: {kind} names its nodes so")
         await claim(self._client, self._path, self.KIND)
+        names = await self._client.children(self._path, timeout_s=math.inf)
+        refuse_beside_members(self._path, names)
         membership = Membership(self._client, join(self._path, name), data)
         await membership.enter(wait=wait)
         return membership
 
     async def members(self) -> dict[str, bytes]:
-        """Name → data, as of one revision."""
+        """Name → data, as of one revision. Raises ForeignPathError if other recipes' nodes are
+        among them."""
         try:
             listing, stream = await self._client.list_and_watch(self._path)
         except NoNodeError:
             return {}
         stream.close()
-        return {
+        found = {
             name_of(node.path): node.data or b""
             for node in listing.nodes
             if node.path != self._path
         }
+        refuse_beside_members(self._path, found)
+        return found
 
     def view(self) -> GroupView:
         """A live view, to be used with ``async with``."""
@@ -158,13 +166,17 @@ class GroupView:
         self._client = client
         self._path = path
         self._members: dict[str, bytes] = {}
+        self._foreign: set[str] = set()
+        """Those of the members that are not ours."""
         self._stream: WatchStream | None = None
 
     @property
     def members(self) -> Mapping[str, bytes]:
-        """Name → data, with every change that has arrived."""
+        """Name → data, with every change that has arrived. Raises ForeignPathError if nodes of
+        other recipes are among them."""
         while self._stream is not None and (batch := self._stream.next_nowait()) is not None:
             self._apply(batch)
+        refuse_beside_members(self._path, self._foreign)
         return MappingProxyType(self._members)
 
     async def wait_changed(self) -> Mapping[str, bytes]:
@@ -179,6 +191,11 @@ class GroupView:
         await claim(self._client, self._path, Group.KIND)
         listing, self._stream = await self._client.list_and_watch(self._path)
         self._apply(WatchBatch(listing.revision, (), listing.nodes))
+        try:
+            refuse_beside_members(self._path, self._foreign)
+        except ForeignPathError:
+            self._stream.close()
+            raise
         return self
 
     async def __aexit__(
@@ -197,10 +214,15 @@ class GroupView:
                 for node in batch.listing
                 if parent_of(node.path) == self._path and node.path != self._path
             }
+            self._foreign = {name for name in self._members if kind_of(name)}
         for change in batch.changes:
             if parent_of(change.path) != self._path or change.path == self._path:
                 continue
+            name = name_of(change.path)
             if change.kind is ChangeKind.DELETED:
-                self._members.pop(name_of(change.path), None)
+                self._members.pop(name, None)
+                self._foreign.discard(name)
             else:
-                self._members[name_of(change.path)] = change.data or b""
+                self._members[name] = change.data or b""
+                if kind_of(name):
+                    self._foreign.add(name)

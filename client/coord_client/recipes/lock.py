@@ -10,8 +10,9 @@ from typing import NamedTuple
 from coord.model.errors import MisuseError, NoNodeError
 from coord.model.paths import join
 from coord_client.client import Client
+from coord_client.recipes.foreign import HOLDER
 from coord_client.recipes.hold import Hold
-from coord_client.recipes.sequence import HOLDER, acquire, acquire_nowait
+from coord_client.recipes.sequence import acquire, acquire_nowait
 
 
 class Holder(NamedTuple):
@@ -42,7 +43,8 @@ class Lock:
     async def acquire(self, timeout_s: float | None = None) -> Hold:
         """Wait in line, for ``timeout_s`` seconds at most (None: as long as it takes).
 
-        Raises OperationTimeoutError: nothing is held then and our place is given up.
+        Raises OperationTimeoutError, and ForeignPathError if contenders of another library stand
+        there: nothing is held then and our place is given up.
         """
         try:
             async with asyncio.timeout(None if timeout_s == math.inf else timeout_s):

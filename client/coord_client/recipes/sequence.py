@@ -18,7 +18,6 @@ from coord.model.errors import (
     OK,
     BadVersionError,
     CoordError,
-    MisuseError,
     NodeExistsError,
     NoNodeError,
     SessionExpiredError,
@@ -27,13 +26,13 @@ from coord.model.errors import (
 from coord.model.events import ChangeKind
 from coord.model.limits import TXN_OPERATIONS_MAX
 from coord.model.paths import SEQUENCE_WIDTH, join, name_of
+from coord.model.types import ReadLevel
 from coord.model.znode import CreateMode
 from coord_client.client import Client
+from coord_client.recipes.foreign import CONTENDER, HOLDER, refuse_beside_line, wrong_content
 from coord_client.recipes.hold import Hold
 from coord_client.values import Created
 
-CONTENDER: Final = "c-"
-HOLDER: Final = "holder"
 MARKS: Final = {kind: f"coord recipe {kind}".encode() for kind in ("lock", "election", "group")}
 """Data of a recipe's node: what kind of recipe lives there."""
 
@@ -45,7 +44,7 @@ class PlaceLostError(Exception):
 
 
 async def claim(client: Client, path: str, kind: str) -> None:
-    """Make ``path`` the home of a recipe. Raises MisuseError if it is something else."""
+    """Make ``path`` the home of a recipe. Raises ForeignPathError if it is something else."""
     mark = MARKS[kind]
     while True:
         with contextlib.suppress(NodeExistsError):
@@ -56,10 +55,8 @@ async def claim(client: Client, path: str, kind: str) -> None:
             if node.data == mark:
                 return
             if node.data or node.stat.num_children:
-                raise MisuseError(
-                    f"{path} holds {node.data[:40]!r}, not a {kind}: give the {kind} a path of"
-                    " its own"
-                )
+                names = [] if node.data else await client.children(path, timeout_s=math.inf)
+                raise wrong_content(path, kind, node.data, names)
             await client.set(path, mark, version=node.stat.version, timeout_s=math.inf)
             return
 
@@ -116,9 +113,10 @@ class Place:
     the service has undone it.)
     """
 
-    def __init__(self, client: Client, parent: str, data: bytes) -> None:
+    def __init__(self, client: Client, parent: str, kind: str, data: bytes) -> None:
         self._client = client
         self._parent = parent
+        self._kind = kind
         self._data = data
         self._creating: asyncio.Task[Created] | None = None
         self._granting: asyncio.Task[list[Any]] | None = None
@@ -158,7 +156,7 @@ class Place:
             raise PlaceLostError
 
     async def _predecessor(self) -> str | None:
-        names = await self._client.children(self._parent, timeout_s=math.inf)
+        names = await self._names(ReadLevel.LINEARIZABLE)
         line = sorted((name for name in names if name.startswith(CONTENDER)), key=sequence_of)
         own = name_of(self._path)
         if own not in line:
@@ -166,8 +164,14 @@ class Place:
         position = line.index(own)
         return line[position - 1] if position else None
 
+    async def _names(self, level: ReadLevel) -> list[str]:
+        """Who stands in line, and the holder. Raises ForeignPathError if anything else does."""
+        names = await self._client.children(self._parent, level=level, timeout_s=math.inf)
+        refuse_beside_line(self._parent, self._kind, names)
+        return names
+
     async def grant(self) -> Hold:
-        """Become the holder. Raises PlaceLostError."""
+        """Become the holder. Raises PlaceLostError, ForeignPathError."""
         record = join(self._parent, HOLDER)
         while True:
             txn = self._client.transaction().check(self._path)
@@ -180,6 +184,8 @@ class Place:
             except TransactionError as error:
                 await self._refused(error, record)
             else:
+                # A session sees its own write: nothing foreign was there before the grant.
+                await self._names(ReadLevel.SESSION)
                 hold = Hold(self._client, created, self._path)
                 if not hold.is_held:  # Granted to a session that has ended meanwhile.
                     raise PlaceLostError
@@ -217,7 +223,7 @@ async def acquire(client: Client, parent: str, kind: str, data: bytes) -> Hold:
     """Stand in line until granted. Cancelled, it leaves nothing behind."""
     await claim(client, parent, kind)
     while True:
-        place = Place(client, parent, data)
+        place = Place(client, parent, kind, data)
         try:
             await place.join()
             await place.wait_first()
@@ -232,7 +238,7 @@ async def acquire(client: Client, parent: str, kind: str, data: bytes) -> Hold:
 async def acquire_nowait(client: Client, parent: str, kind: str, data: bytes) -> Hold | None:
     """Be granted at once, or None if others stand in line."""
     await claim(client, parent, kind)
-    place = Place(client, parent, data)
+    place = Place(client, parent, kind, data)
     try:
         await place.join()
         if await place.is_first() and await client.exists(join(parent, HOLDER)) is None:
