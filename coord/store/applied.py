@@ -38,6 +38,8 @@ class AppliedBatch:
     term: int
     results: list[Applied] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    over_quota: dict[str, str] = field(default_factory=dict)
+    """Roots of subtrees that a write took, or would have taken, past a limit, and which."""
 
 
 @dataclass(frozen=True, slots=True)

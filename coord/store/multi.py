@@ -36,7 +36,7 @@ def apply_multi(run: Run, operations: list[list[Any]]) -> Generator[None, None, 
     tree = run.tree
     functions = _functions(tree)
     undo: Undo = []
-    changes = len(tree.changes)
+    changes, limited = len(tree.changes), tree.limited
     tree.counted = []
     _watch(tree, undo)
     results: list[tuple[Any, ...]] = []
@@ -58,6 +58,7 @@ def apply_multi(run: Run, operations: list[list[Any]]) -> Generator[None, None, 
     for session, change in counted:
         run.sessions.count_ephemerals(session, -change)
     del tree.changes[changes:]
+    tree.limited = limited
     tree.row = []
     done = len(results)
     codes = (*([OK] * done), failure.code, *([NOT_TRIED] * (len(operations) - done - 1)))

@@ -69,6 +69,7 @@ class Run:
         sessions: SessionTable,
         samples: list[tuple[int, int]],
         keys: PathKeys,
+        limited: frozenset[bytes],
     ) -> None:
         self.txn = txn
         self.tables = tables
@@ -76,7 +77,7 @@ class Run:
         self.totals = Totals(state.digest, state.size)
         self.sessions = SessionBatch(sessions)
         self.tree = Tree(
-            txn, tables, self.totals, keys, self.sessions, limits.ephemerals_per_session
+            txn, tables, self.totals, keys, self.sessions, limits.ephemerals_per_session, limited
         )
         self.journal = JournalWriter(txn, tables.journal, self.totals, tail, state.journal_size)
         self.samples = samples

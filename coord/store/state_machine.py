@@ -23,6 +23,7 @@ from coord.store.journal import JournalTail
 from coord.store.journal_rows import block_key, block_of, body_of, changes_of, rows_of
 from coord.store.kv import Environment, ReadTxn
 from coord.store.published_members import publish_members
+from coord.store.quotas import limited_paths
 from coord.store.retention import end_block, last_fold
 from coord.store.run import STEP_OPERATIONS, Run, Steps
 from coord.store.schema import (
@@ -71,6 +72,7 @@ class StateMachine:
         with env.read() as txn:
             self._load_facts(txn)
             self._tail = self._load_tail(txn)
+            self._limited = limited_paths(txn, self._tables, self._keys)
             self._load_sessions(txn)
 
     # -- what it stands at ------------------------------------------------------------------------
@@ -193,6 +195,7 @@ class StateMachine:
             self.sessions,
             list(self.digests),
             self._keys,
+            self._limited,
         )
 
     @staticmethod
@@ -222,7 +225,9 @@ class StateMachine:
         facts = run.others("facts").now
         if facts:
             self._read_facts(facts)
+        self._limited = run.tree.limited
         batch = run.batch
+        batch.over_quota = run.tree.over_quota
         batch.last, batch.term, batch.changes = state.applied, state.term, run.tree.changes
         return batch
 

@@ -29,8 +29,9 @@ from coord.model.limits import (
     PATH_BYTES_MAX,
     TTL_MS_MAX,
 )
-from coord.model.paths import RESERVED, ROOT, sequence_suffix
+from coord.model.paths import QUOTA, RESERVED, ROOT, sequence_suffix
 from coord.model.znode import STAT_BYTES, CreateMode
+from coord.store import quotas
 from coord.store.digest import Totals
 from coord.store.journal_rows import CHANGE, pack_change
 from coord.store.kv import WriteTxn
@@ -77,6 +78,7 @@ DATA: Final = int(ChangeKind.DATA)
 ACL: Final = int(ChangeKind.ACL)
 
 _UNDELETABLE: Final = frozenset((ROOT, *RESERVED))
+_QUOTAS: Final = QUOTA.encode() + b"/"
 _PROTECTED_ROOT: Final = b"/"
 _CONTAINER_DUE: Final = U64.pack(0)
 _new: Final = tuple.__new__
@@ -112,7 +114,7 @@ class Tree:
 
     The caller sets the entry's ``index``, stamps, ``session`` and ``who`` before each command.
     ``changes`` collects what watchers are told of the whole batch, ``row`` what history keeps of
-    the current entry.
+    the current entry. ``limited``: paths with a quota; ``over_quota``: by path, what passed one.
     """
 
     __slots__ = (
@@ -129,12 +131,16 @@ class Tree:
         "graves",
         "index",
         "keys",
+        "limited",
         "log_ms",
         "nodes",
+        "over_quota",
         "reap",
         "row",
         "session",
         "sessions",
+        "tables",
+        "txn",
         "wall_ms",
         "who",
     )
@@ -147,7 +153,12 @@ class Tree:
         keys: PathKeys,
         sessions: SessionBatch,
         ephemerals_max: int,
+        limited: frozenset[bytes],
     ) -> None:
+        self.txn = txn
+        self.tables = tables
+        self.limited = limited
+        self.over_quota: dict[str, str] = {}
         self.keys = keys
         self.sessions = sessions
         self.ephemerals_max = ephemerals_max
@@ -172,7 +183,7 @@ class Tree:
     # -- operations, as coord.model.requests has their arguments and results ------------------
 
     def set(self, path: str, data: bytes, version: int) -> tuple[bytes]:
-        """−101, WRITE −102, −103. Hot path: nothing is called that need not be."""
+        """−101, WRITE −102, −125, −103. Hot path: nothing is called that need not be."""
         raw = path.encode()
         parent, _, name = raw.rpartition(b"/")
         key = (self._prefixes.get(parent) or self.keys.prefix(parent)) + name
@@ -188,15 +199,19 @@ class Tree:
         if acl_length:
             self.require(path, record, WRITE)
             acl = packed_acl_of(record)
+        length, index = len(data), self.index
+        if self.limited:
+            quotas.check_room(self, raw, 0, length - Node.of(record).data_length)
         if version not in (-1, current):
             raise BadVersionError(f"{path} has version {current}, not {version}")
-        length, index = len(data), self.index
         current = current + 1 if current < INT32_MAX else -INT32_MAX - 1
         stamped = _pack_rewritten(
             czxid, index, ctime, self.wall_ms, current, kept, length, counts, index
         )
         if flags or length > INLINE_DATA_BYTES_MAX:
             return self._set_special(path, key, record, stamped, data)
+        if self.limited:
+            quotas.charge(self, raw, 0, length - Node.of(record).data_length)
         end = PATH_AT + path_length + acl_length
         new = stamped + record[FLAGS_AT:end] + data
         self._store(key, new)
@@ -209,7 +224,7 @@ class Tree:
         return (stat,)
 
     def create(self, path: str, data: bytes, acl: Any, mode: int, ttl_ms: int) -> tuple[str, bytes]:
-        """−8, ACL −114, parent −101, CREATE on it −102, final path −8, −110, −108, limit."""
+        """−8, ACL −114, parent −101, CREATE on it −102, final path −8, −110, −108, −125, limit."""
         form = _MODES.get(mode)
         if form is None or (form.ephemeral and not self.session):
             raise BadArgumentsError(f"a node cannot be created with mode {mode} here")
@@ -235,6 +250,8 @@ class Tree:
         key = self._free_key(parent, raw, cut, path)
         if owner:
             raise NoChildrenForEphemeralsError(f"{path}: its parent is ephemeral")
+        if self.limited:
+            quotas.check_room(self, raw, 1, length)
         session = self._claim(key, raw) if form.ephemeral else 0
         index = self.index
         counts = _pack_children(
@@ -335,6 +352,18 @@ class Tree:
         self.changes.append(
             _new(Change, (DELETED, path, self.index, None, None, old_stat, data, acl))
         )
+        if raw.startswith(_QUOTAS):
+            quotas.node_went(self, raw)
+        elif self.limited:
+            quotas.charge(self, raw, -1, -node.data_length)
+
+    def amend(self, key: bytes, record: bytes, data: bytes) -> None:
+        """Replace a node's data by what lies in the record, leaving no trace: Stat (but for the
+        length), history and watchers know nothing of it."""
+        node = Node.of(record)
+        self._bury_blob(record, node)
+        fields = node._replace(data_length=len(data), flags=node.flags & ~BLOB)
+        self._store(key, NODE.pack(*fields) + record[PATH_AT : node.data_at] + data)
 
     def require(self, path: str, record: bytes, wanted: int) -> None:
         """Raises NoAuthError unless the caller holds one of the ``wanted`` permissions.
@@ -424,6 +453,10 @@ class Tree:
         stat = stamped[STAT_AT:STAT_END]
         self.row.append(pack_change(CREATED, previous, b"", record))
         self.changes.append(_new(Change, (CREATED, path, self.index, stat, data, None, None, acl)))
+        if raw.startswith(_QUOTAS):
+            quotas.node_came(self, raw)
+        elif self.limited:
+            quotas.charge(self, raw, 1, len(data))
 
     def _set_special(
         self, path: str, key: bytes, record: bytes, stamped: bytes, data: bytes
@@ -434,6 +467,8 @@ class Tree:
             raise TooLargeError(f"{length} bytes for {path}; at most {DATA_BYTES_MAX} are allowed")
         node = Node.of(record)
         old = self.data_of(record, node)
+        if self.limited:
+            quotas.charge(self, path.encode(), 0, length - node.data_length)
         self._unlist(key, record, node)
         self._bury_blob(record, node)
         flags, tail = node.flags & ~BLOB, data
