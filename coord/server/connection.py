@@ -8,31 +8,43 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from coord.model.errors import ProtocolError
-from coord.model.limits import CONNECTION_OUTBOX_BYTES_MAX, REPLY_BURST_BYTES
+from coord.model.limits import CONNECTION_OUTBOX_BYTES_MAX, DATA_BYTES_MAX, REPLY_BURST_BYTES
+from coord.node.connection import Phase
 from coord.protocol.native import NativeCodec
-from coord.protocol.sniff import SNIFF_TIMEOUT_MS, Front, sniff
+from coord.protocol.sniff import SNIFF_TIMEOUT_MS, WORD_BYTES, Front, sniff
+from coord.protocol.zookeeper import ZooKeeperCodec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from coord.node.connection import Connection
     from coord.node.gateway import Gateway
 
 
+Words = Callable[[bytes], bytes | None]
+"""Answers a four-letter word; None: closed without an answer."""
+
+
 class ClientConnection(asyncio.Protocol):
-    """The ClientLink of a real socket."""
+    """The ClientLink of a real socket. ``request_bytes_max`` binds ZooKeeper's clients."""
 
     def __init__(
-        self, gateway: Gateway, on_closed: Callable[[ClientConnection], None] | None = None
+        self,
+        gateway: Gateway,
+        on_closed: Callable[[ClientConnection], None] | None = None,
+        *,
+        words: Words = lambda _word: None,
+        request_bytes_max: int = DATA_BYTES_MAX,
     ) -> None:
         self._gateway = gateway
+        self._words = words
+        self._request_bytes_max = request_bytes_max
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
         self._conn: Connection | None = None
-        self._codec: NativeCodec | None = None
+        self._codec: NativeCodec | ZooKeeperCodec | None = None
         self._head = b""
         self._address = ""
         self._sniff_timer: asyncio.TimerHandle | None = None
@@ -50,7 +62,7 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._address = f"{peer[0]}:{peer[1]}" if peer else ""
         loop = asyncio.get_running_loop()
-        self._sniff_timer = loop.call_later(SNIFF_TIMEOUT_MS / 1_000, self.close)
+        self._sniff_timer = loop.call_later(SNIFF_TIMEOUT_MS / 1_000, self._give_up)
 
     def data_received(self, data: bytes) -> None:
         """Requests, in whatever pieces the network cut them."""
@@ -118,15 +130,34 @@ class ClientConnection(asyncio.Protocol):
 
     def _recognise(self, data: bytes) -> None:
         self._head += data
-        front = sniff(self._head)
-        if front is Front.UNDECIDED:
-            return
-        if front is not Front.NATIVE:
-            self.close()
-            return
-        if self._sniff_timer is not None:
-            self._sniff_timer.cancel()
-        self._codec = NativeCodec()
-        self._conn = self._gateway.open(self, self._codec, self._address)
+        match sniff(self._head):
+            case Front.UNDECIDED:
+                pass
+            case Front.NATIVE:
+                assert self._sniff_timer is not None
+                self._sniff_timer.cancel()
+                self._open(NativeCodec())
+            case Front.ZOOKEEPER:
+                self._open(ZooKeeperCodec(request_bytes_max=self._request_bytes_max))
+            case Front.WORD:
+                self._answer_word(self._head[:WORD_BYTES])
+            case Front.UNKNOWN:
+                self.close()
+
+    def _open(self, codec: NativeCodec | ZooKeeperCodec) -> None:
+        self._codec = codec
+        self._conn = self._gateway.open(self, codec, self._address)
         head, self._head = self._head, b""
         self.data_received(head)
+
+    def _give_up(self) -> None:
+        """Nothing was said, a word's answer was not read, or a handshake stopped halfway."""
+        if self._conn is None or self._conn.phase is Phase.NEW:
+            self.close()
+
+    def _answer_word(self, word: bytes) -> None:
+        """The answer ends with the connection; the timer ends a client that does not read it."""
+        answer = self._words(word)
+        if answer:
+            self.write(answer)
+        self.close()

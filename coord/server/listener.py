@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from coord.server.connection import ClientConnection
+from coord.model.limits import DATA_BYTES_MAX
+from coord.server.connection import ClientConnection, Words
 
 if TYPE_CHECKING:
     import socket
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 
 class ClientListener:
     """The client port. ``before_input`` runs ahead of any handling of received bytes;
-    ``on_closed`` after each connection that had been let in."""
+    ``on_closed`` after each connection that had been let in; ``words`` answers four-letter words;
+    ``request_bytes_max`` is the longest request of a ZooKeeper client."""
 
     def __init__(
         self,
@@ -33,8 +35,12 @@ class ClientListener:
         per_address_max: int,
         before_input: Callable[[], None],
         on_closed: Callable[[], None] = lambda: None,
+        words: Words = lambda _word: None,
+        request_bytes_max: int = DATA_BYTES_MAX,
     ) -> None:
         self.gateway = gateway
+        self.words = words
+        self.request_bytes_max = request_bytes_max
         self.before_input = before_input
         self.refused = 0
         self._connections_max = connections_max
@@ -111,7 +117,11 @@ class ListenedConnection(ClientConnection):
     """A client connection that is counted, and ahead of whose input a stall is noticed."""
 
     def __init__(self, listener: ClientListener) -> None:
-        super().__init__(listener.gateway)
+        super().__init__(
+            listener.gateway,
+            words=listener.words,
+            request_bytes_max=listener.request_bytes_max,
+        )
         self._listener = listener
         self._raw: Any = None
         self._host: str | None = None
