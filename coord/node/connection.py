@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coord.model.acl import identities_of_address
 from coord.model.types import NO_SESSION
+from coord.node.traffic import Traffic
 
 if TYPE_CHECKING:
     from coord.model.acl import Identity
@@ -68,8 +69,8 @@ class Connection:
         "phase",
         "session",
         "timeout_ms",
+        "traffic",
         "waiting",
-        "watches",
     )
 
     def __init__(self, link: ClientLink, codec: Codec, address: str) -> None:
@@ -102,7 +103,7 @@ class Connection:
         """Reasons why nothing new is served: a congested socket, streams that catch up, a session
         that is not attached yet (ZooKeeper), a node full of writes (ZooKeeper), the end."""
         self.paused = False
-        self.watches = 0
+        self.traffic = Traffic()
 
     @property
     def backlog(self) -> int:

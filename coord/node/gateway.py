@@ -31,7 +31,7 @@ from coord.node.callers import with_acls_resolved
 from coord.node.connection import Connection, Phase, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from coord.node.attach import Attachments
     from coord.node.forwarding import Forwarder
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from coord.node.questions import Questions
     from coord.node.reads import ReadRounds, ReadServer
     from coord.node.streams import Streams
+    from coord.node.traffic import NodeTraffic
     from coord.node.watch_requests import WatchRequests
     from coord.store.applied import Applied, AppliedBatch
     from coord.store.member_store import Store
@@ -68,6 +69,7 @@ class Gateway:
         forwarder: Forwarder,
         liveness: Liveness,
         admin: Any,
+        traffic: NodeTraffic,
     ) -> None:
         self.connections: dict[Connection, None] = {}
         self.attached: dict[int, Connection] = {}
@@ -78,7 +80,7 @@ class Gateway:
         self.is_cut_off = False
         """The leader has not confirmed this node's contacts for too long: what ZooKeeper's clients
         are told by their pings would not be true."""
-        self.requests_served = 0
+        self.traffic = traffic
         self._store = store
         self._reads = reads
         self._rounds = rounds
@@ -102,6 +104,7 @@ class Gateway:
         """A client has said hello."""
         conn = Connection(link, codec, address)
         self.connections[conn] = None
+        self.traffic.opened(conn)
         return conn
 
     def lost(self, conn: Connection) -> None:
@@ -118,6 +121,7 @@ class Gateway:
         self._streams.drop(conn)
         self.attachments.lost(conn)
         self._admin.lost(conn)
+        self.traffic.left(conn)
         if self.attached.get(conn.session) is conn:
             del self.attached[conn.session]
 
@@ -173,10 +177,14 @@ class Gateway:
 
     # --- requests -------------------------------------------------------------------------------
 
-    def receive(self, conn: Connection, items: Iterable[tuple[int, Any, int, int]]) -> None:
+    def receive(self, conn: Connection, items: Sequence[tuple[int, Any, int, int]]) -> None:
         """Requests decoded from one socket read, in order: (xid, request, seq, acked)."""
         if conn.phase is Phase.ATTACHED:
             self._liveness.heard(conn.session)
+        traffic = conn.traffic
+        traffic.received += len(items)
+        if traffic.tick_ms != self._liveness.now_ms and items:
+            self.traffic.arrived(conn, type(items[-1][1]), self._liveness.now_ms)
         serve, outbox, burst = self._reads.serve, conn.outbox, 0
         for xid, request, seq, acked in items:
             kind = type(request)
@@ -492,8 +500,12 @@ class Gateway:
             if conn.outbox:
                 frames = conn.outbox
                 data = frames[0] if len(frames) == 1 else b"".join(frames)
+                traffic = conn.traffic
+                traffic.sent += len(frames)
                 frames.clear()
                 if conn.phase is not Phase.CLOSED:
+                    if traffic.awaited:
+                        self.traffic.answered(conn, self._reads.reader.revision)
                     conn.link.write(data)
 
     @staticmethod

@@ -34,6 +34,7 @@ from coord.node.replacement import MembershipKeeper
 from coord.node.status import NodeStatus, describe
 from coord.node.streams import Streams
 from coord.node.ticker import Ticker
+from coord.node.traffic import NodeTraffic
 from coord.node.watch_requests import WatchRequests
 from coord.raft import Index, RaftNode, RaftRefusal
 from coord.session.expiry import CHECK_INTERVAL_MS
@@ -107,6 +108,7 @@ class Node:
             self.forwarder,
             self.liveness,
             self.admin,
+            NodeTraffic(clock),
         )
         self.gateway.attachments = Attachments(
             self.gateway,
