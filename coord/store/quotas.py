@@ -85,9 +85,7 @@ def node_came(tree: Tree, raw: bytes) -> None:
         tree.limited |= {root}
     elif root and name == _STATS:
         nodes, size = _measure(tree, root)
-        _write_stats(
-            tree, root, {**(_read(tree, root, _STATS) or {}), "count": nodes, "bytes": size}
-        )
+        _write_stats(tree, root, {"count": nodes, "bytes": size})
 
 
 def node_went(tree: Tree, raw: bytes) -> None:

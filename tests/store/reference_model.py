@@ -7,6 +7,7 @@ implementation: it imports nothing of ``coord.store``.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ from coord.model.errors import (
     NodeExistsError,
     NoNodeError,
     NotEmptyError,
+    QuotaExceededError,
     RequestError,
     ResultUnknownError,
     SequenceGapError,
@@ -304,6 +306,7 @@ class ReferenceModel:
             raise NodeExistsError
         if parent.owner:
             raise NoChildrenForEphemeralsError
+        self._require_room(path, 1, len(data))
         node = self.nodes[path] = ModelNode(
             data,
             entries,
@@ -321,7 +324,14 @@ class ReferenceModel:
         parent.children.add(path.rpartition("/")[2])
         parent.pzxid = self.index
         self._changed(ChangeKind.CREATED, path, node, None)
-        return path, node.stat()
+        body = path, node.stat()
+        if path.endswith("/zookeeper_stats"):
+            root = path.removeprefix("/zookeeper/quota").removesuffix("/zookeeper_stats")
+            below = [n for p, n in self.nodes.items() if p == root or p.startswith(root + "/")]
+            self._count(path, len(below), sum(len(n.data) for n in below), {})
+        else:
+            self._charge(path, 1, len(data))
+        return body
 
     def delete(self, path: str, version: int) -> Body:
         """Delete a node."""
@@ -344,12 +354,16 @@ class ReferenceModel:
         parent.children.remove(path.rpartition("/")[2])
         parent.pzxid = self.index
         self._changed(ChangeKind.DELETED, path, None, node)
+        self._charge(path, -1, -len(node.data))
 
     def write(self, path: str, data: bytes, version: int) -> Body:
         """Replace a node's data."""
         node = self._find(path)
         self._require(node, "write")
+        added = len(data) - len(node.data)
+        self._require_room(path, 0, added)
         self._match(version, node.version)
+        self._charge(path, 0, added)
         before = copy.copy(node)
         node.data, node.version, node.mzxid = data, node.version + 1, self.index
         node.mtime_ms, node.written_log_ms = self.wall_ms, self.log_ms
@@ -366,6 +380,54 @@ class ReferenceModel:
         node.acl, node.aversion = entries, node.aversion + 1
         self._changed(ChangeKind.ACL, path, node, before)
         return (node.stat(),)
+
+    # -- quotas -----------------------------------------------------------------------------------
+
+    def _quota_of(self, path: str) -> str:
+        """Where the innermost quota over a path is kept; empty: there is none."""
+        if path == "/zookeeper" or path.startswith("/zookeeper/"):
+            return ""
+        while path != "/":
+            home = f"/zookeeper/quota{path}"
+            if f"{home}/zookeeper_limits" in self.nodes:
+                return home
+            path = parent_of(path)
+        return ""
+
+    def _numbers(self, path: str) -> dict[str, int] | None:
+        node = self.nodes.get(path)
+        if node is None:
+            return None
+        pairs = (pair.split("=") for pair in re.split("[,;]", node.data.decode()) if "=" in pair)
+        return {pair[0]: int(pair[1]) for pair in pairs}
+
+    def _require_room(self, path: str, nodes: int, size: int) -> None:
+        home = self._quota_of(path)
+        limits = self._numbers(f"{home}/zookeeper_limits") if home else None
+        stats = self._numbers(f"{home}/zookeeper_stats") if home else None
+        if limits is None or stats is None:
+            return
+        for unit, hard, added in (
+            ("count", "countHardLimit", nodes),
+            ("bytes", "byteHardLimit", size),
+        ):
+            limit = limits.get(hard, -1)
+            if added and limit >= 0 and stats.get(unit, -1) + added > limit:
+                raise QuotaExceededError
+
+    def _charge(self, path: str, nodes: int, size: int) -> None:
+        home = self._quota_of(path)
+        stats = self._numbers(f"{home}/zookeeper_stats") if home else None
+        if stats is not None:
+            count, total = stats.get("count", -1) + nodes, stats.get("bytes", -1) + size
+            self._count(f"{home}/zookeeper_stats", count, total, stats)
+
+    def _count(self, path: str, count: int, size: int, stats: dict[str, int]) -> None:
+        others = "".join(f";{k}={v}" for k, v in sorted(stats.items()) if k.endswith("HardLimit"))
+        text = f"count={count},bytes={size}{'=' if others else ''}{others}"
+        self.nodes[path].data = text.encode()
+
+    # -- conditions -------------------------------------------------------------------------------
 
     def check(self, path: str, version: int) -> Body:
         """The node has this version."""

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from coord.model import commands, requests
+from coord.model.acl import OPEN
 from coord.model.commands import STAMP
 from coord.model.errors import StorageError, TransactionError
 from coord.raft.types import EntryKind, Incarnation, LogSlice, Member, Membership, NodeId
@@ -52,6 +53,13 @@ SERVERS = {
     ),
 }
 """What /zookeeper/config lists, and the client addresses of the members it comes from."""
+LIMITS_TEXTS = (
+    b"count=1,bytes=1",
+    b"count=-1,bytes=-1=;byteHardLimit=20;countHardLimit=-1",
+    b"count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=2",
+    b"nonsense",
+)
+STATS_TEXTS = (b"count=0,bytes=0", b"count=0,bytes=0", b"bytes=3=;countHardLimit=7")
 LIMITS = ApplyLimits(history_entries=100, results_after_end_ms=500, writes_in_flight=3)
 
 
@@ -218,6 +226,36 @@ class TreeAgainstModel(RuleBasedStateMachine):
         for _ in range(count):
             self.log.append((EntryKind.NOOP, b""))
             self.model.skip()
+
+    @rule(
+        pick=PICKS,
+        root=st.sampled_from(("/a", "/a/b", "/none")),
+        limits=st.sampled_from(LIMITS_TEXTS),
+        stats=st.sampled_from(STATS_TEXTS),
+    )
+    def limit(self, pick: int, root: str, limits: bytes, stats: bytes) -> None:
+        """A quota is set or replaced, perhaps with stats of the client's own."""
+        home, operations = "/zookeeper/quota", list[requests.Operation]()
+        for name in (*root.split("/")[1:], "zookeeper_limits", "zookeeper_stats"):
+            path = f"{home}/{name}"
+            text = {"zookeeper_limits": limits, "zookeeper_stats": stats}.get(name, b"")
+            if path not in self.model.nodes:
+                operations.append(requests.Create(path, text, OPEN, 0, 0))
+            elif text:
+                operations.append(requests.Set(path, text, -1))
+            home = home if text else path
+        session, generation, seq, acked = self.session(pick)
+        request = requests.Multi(tuple(operations))
+        self.append(commands.encode_write(request, session, generation, seq, acked, None))
+
+    @rule(pick=PICKS, index=st.integers(0, 9))
+    def unlimit(self, pick: int, index: int) -> None:
+        """A limits or stats node is deleted."""
+        kept = sorted(p for p in self.model.nodes if "/zookeeper_" in p)
+        if kept:
+            session, generation, seq, acked = self.session(pick)
+            request = requests.Delete(kept[index % len(kept)], -1)
+            self.append(commands.encode_write(request, session, generation, seq, acked, None))
 
     @rule(servers=st.sampled_from(tuple(SERVERS)))
     def change_members(self, servers: str) -> None:
