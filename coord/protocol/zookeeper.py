@@ -42,13 +42,10 @@ from coord.protocol.zookeeper_operations import CREATE2
 from coord.protocol.zookeeper_records import HEADER_BYTES as REQUEST_HEADER_BYTES
 from coord.protocol.zookeeper_records import INT, OPEN_ON_WIRE, Body, packed_string
 from coord.protocol.zookeeper_replies import (
-    CREATE2_TOKEN,
-    CREATE_TOKEN,
     DATA_TOKENS_END,
     HANDSHAKE,
     HEADER,
     HEADER_BYTES,
-    STAT_TOKEN,
     STAT_TOKENS_END,
     XID_MASK,
     Shape,
@@ -58,6 +55,7 @@ from coord.protocol.zookeeper_replies import (
     invalid_session,
     shape_of,
     success,
+    token_of,
 )
 from coord.protocol.zookeeper_requests import decode
 
@@ -237,12 +235,14 @@ class ZooKeeperCodec:
     def reply(self, token: int, revision: int, body: tuple[Any, ...]) -> bytes:
         """Frame of a success."""
         if token < DATA_TOKENS_END:
-            data, stat = body
+            data: bytes = body[0]
+            stat: bytes = body[1]
             size = len(data)
             head = _pack_data_head(_DATA_BODY_BYTES + size, token, revision, 0, size)
-            return head + data + stat  # type: ignore[no-any-return]
+            return head + data + stat
         if token < STAT_TOKENS_END:
-            return _pack_head(_STAT_BODY_BYTES, token & XID_MASK, revision, 0) + body[0]  # type: ignore[no-any-return]
+            stat = body[0]
+            return _pack_head(_STAT_BODY_BYTES, token & XID_MASK, revision, 0) + stat
         if token == HANDSHAKE:
             session, secret, _, timeout_ms = body[:4]
             return handshake(
@@ -267,7 +267,7 @@ class ZooKeeperCodec:
         A TransactionError's detail is the list of its operations' codes.
         """
         del message
-        kind = BY_CODE.get(error, CoordError) if isinstance(error, int) else type(error)
+        kind = _kind_of(error)
         code = kind.zookeeper_code
         if token == HANDSHAKE:
             if code in _NO_SESSION:
@@ -277,16 +277,15 @@ class ZooKeeperCodec:
             return b""
         if isinstance(error, TransactionError) and detail is None:
             detail = error.results
-        if shape_of(token) == Shape.MULTI and kind is TransactionError:
-            assert isinstance(detail, Sequence)
+        is_multi = kind is TransactionError and shape_of(token) == Shape.MULTI
+        if is_multi and isinstance(detail, Sequence):
             return failed_multi(token, revision, detail)
         return failure(token, revision, code)
 
     @staticmethod
     def closes_on(error: CoordError | int) -> bool:
         """Whether ZooKeeper has no answer for ``error`` but the end of the connection."""
-        kind = BY_CODE.get(error, CoordError) if isinstance(error, int) else type(error)
-        return kind.zookeeper_code in _CLOSING
+        return _kind_of(error).zookeeper_code in _CLOSING
 
     @staticmethod
     def one_shot(event: WatchEvent) -> bytes:
@@ -319,6 +318,10 @@ class ZooKeeperCodec:
         """Nothing: this wire closes without a word."""
         del revision, reason, message
         return b""
+
+
+def _kind_of(error: CoordError | int) -> type[CoordError]:
+    return BY_CODE.get(error, CoordError) if isinstance(error, int) else type(error)
 
 
 def _is_plain(path: str) -> bool:
@@ -370,9 +373,9 @@ def _plain_create(data: bytes, start: int, behind: int, stop: int) -> Create | N
 
 
 _PLAIN: Final[dict[int, tuple[int, Callable[[bytes, int, int, int], Request | None]]]] = {
-    SET: (STAT_TOKEN, _plain_set),
-    EXISTS: (STAT_TOKEN, _plain_exists),
-    CREATE: (CREATE_TOKEN, _plain_create),
-    CREATE2: (CREATE2_TOKEN, _plain_create),
+    SET: (token_of(Shape.STAT), _plain_set),
+    EXISTS: (token_of(Shape.STAT), _plain_exists),
+    CREATE: (token_of(Shape.PATH), _plain_create),
+    CREATE2: (token_of(Shape.PATH_STAT), _plain_create),
 }
 """By operation: the token without its xid, and what reads the plain form, None for any other."""

@@ -51,10 +51,7 @@ XID_MASK: Final = 0xFFFF_FFFF
 _SHAPE_SHIFT: Final = 32
 _KINDS_SHIFT: Final = 40
 DATA_TOKENS_END: Final = 1 << _SHAPE_SHIFT
-STAT_TOKEN: Final = Shape.STAT << _SHAPE_SHIFT
-STAT_TOKENS_END: Final = STAT_TOKEN + DATA_TOKENS_END
-CREATE_TOKEN: Final = Shape.PATH << _SHAPE_SHIFT
-CREATE2_TOKEN: Final = Shape.PATH_STAT << _SHAPE_SHIFT
+STAT_TOKENS_END: Final = (Shape.STAT + 1) << _SHAPE_SHIFT
 HANDSHAKE: Final = Shape.HANDSHAKE << _SHAPE_SHIFT
 """Token of a connection's first item."""
 
@@ -63,6 +60,9 @@ HEADER: Final = struct.Struct(">IIqi")
 HEADER_BYTES: Final = 16
 PING_XID: Final = 0xFFFF_FFFE
 _NO_ZXID: Final = 0
+_MULTI: Final = int(Shape.MULTI)
+_PING: Final = int(Shape.PING)
+_AUTH: Final = int(Shape.AUTH)
 
 _NEGOTIATED: Final = struct.Struct(">iiq")
 _INVALID_SESSION: Final = _NEGOTIATED.pack(0, 0, 0) + packed_buffer(bytes(SECRET_BYTES))
@@ -76,9 +76,9 @@ _FAILED: Final = struct.Struct(">i?ii")
 _PLAIN_HEADS: Final = {kind: _RESULT.pack(kind, False, 0) for kind in (1, 2, 4, 5, 8, 13, 15)}
 
 
-def token_of(xid: int, shape: Shape, kinds: bytes = b"") -> int:
-    """``kinds``: of a multi's results, none of them 0."""
-    return int.from_bytes(kinds, "little") << _KINDS_SHIFT | shape << _SHAPE_SHIFT | xid
+def token_of(shape: Shape, kinds: bytes = b"") -> int:
+    """A token without its xid. ``kinds``: of a multi's results, none of them 0."""
+    return int.from_bytes(kinds, "little") << _KINDS_SHIFT | shape << _SHAPE_SHIFT
 
 
 def shape_of(token: int) -> int:
@@ -132,10 +132,10 @@ _RECORDS: Final[dict[int, Callable[[Body], bytes]]] = {
 def success(token: int, revision: int, body: Body) -> bytes:
     """Frame of a success of any shape but DATA, STAT and HANDSHAKE."""
     shape, xid = shape_of(token), token & XID_MASK
-    record = _results(_kinds_of(token), body) if shape == Shape.MULTI else _RECORDS[shape](body)
-    if shape == Shape.PING:
+    record = _results(_kinds_of(token), body) if shape == _MULTI else _RECORDS[shape](body)
+    if shape == _PING:
         xid = PING_XID
-    elif shape == Shape.AUTH:
+    elif shape == _AUTH:
         revision = _NO_ZXID
     return HEADER.pack(HEADER_BYTES + len(record), xid, revision, OK) + record
 
@@ -165,7 +165,7 @@ def zookeeper_code(code: int) -> int:
 
 def failure(token: int, revision: int, code: int) -> bytes:
     """Frame of an error: a bare header."""
-    zxid = _NO_ZXID if shape_of(token) == Shape.AUTH else revision
+    zxid = _NO_ZXID if shape_of(token) == _AUTH else revision
     return HEADER.pack(HEADER_BYTES, token & XID_MASK, zxid, code)
 
 

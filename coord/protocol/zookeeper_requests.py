@@ -159,34 +159,36 @@ def _refuse_sasl(_body: Body) -> rq.Request:
 
 _Decode = Callable[[Body], rq.Request]
 
-OPERATIONS: Final[dict[int, tuple[Shape, _Decode]]] = {
-    rq.CREATE: (Shape.PATH, _create),
-    rq.DELETE: (Shape.NOTHING, delete),
-    rq.EXISTS: (Shape.STAT, _exists),
-    rq.GET: (Shape.DATA, get),
-    rq.SET: (Shape.STAT, set_data),
-    rq.GET_ACL: (Shape.ACL, _get_acl),
-    rq.SET_ACL: (Shape.STAT, _set_acl),
-    GET_CHILDREN: (Shape.NAMES, children),
-    rq.SYNC: (Shape.PATH, _sync),
-    rq.PING: (Shape.PING, lambda _body: rq.Ping()),
-    rq.CHILDREN: (Shape.NAMES_STAT, children),
-    CREATE2: (Shape.PATH_STAT, _create),
-    rq.RECONFIG: (Shape.DATA, _reconfig),
-    rq.CHECK_WATCHES: (Shape.NOTHING, _check_watches),
-    rq.REMOVE_WATCHES: (Shape.NOTHING, _remove_watches),
-    CREATE_CONTAINER: (Shape.PATH_STAT, _create_container),
-    CREATE_TTL: (Shape.PATH_STAT, _create_ttl),
-    rq.AUTH: (Shape.AUTH, _auth),
-    SET_WATCHES_OLD: (Shape.NOTHING, _set_watches_old),
-    SASL: (Shape.AUTH, _refuse_sasl),
-    rq.EPHEMERALS: (Shape.NAMES, _ephemerals),
-    rq.COUNT_DESCENDANTS: (Shape.COUNT, _count_descendants),
-    rq.SET_WATCHES: (Shape.NOTHING, _set_watches),
-    rq.ADD_WATCH: (Shape.ZERO, _add_watch),
-    rq.WHO_AM_I: (Shape.IDENTITIES, lambda _body: rq.WhoAmI()),
-    rq.CLOSE: (Shape.NOTHING, lambda _body: rq.Close()),
+OPERATIONS: Final[dict[int, tuple[int, _Decode]]] = {
+    rq.CREATE: (token_of(Shape.PATH), _create),
+    rq.DELETE: (token_of(Shape.NOTHING), delete),
+    rq.EXISTS: (token_of(Shape.STAT), _exists),
+    rq.GET: (token_of(Shape.DATA), get),
+    rq.SET: (token_of(Shape.STAT), set_data),
+    rq.GET_ACL: (token_of(Shape.ACL), _get_acl),
+    rq.SET_ACL: (token_of(Shape.STAT), _set_acl),
+    GET_CHILDREN: (token_of(Shape.NAMES), children),
+    rq.SYNC: (token_of(Shape.PATH), _sync),
+    rq.PING: (token_of(Shape.PING), lambda _body: rq.Ping()),
+    rq.CHILDREN: (token_of(Shape.NAMES_STAT), children),
+    CREATE2: (token_of(Shape.PATH_STAT), _create),
+    rq.RECONFIG: (token_of(Shape.DATA), _reconfig),
+    rq.CHECK_WATCHES: (token_of(Shape.NOTHING), _check_watches),
+    rq.REMOVE_WATCHES: (token_of(Shape.NOTHING), _remove_watches),
+    CREATE_CONTAINER: (token_of(Shape.PATH_STAT), _create_container),
+    CREATE_TTL: (token_of(Shape.PATH_STAT), _create_ttl),
+    rq.AUTH: (token_of(Shape.AUTH), _auth),
+    SET_WATCHES_OLD: (token_of(Shape.NOTHING), _set_watches_old),
+    SASL: (token_of(Shape.AUTH), _refuse_sasl),
+    rq.EPHEMERALS: (token_of(Shape.NAMES), _ephemerals),
+    rq.COUNT_DESCENDANTS: (token_of(Shape.COUNT), _count_descendants),
+    rq.SET_WATCHES: (token_of(Shape.NOTHING), _set_watches),
+    rq.ADD_WATCH: (token_of(Shape.ZERO), _add_watch),
+    rq.WHO_AM_I: (token_of(Shape.IDENTITIES), lambda _body: rq.WhoAmI()),
+    rq.CLOSE: (token_of(Shape.NOTHING), lambda _body: rq.Close()),
 }
+"""By operation: the token without its xid, and what reads the record."""
+_ERROR_TOKEN: Final = token_of(Shape.NOTHING)
 
 
 def decode(xid: int, operation: int, data: bytes, at: int, end: int) -> Item:
@@ -195,15 +197,15 @@ def decode(xid: int, operation: int, data: bytes, at: int, end: int) -> Item:
     try:
         if operation == rq.MULTI:
             operations, kinds = decode_multi(body)
-            return token_of(xid, Shape.MULTI, kinds), rq.Multi(operations)
+            return token_of(Shape.MULTI, kinds) | xid, rq.Multi(operations)
         if operation == rq.MULTI_READ:
             reads, kinds = decode_multi_read(body)
-            return token_of(xid, Shape.MULTI, kinds), rq.MultiRead(reads, SESSION)
+            return token_of(Shape.MULTI, kinds) | xid, rq.MultiRead(reads, SESSION)
         entry = OPERATIONS.get(operation)
         if entry is None:
             error = UnimplementedError(f"operation {operation} is not known here")
-            return token_of(xid, Shape.NOTHING), rq.HangUp(error)
-        shape, read = entry
-        return token_of(xid, shape), read(body)
+            return _ERROR_TOKEN | xid, rq.HangUp(error)
+        token, read = entry
+        return token | xid, read(body)
     except (RequestError, ProtocolError) as error:
-        return token_of(xid, Shape.NOTHING), error
+        return _ERROR_TOKEN | xid, error
