@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model import requests as rq
-from coord.model.acl import READ, permits
+from coord.model.acl import READ, Acl, permits, permits_packed
 from coord.model.errors import (
     CompactedError,
     CoordError,
@@ -19,6 +19,7 @@ from coord.model.errors import (
     StorageError,
     TooLargeError,
 )
+from coord.model.events import ChangeKind
 from coord.model.limits import MIB
 from coord.model.paths import join
 from coord.node.connection import Phase
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from coord.store.reader import TreeReader
     from coord.watch.registry import WatchRegistry
 
+_CHILDREN: Final = int(ChangeKind.CHILDREN)
 LIST_ENTRIES_MAX: Final = 10_000
 LIST_BYTES_MAX: Final = 1 * MIB
 REPLAY_CHANGES: Final = 256
@@ -131,7 +133,8 @@ class Streams:
             count += 1
             revision = change.revision
             events.extend(events_for(request.path, request.mode, change))
-        readable = [event for event in events if self._may_read(conn, event, {})]
+        parents = _Parents(self.reader)
+        readable = [event for event in events if _may_hear(conn, event, parents)]
         if readable:
             codec, with_values = conn.codec, request.with_values
             for _, frame in pushes(codec, xid, readable, with_values=with_values):
@@ -173,15 +176,6 @@ class Streams:
         found = self.reader.acl(path)
         return found is None or permits(found[0], READ, conn.identities_here)
 
-    def _may_read(self, conn: Connection, event: WatchEvent, known: dict[str, bool]) -> bool:
-        """READ is asked at delivery, under the ACL of the moment; ``known`` remembers nodes that
-        are open to everybody. A deletion is told to all who watched."""
-        if event.path not in known:
-            known[event.path] = self.reader.stat(event.path) is None or (
-                not self.reader.is_restricted
-            )
-        return known[event.path] or self._readable(conn, event.path)
-
     # --- events ---------------------------------------------------------------------------------
 
     def publish(self, batch: AppliedBatch, mark: Callable[[Connection], None]) -> None:
@@ -189,10 +183,10 @@ class Streams:
         matches = self.registry.match(batch.changes)
         shared: tuple[dict[int, bytes], dict[int, bytes]] = ({}, {})
         encoded: Shared = {}
-        known: dict[str, bool] = {}
+        parents = _Parents(self.reader)
         for owner, heard in matches:
             conn: Connection = owner  # type: ignore[assignment]  # owners are our connections
-            events = [pair for pair in heard if self._may_read(conn, pair[1], known)]
+            events = [pair for pair in heard if _may_hear(conn, pair[1], parents)]
             for frame in self._frames(conn, events, shared[conn.is_zookeeper], encoded):
                 conn.events.append(frame)
             mark(conn)
@@ -234,6 +228,34 @@ class Streams:
     def drop(self, conn: Connection) -> None:
         """The connection is gone, its watches with it."""
         self.registry.drop_owner(conn)
+
+
+class _Parents:
+    """ACLs of the nodes whose list of children changed, each looked up once."""
+
+    def __init__(self, reader: TreeReader) -> None:
+        self._reader = reader
+        self._known: dict[str, tuple[Acl, ...]] = {}
+
+    def acl_of(self, path: str) -> tuple[Acl, ...]:
+        """Today's; of a parent that is gone, what it had at last."""
+        acl = self._known.get(path)
+        if acl is None:
+            found = self._reader.acl(path)
+            acl = self._known[path] = self._last_of(path) if found is None else found[0]
+        return acl
+
+    def _last_of(self, path: str) -> tuple[Acl, ...]:
+        newest = self._reader.history(path, limit=1)
+        return tuple(Acl(*entry) for entry in newest[0]["acl"]) if newest else ()
+
+
+def _may_hear(conn: Connection, event: WatchEvent, parents: _Parents) -> bool:
+    """READ is asked at delivery: of the node that changed as it was left by the change, of the
+    parent if the list of its children did."""
+    if event.kind == _CHILDREN:
+        return permits(parents.acl_of(event.path), READ, conn.identities_here)
+    return permits_packed(event.change.acl, READ, conn.identities_here)
 
 
 def _bookmark(conn: Connection, watch_id: int, revision: int) -> bytes:

@@ -300,5 +300,5 @@ def _change(event: WatchEvent, with_values: bool) -> tuple[Any, ...]:
     if kind == ChangeKind.CHILDREN:
         return (int(kind), path, None, None, None, None)
     if with_values:
-        return (int(kind), path, *change[3:])
+        return (int(kind), path, *change[3:7])
     return (int(kind), path, change.stat, None, change.prev_stat, None)

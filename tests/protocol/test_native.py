@@ -369,6 +369,19 @@ def test_stream_push() -> None:
     ]
 
 
+@pytest.mark.parametrize("with_values", [False, True])
+def test_the_acl_of_a_change_is_not_told(*, with_values: bool) -> None:
+    """It decides who hears of the change and stays on the server."""
+    change = Change(ChangeKind.DATA, "/a/b", 7, STAT, b"new", STAT[::-1], b"old")
+    frames = {
+        NativeCodec.changes(
+            [WatchEvent(ChangeKind.DATA, "/a/b", 7, cause)], with_values=with_values
+        )
+        for cause in (change, change._replace(acl=b"who may read"))
+    }
+    assert len(frames) == 1
+
+
 def test_bookmark() -> None:
     """A push without changes is complete: the stream has got that far."""
     assert received(NativeCodec.events(2**40, 9, 0, True)) == [StreamPush(2**40, 9, 0, True, ())]
