@@ -18,8 +18,10 @@ from typing import Final, Protocol
 from tests.integration.processes import HOST, READY_WITHIN_S, Cluster, ServedNode, free_port
 
 SUPER_PASSWORD: Final = "test"
-SESSION_MS: Final = 2_000
-"""What most clients ask for: short, since some tests wait for its end."""
+SESSION_MS: Final = 10_000
+"""Of sessions that must live through whatever happens."""
+SHORT_SESSION_MS: Final = 2_000
+"""Of sessions whose end is awaited."""
 SESSION_MS_MIN: Final = 1_000
 NODES: Final = (1, 2, 3)
 
@@ -86,8 +88,6 @@ syncLimit=25
 minSessionTimeout={session_ms_min}
 maxSessionTimeout=60000
 dataDir={data}
-clientPort={client}
-clientPortAddress=127.0.0.1
 maxClientCnxns=0
 admin.enableServer=false
 4lw.commands.whitelist=*
@@ -156,12 +156,10 @@ class ZooKeeperEnsemble:
         (data / "myid").write_text(str(node), encoding="ascii")
         (home / "log4j.properties").write_text(_LOG4J, encoding="ascii")
         members = "".join(
-            f"server.{other}={HOST}:{peer}:{election}\n"
-            for other, (_, peer, election) in self._ports.items()
+            f"server.{other}={HOST}:{peer}:{election};{HOST}:{client}\n"
+            for other, (client, peer, election) in self._ports.items()
         )
-        settings = _ZOO_CFG.format(
-            data=data, client=self._ports[node][0], session_ms_min=SESSION_MS_MIN
-        )
+        settings = _ZOO_CFG.format(data=data, session_ms_min=SESSION_MS_MIN)
         (home / "zoo.cfg").write_text(settings + members, encoding="ascii")
 
 

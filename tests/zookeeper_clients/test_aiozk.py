@@ -13,12 +13,15 @@ import pytest
 from aiozk import ACL, ZKClient, exc
 from aiozk.states import States
 
-from tests.zookeeper_clients.ensembles import SESSION_MS
+from tests.zookeeper_clients.ensembles import SHORT_SESSION_MS
 from tests.zookeeper_clients.lab import PATIENCE_S, Lab
 
 pytestmark = pytest.mark.needs("aiozk")
 
 Connect = Callable[..., Awaitable[Any]]
+
+SESSION_MS = 4_000
+"""aiozk waits for as long after it has lost a connection."""
 
 
 @pytest.fixture
@@ -26,8 +29,8 @@ async def connect(lab: Lab) -> AsyncIterator[Connect]:
     """Opens clients whose root is the test's own directory; closes them with the test."""
     opened: list[Any] = []
 
-    async def open_client(hosts: str = lab.hosts, **options: Any) -> Any:
-        client = ZKClient(hosts, lab.root, session_timeout=SESSION_MS / 1_000, **options)
+    async def open_client(hosts: str = lab.hosts, ms: int = SESSION_MS) -> Any:
+        client = ZKClient(hosts, lab.root, session_timeout=ms / 1_000)
         opened.append(client)
         await asyncio.wait_for(client.start(), PATIENCE_S)
         return client
@@ -156,7 +159,7 @@ async def test_a_session_outlives_the_node_it_was_on(lab: Lab, zk: Any) -> None:
 
 async def test_an_expired_session_is_replaced(lab: Lab, connect: Connect) -> None:
     """Kept away for longer than its timeout, the client starts a new session."""
-    client = await connect(lab.relayed)
+    client = await connect(lab.relayed, SHORT_SESSION_MS)
     await client.create("/e", ephemeral=True)
     before = client.session.session_id
     await asyncio.to_thread(lab.expire, f"{lab.root}/e")

@@ -15,7 +15,12 @@ from kazoo.client import KazooClient
 from kazoo.protocol.states import KazooState
 from kazoo.security import make_acl, make_digest_acl
 
-from tests.zookeeper_clients.ensembles import SESSION_MS, SUPER_PASSWORD, digest_id
+from tests.zookeeper_clients.ensembles import (
+    SESSION_MS,
+    SHORT_SESSION_MS,
+    SUPER_PASSWORD,
+    digest_id,
+)
 from tests.zookeeper_clients.lab import PATIENCE_S, Lab, wait_until
 
 pytestmark = pytest.mark.needs("kazoo")
@@ -28,8 +33,8 @@ def connect(lab: Lab) -> Iterator[Connect]:
     """Opens clients whose root is the test's own directory; closes them with the test."""
     opened: list[Any] = []
 
-    def open_client(hosts: str = lab.hosts, root: str = lab.root, **options: Any) -> Any:
-        client = KazooClient(hosts + root, timeout=SESSION_MS / 1_000, **options)
+    def open_client(hosts: str = lab.hosts, ms: int = SESSION_MS, **options: Any) -> Any:
+        client = KazooClient(hosts + lab.root, timeout=ms / 1_000, **options)
         opened.append(client)
         client.start(timeout=PATIENCE_S)
         return client
@@ -292,7 +297,7 @@ def test_a_session_outlives_the_node_it_was_on(lab: Lab, connect: Connect) -> No
 
 def test_an_expired_session_is_reported_as_lost(lab: Lab, connect: Connect) -> None:
     """Kept away for longer than its timeout, the client is told, and starts a new session."""
-    client = connect(lab.relayed)
+    client = connect(lab.relayed, SHORT_SESSION_MS)
     states = States(client)
     client.create("/e", b"", ephemeral=True)
     before = client.client_id
