@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib.util
 import os
 import shlex
@@ -14,15 +15,17 @@ from typing import Any
 
 import click
 
-from coord.cli import context, exits, output, waiting
+from coord.cli import context, dev_settings, exits, output, waiting
+from coord.cli.dev_control import served
 from coord.cli.dev_layout import NODES_MAX, TLS_PORT_OFFSET, Layout
+from coord.cli.dev_nodes import start_command, stop_command
 from coord.cli.supervisor import READY_WITHIN_S, Supervisor
 from coord.model.errors import ConfigError
 
 PORT_MAX = 65_535
 
 
-@click.command("dev")
+@click.group("dev", invoke_without_command=True)
 @click.option("--nodes", type=click.IntRange(1, NODES_MAX), default=3, show_default=True)
 @click.option(
     "--dir",
@@ -40,24 +43,60 @@ PORT_MAX = 65_535
     help="Node k serves clients on PORT+k−1, peers 100 above, HTTP 200 above.",
 )
 @click.option("--no-restart", is_flag=True, help="Leave a node that ends as it is.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of every node; `coord config show` lists them. Can be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines: ready, exits, restarts.")
-def dev_command(nodes: int, directory: Path, port: int, no_restart: bool, as_json: bool) -> None:
+@click.pass_context
+def dev_command(
+    ctx: click.Context,
+    nodes: int,
+    directory: Path,
+    port: int,
+    no_restart: bool,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Run a local cluster until interrupted, and restart a node that ends after a second.
 
     The nodes are real `coord serve` processes on loopback, good for killing. They end
-    with this command, however it ends. Running it again finds the data.
+    with this command, however it ends. Running it again finds the data. From another
+    shell, `coord dev stop 2` stops node 2 until `coord dev start 2`.
     """
-    click.get_current_context().find_root().meta["coord.json"] = as_json
+    if ctx.invoked_subcommand is not None:
+        _refuse_options_of_run(ctx)
+        return
+    ctx.find_root().meta["coord.json"] = as_json
     if importlib.util.find_spec("lmdb") is None:
         raise ConfigError("'coord dev' needs the extra 'server': pip install 'coord[server]'")
-    layout = Layout.of(directory, port, nodes)
+    layout = Layout.of(directory, port, nodes, settings)
+    dev_settings.check(layout)
     layout.prepare()
     layout.check_ports()
     was_asked = context.run(_supervise(layout, restart=not no_restart, as_json=as_json))
     if not as_json:
         output.note(f"all nodes have stopped; the data is in {directory}")
     if not was_asked:
-        click.get_current_context().exit(exits.REFUSED)
+        ctx.exit(exits.REFUSED)
+
+
+dev_command.add_command(start_command)
+dev_command.add_command(stop_command)
+
+
+def _refuse_options_of_run(ctx: click.Context) -> None:
+    """Of the options before ``stop`` or ``start``, only --dir means something to them."""
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name != "directory":
+            raise click.UsageError(
+                f"{parameter.opts[0]} is for running a cluster, not for {ctx.invoked_subcommand!r}"
+            )
 
 
 async def _supervise(layout: Layout, *, restart: bool, as_json: bool) -> bool:
@@ -73,6 +112,37 @@ async def _supervise(layout: Layout, *, restart: bool, as_json: bool) -> bool:
             output.note(_event_line(event, restart=restart))
 
     supervisor = Supervisor(layout, restart=restart, report=report)
+    obey = functools.partial(_obey, supervisor, announced)
+    async with served(layout.directory, obey) as failure:
+        if failure:
+            output.note(f"`coord dev stop` and `start` will not find this cluster: {failure}")
+        return await _run(supervisor, announced, as_json=as_json)
+
+
+async def _obey(
+    supervisor: Supervisor, announced: asyncio.Event, request: dict[str, Any]
+) -> dict[str, Any]:
+    """Do what another shell asks for; see ``dev_control``."""
+    numbers = request["nodes"]
+    if not announced.is_set():
+        return {"error": "the nodes are still starting: try again in a second"}
+    if not all(1 <= number <= len(supervisor.running) for number in numbers):
+        return {"error": f"the nodes are 1 to {len(supervisor.running)}"}
+    if request.get("do") == "stop":
+        steered = await supervisor.stop_nodes(numbers)
+    elif request.get("do") == "start":
+        steered = await supervisor.start_nodes(numbers)
+    else:
+        return {"error": "only stop and start can be asked for"}
+    return {
+        "nodes": [
+            {"id": one.node.id, "state": "running" if one.pid else "stopped", "pid": one.pid}
+            for one in steered
+        ]
+    }
+
+
+async def _run(supervisor: Supervisor, announced: asyncio.Event, *, as_json: bool) -> bool:
     with waiting.signals() as arrived:
         running = asyncio.create_task(supervisor.run())
         ready = asyncio.create_task(_announce(supervisor, announced, as_json=as_json))
@@ -154,8 +224,10 @@ def own_command() -> list[str]:
 
 
 def _event_line(event: dict[str, Any], *, restart: bool) -> str:
-    if event["event"] == "restart":
-        return f"node {event['id']} restarted, pid {event['pid']}"
+    if event["event"] in {"restart", "start"}:
+        return f"node {event['id']} {event['event']}ed, pid {event['pid']}"
+    if event["event"] == "stop":
+        return f"node {event['id']} stopped (pid {event['pid']}): `coord dev start {event['id']}`"
     code = int(event["code"])
     how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
     then = "; restarting it in a second" if restart else ""

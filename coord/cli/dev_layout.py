@@ -57,15 +57,17 @@ class Layout:
     directory: Path
     port: int
     nodes: tuple[DevNode, ...]
+    settings: tuple[str, ...] = ()
+    """KEY=VALUE of the configuration, for every node."""
 
     @classmethod
-    def of(cls, directory: Path, port: int, count: int) -> Layout:
+    def of(cls, directory: Path, port: int, count: int, settings: tuple[str, ...] = ()) -> Layout:
         """Node k serves clients on port+k−1, peers 100 above, HTTP 200 above."""
         assert 1 <= count <= NODES_MAX < PORTS_APART
         nodes = tuple(
             DevNode(k, port + k - 1, directory / f"node-{k}") for k in range(1, count + 1)
         )
-        return cls(directory, port, nodes)
+        return cls(directory, port, nodes, settings)
 
     @property
     def hosts(self) -> str:
@@ -106,6 +108,17 @@ class Layout:
                         "--port chooses others, --dir another place for the data"
                     )
 
+    def values_of(self, node: DevNode) -> dict[str, str]:
+        """Key → value of the settings that only this command can choose for ``node``."""
+        members = (f"{other.id}={other.peer}/{other.client}" for other in self.nodes)
+        return {
+            "node.id": str(node.id),
+            "node.dir": str(node.directory),
+            "node.client": node.client,
+            "node.peer": node.peer,
+            "cluster.initial": ",".join(members),
+        }
+
     def command_of(self, node: DevNode) -> list[str]:
         """The command line that runs ``node``; members are the same for all of them."""
         argv = [sys.executable, "-m", "coord", "serve"]
@@ -113,7 +126,18 @@ class Layout:
         argv += ["--client", node.client, "--peer", node.peer]
         for other in self.nodes:
             argv += ["--member", f"{other.id}={other.peer},{other.client}"]
+        for setting in self.settings:
+            argv += ["--set", setting]
         return argv
+
+
+def remembered_nodes(directory: Path) -> int | None:
+    """How many nodes the cluster in ``directory`` has, None if there is none."""
+    memory = directory / MEMORY
+    if not memory.exists():
+        return None
+    count = _remembered(memory).get("nodes")
+    return count if isinstance(count, int) else None
 
 
 def _remembered(memory: Path) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -28,6 +29,8 @@ _KEY_OF: Final[dict[str, tuple[str, str]]] = {
     "log_level": ("log.level", "--log-level"),
 }
 """Parameter → (key, flag) of the settings that have a flag of their own; ``--set`` has the rest."""
+
+_KNOWN_KEYS: Final = ", ".join(configuration.OPTIONS)
 
 _OPTIONS: Final = (
     click.option("--config", "file", type=click.Path(path_type=Path), envvar="COORD_CONFIG",
@@ -80,14 +83,28 @@ def config_of(values: Mapping[str, Any]) -> configuration.Config:
             raise ConfigError("--initial and --member both name the founding members: use one")
         listed = [member.replace(",", "/") for member in values["members"]]
         flags["cluster.initial"] = (listed, "--member")
-    for setting in values["settings"]:
-        key, equals, value = setting.partition("=")
-        if not equals or key not in configuration.OPTIONS:
-            raise ConfigError(
-                f"--set {setting}: it must be KEY=VALUE; keys: {', '.join(configuration.OPTIONS)}"
-            )
-        flags[key] = (value, "--set")
+    flags.update(flags_of_settings(values["settings"]))
     return configuration.load(flags, os.environ, values["file"])
+
+
+def flags_of_settings(settings: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Flags of the configuration from KEY=VALUE texts. Raises ConfigError that names every text
+    which is no such thing; what a known key's value may be is checked with all other values."""
+    problems: list[str] = []
+    flags: dict[str, tuple[str, str]] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            problems.append(f"--set {setting}: it must be KEY=VALUE")
+        elif key not in configuration.OPTIONS:
+            near = difflib.get_close_matches(key, configuration.OPTIONS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {_KNOWN_KEYS}"
+            problems.append(f"--set {setting}: there is no setting {key}; {hint}")
+        else:
+            flags[key] = (value, "--set")
+    if problems:
+        raise ConfigError("\n  ".join(problems))
+    return flags
 
 
 @click.command(epilog=_EXIT_CODES)

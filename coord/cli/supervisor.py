@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
@@ -39,6 +39,19 @@ class Running:
     node: DevNode
     process: asyncio.subprocess.Process | None = None
     exits: list[int] = field(default_factory=list)
+    has_failed: bool = False
+    """It ended by itself and will not be restarted."""
+    was_stopped: bool = False
+    """Its process was ended because it was no longer wanted."""
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    unwanted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Exactly one of both is set: whether it should run."""
+
+    def want(self, yes: bool) -> None:
+        """Say whether it should run."""
+        now, before = (self.wanted, self.unwanted) if yes else (self.unwanted, self.wanted)
+        now.set()
+        before.clear()
 
     @property
     def pid(self) -> int | None:
@@ -49,7 +62,8 @@ class Running:
 class Supervisor:
     """Runs every node of ``layout`` until :meth:`stop`.
 
-    ``report`` hears of each exit and restart as a map: event, id, pid, code.
+    ``report`` hears of each exit and restart, and of each stop and start that was asked for, as a
+    map: event, id, pid, code.
     """
 
     def __init__(
@@ -70,6 +84,10 @@ class Supervisor:
         self._restart_after_s = restart_after_s
         self._stop_within_s = stop_within_s
         self._stopping = asyncio.Event()
+        self._over = asyncio.Event()
+        """No node is to be started any more."""
+        for running in self.running:
+            running.want(yes=True)
         self._pipe_read, self._pipe_write = os.pipe()
 
     async def run(self) -> None:
@@ -83,22 +101,35 @@ class Supervisor:
             os.close(self._pipe_write)
 
     async def _look_after(self, running: Running) -> None:
-        while not self._stopping.is_set():
+        again = ""
+        while not self._over.is_set():
             process = running.process = await self._start(running.node)
-            if running.exits:
-                self._report({"event": "restart", "id": running.node.id, "pid": process.pid})
-            code = await self._ended(process)
+            if again:
+                self._report({"event": again, "id": running.node.id, "pid": process.pid})
+            code = await self._ended(running, process)
             running.process = None
             running.exits.append(code)
-            if self._stopping.is_set():
-                return
-            event = {"event": "exit", "id": running.node.id, "pid": process.pid, "code": code}
-            self._report(event)
-            if not self._restart:
-                return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._restart_after_s):
-                    await self._stopping.wait()
+            if not self._over.is_set():
+                again = await self._after_end(running, process.pid, code)
+
+    async def _after_end(self, running: Running, pid: int, code: int) -> str:
+        """Wait until the node is to run again; how that is called."""
+        event = "stop" if running.was_stopped else "exit"
+        running.was_stopped = False
+        self._report({"event": event, "id": running.node.id, "pid": pid, "code": code})
+        if event == "exit":
+            if self._restart:
+                pause_s = self._restart_after_s
+                if not await _first_of(self._over, running.unwanted, timeout_s=pause_s):
+                    return "restart"
+            else:
+                running.want(yes=False)
+                running.has_failed = True
+                if all(each.has_failed for each in self.running):
+                    self._over.set()
+        await _first_of(self._over, running.wanted)
+        running.has_failed = False
+        return "start"
 
     async def _start(self, node: DevNode) -> asyncio.subprocess.Process:
         with _open_log(node) as log:
@@ -113,13 +144,14 @@ class Supervisor:
                 preexec_fn=children.dies_with_parent(),
             )
 
-    async def _ended(self, process: asyncio.subprocess.Process) -> int:
-        """Wait for the end of ``process``; once stopping, help it along."""
+    async def _ended(self, running: Running, process: asyncio.subprocess.Process) -> int:
+        """Wait for the end of ``process``; once it should not run, help it along."""
         ending = asyncio.create_task(process.wait())
-        stopping = asyncio.create_task(self._stopping.wait())
+        stopping = asyncio.create_task(_first_of(self._stopping, running.unwanted))
         await asyncio.wait({ending, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not ending.done():
+            running.was_stopped = True
             _signal(process, signal.SIGTERM)
             _signal(process, signal.SIGCONT)  # A node that was frozen could not hear the first.
             done, _ = await asyncio.wait({ending}, timeout=self._stop_within_s)
@@ -139,6 +171,26 @@ class Supervisor:
                 if running.process is not None:
                     _signal(running.process, signal.SIGKILL)
         self._stopping.set()
+        self._over.set()
+
+    async def stop_nodes(self, numbers: Iterable[int]) -> list[Running]:
+        """Stop these nodes in good order, until they are started; returns when they have ended."""
+        return await self._steer(numbers, wanted=False)
+
+    async def start_nodes(self, numbers: Iterable[int]) -> list[Running]:
+        """Start these nodes, also those that ended by themselves; returns when they run."""
+        return await self._steer(numbers, wanted=True)
+
+    async def _steer(self, numbers: Iterable[int], *, wanted: bool) -> list[Running]:
+        steered = [self.running[number - 1] for number in numbers]
+        for running in steered:
+            running.want(wanted)
+        for running in steered:
+            while (running.process is not None) is not wanted and not self._over.is_set():
+                if running.wanted.is_set() is not wanted:
+                    break  # somebody has asked for the opposite
+                await asyncio.sleep(POLL_S)
+        return steered
 
     async def wait_ready(self) -> None:
         """Until every node answers and names the same leader.
@@ -164,6 +216,17 @@ class Supervisor:
                     f"node {running.node.id} ended with code {running.exits[-1]}; its log "
                     f"{running.node.log_file} ends so:\n{tail}"
                 )
+
+
+async def _first_of(*events: asyncio.Event, timeout_s: float | None = None) -> bool:
+    """Wait until one of ``events`` is set; False if none was when the time was up."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        done, _ = await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 async def _leader_known_by(node: DevNode) -> int:

@@ -244,6 +244,33 @@ def test_every_command_against_a_real_cluster(tmp_path: Path) -> None:
         assert dev.run("delete", "-r", "/jobs").returncode == 0
 
 
+def test_one_node_is_stopped_and_started_from_another_shell(tmp_path: Path) -> None:
+    """`coord dev stop 3` ends one node in good order while the rest serves; `start` brings it
+    back; settings reach the nodes; when nothing runs any more, the commands say so."""
+    directory = str(tmp_path)
+    with _dev(tmp_path, _ports(), "--set", "sessions.timeout_ms_min=2s") as dev:
+        stopped = dev.run("dev", "stop", "3", "--dir", directory)
+        assert stopped.stdout == "node 3 stopped\n", stopped.stderr
+        assert dev.event() == {"event": "stop", "id": 3, "pid": dev.pids[3], "code": 0}
+        assert not is_running(dev.pids[3])
+        assert dev.run("set", "--create", "/a", "while it is away").returncode == 0
+
+        started = dev.run("dev", "start", "3", "--json", "--dir", directory)
+        assert json.loads(started.stdout)["state"] == "running", started.stderr
+        assert dev.event()["event"] == "start"
+        third = dev.hosts.rpartition(",")[2]
+        while dev.run("get", "/a", "--hosts", third).stdout != "while it is away":
+            assert is_running(json.loads(started.stdout)["pid"])
+        again = json.loads(started.stdout)["pid"]
+        for pid in (dev.pids[1], again):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert b"--set\0sessions.timeout_ms_min=2s" in command
+        assert dev.stop() == 0
+    gone = dev.run("dev", "stop", "3", "--dir", directory)
+    assert gone.returncode == exits.CONFIG
+    assert "no coord dev runs in" in gone.stderr
+
+
 def test_program_of_the_readme_elects_a_leader(tmp_path: Path) -> None:
     """The ten lines in README.md work as printed, but for the ports."""
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -42,7 +42,11 @@ def _stub(*behaviour: str) -> Callable[[DevNode], list[str]]:
 
 @asynccontextmanager
 async def _supervised(
-    directory: Path, events: list[dict[str, Any]], *behaviour: str, restart: bool = True
+    directory: Path,
+    events: list[dict[str, Any]],
+    *behaviour: str,
+    restart: bool = True,
+    restart_after_s: float = 0.01,
 ) -> AsyncIterator[Supervisor]:
     layout = Layout.of(directory, _free_port(2), 2)
     layout.prepare()
@@ -51,7 +55,7 @@ async def _supervised(
         restart=restart,
         report=events.append,
         command=_stub(*behaviour),
-        restart_after_s=0.01,
+        restart_after_s=restart_after_s,
         stop_within_s=0.2,
     )
     running = asyncio.create_task(supervisor.run())
@@ -119,6 +123,73 @@ async def test_stop_reaches_a_frozen_node(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGSTOP)
 
     assert supervisor.running[0].exits == [-signal.SIGTERM]
+
+
+async def test_node_stopped_on_purpose_stays_stopped(tmp_path: Path) -> None:
+    """It gets SIGTERM, is not restarted by itself, and runs again when it is asked for; repeating
+    either changes nothing."""
+    events: list[dict[str, Any]] = []
+    async with _supervised(tmp_path, events) as supervisor:
+        first, second = supervisor.running
+        old = second.pid
+        (stopped,) = await supervisor.stop_nodes([2])
+        assert (stopped, stopped.pid) == (second, None)
+        assert first.pid is not None
+        await supervisor.stop_nodes([2])
+        os.kill(first.pid, signal.SIGKILL)
+        await _until(lambda: events[-1]["event"] == "restart")
+        assert second.pid is None
+        (started,) = await supervisor.start_nodes([2])
+        new = started.pid
+        await supervisor.start_nodes([1, 2])
+        assert second.pid == new
+
+    assert new not in {None, old}
+    assert [event for event in events if event["id"] == 2] == [
+        {"event": "stop", "id": 2, "pid": old, "code": -signal.SIGTERM},
+        {"event": "start", "id": 2, "pid": new},
+    ]
+
+
+async def test_all_nodes_may_be_stopped(tmp_path: Path) -> None:
+    """A cluster without a running node is still there to be started, also without restarts, also
+    if they ignore SIGTERM."""
+    events: list[dict[str, Any]] = []
+    async with _supervised(tmp_path, events, "stubborn", restart=False) as supervisor:
+        await supervisor.stop_nodes([1, 2])
+        assert [one.pid for one in supervisor.running] == [None, None]
+        await supervisor.start_nodes([2])
+        assert supervisor.running[1].pid is not None
+
+    assert [event["event"] for event in events] == ["stop", "stop", "start"]
+
+
+async def test_node_that_ended_by_itself_can_be_started(tmp_path: Path) -> None:
+    """Without restarts, a killed node waits for its start."""
+    events: list[dict[str, Any]] = []
+    async with _supervised(tmp_path, events, restart=False) as supervisor:
+        victim = supervisor.running[0]
+        assert victim.pid is not None
+        os.kill(victim.pid, signal.SIGKILL)
+        await _until(lambda: bool(events))
+        await supervisor.start_nodes([1])
+        assert victim.pid is not None
+
+    assert [event["event"] for event in events] == ["exit", "start"]
+
+
+async def test_stop_ends_the_wait_for_a_restart(tmp_path: Path) -> None:
+    """A node that just died and would be restarted is not, once it was asked to stop."""
+    events: list[dict[str, Any]] = []
+    async with _supervised(tmp_path, events, restart_after_s=3_600.0) as supervisor:
+        victim = supervisor.running[0]
+        assert victim.pid is not None
+        os.kill(victim.pid, signal.SIGKILL)
+        await _until(lambda: bool(events))
+        await supervisor.stop_nodes([1])
+        await supervisor.start_nodes([1])
+
+    assert [event["event"] for event in events] == ["exit", "start"]
 
 
 async def test_node_that_cannot_start_is_explained(tmp_path: Path) -> None:
