@@ -29,6 +29,7 @@ from coord.node.peer_messages import (
     TouchesConfirmed,
 )
 from coord.node.questions import Questions
+from coord.node.quota_warnings import QuotaWarnings
 from coord.node.reads import ReadRounds, ReadServer
 from coord.node.replacement import MembershipKeeper
 from coord.node.status import NodeStatus, describe
@@ -110,16 +111,7 @@ class Node:
             self.admin,
             NodeTraffic(clock),
         )
-        self.gateway.attachments = Attachments(
-            self.gateway,
-            store,
-            self.forwarder,
-            self.rounds,
-            clock,
-            random_bytes,
-            settings.clamp_timeout_ms,
-            self._handshake_info,
-        )
+        self.gateway.attachments = self._attachments(random_bytes)
         self.admin.gateway = self.gateway
         self.questions.gateway = self.gateway
         self.watch_requests.gateway = self.gateway
@@ -127,6 +119,7 @@ class Node:
         self.liveness.gateway = self.gateway
         self.forwarder.bind(self._unapplied)
         self.ticker = Ticker(clock, scheduler, self._tick, self.woke_after_stall, settings.stall_ms)
+        self.quota_warnings = QuotaWarnings(clock, lambda: self.driver.is_leader)
         self._digests = DigestBook(self.id)
         self._last_sample = 0
         self._membership = raft.membership
@@ -135,6 +128,18 @@ class Node:
         self.apply_stalls = 0
         self._links: set[NodeId] = set()
         self._periodic = self._upkeep_table()
+
+    def _attachments(self, random_bytes: Callable[[int], bytes]) -> Attachments:
+        return Attachments(
+            self.gateway,
+            self.store,
+            self.forwarder,
+            self.rounds,
+            self.clock,
+            random_bytes,
+            self.settings.clamp_timeout_ms,
+            self._handshake_info,
+        )
 
     def _upkeep_table(self) -> tuple[tuple[int, Callable[[], None]], ...]:
         """(interval in ms, what to do that often)."""
@@ -241,6 +246,8 @@ class Node:
     def on_applied(self, batch: AppliedBatch) -> None:
         """Entries were applied: answer, notify, compare."""
         self.gateway.on_applied(batch)
+        if batch.over_quota:
+            self.quota_warnings.note(batch.over_quota)
         self.liveness.on_applied()
         samples = self.store.machine.digests
         if samples and samples[-1][0] > self._last_sample:
