@@ -42,7 +42,7 @@ HANDSHAKE_MS_MAX: Final = 10_000
 class _Pending:
     """An open or attach that is on its way through the log."""
 
-    __slots__ = ("command", "conn", "opens", "secret", "since_ms", "xid")
+    __slots__ = ("command", "conn", "secret", "session", "since_ms", "xid")
 
     def __init__(
         self,
@@ -51,12 +51,12 @@ class _Pending:
         secret: bytes,
         command: bytes,
         since_ms: int,
-        *,
-        opens: bool,
+        session: int = NO_SESSION,
     ) -> None:
         self.conn: Connection | None = conn
         """None once the client has gone: the session it opened is then closed again."""
-        self.opens = opens
+        self.session = session
+        """To be attached; NO_SESSION: to be opened."""
         self.xid = xid
         self.secret = secret
         self.command = command
@@ -147,8 +147,10 @@ class Attachments:
                 conn.address,
                 restart_seq=conn.is_zookeeper,
             )
-            pending = _Pending(conn, xid, request.secret, command, self._now(), opens=False)
-            self._submit(nonce, pending)
+            self._submit(
+                nonce,
+                _Pending(conn, xid, request.secret, command, self._now(), request.session_id),
+            )
 
     def _open(self, conn: Connection, xid: int) -> None:
         if len(self._store.machine.sessions) >= SESSIONS_MAX:
@@ -157,7 +159,7 @@ class Attachments:
         secret = self._random_bytes(SECRET_BYTES)
         digest = sha256(secret).digest()
         command = commands.open_session(conn.timeout_ms, digest, conn.address, conn.client)
-        self._submit(digest, _Pending(conn, xid, secret, command, self._now(), opens=True))
+        self._submit(digest, _Pending(conn, xid, secret, command, self._now()))
 
     def _submit(self, key: bytes, pending: _Pending) -> None:
         self._pending[key] = pending
@@ -182,19 +184,26 @@ class Attachments:
 
     def attached(self, applied: Applied) -> None:
         """A session was attached: here, or elsewhere (then its connection here is obsolete)."""
-        nonce = applied.body[0] if applied.body else b""
+        if applied.code != 0:
+            self._not_attached(applied.session)
+            return
+        nonce, last_seq = applied.body
         pending = self._pending.pop(nonce, None)
         old = self._gateway.attached.get(applied.session)
-        if applied.code == 0 and old is not None and old.generation < applied.generation:
+        if old is not None and old.generation < applied.generation:
             self._gateway.moved(old)
-        if pending is None or pending.conn is None:
-            return
-        self._forwarder.progress += 1
-        if applied.code == 0:
-            self._attach(pending, applied, last_seq=applied.body[1])
-        else:
-            text = f"session {applied.session} has ended; `coord why-session` tells why"
-            self._fail(pending.conn, pending.xid, SessionExpiredError(text))
+        if pending is not None and pending.conn is not None:
+            self._forwarder.progress += 1
+            self._attach(pending, applied, last_seq)
+
+    def _not_attached(self, session: int) -> None:
+        """The session had ended when its attach was applied: nobody attaches it any more."""
+        for key in [key for key, it in self._pending.items() if it.session == session]:
+            pending = self._pending.pop(key)
+            self._forwarder.progress += 1
+            if pending.conn is not None:
+                text = f"session {session} has ended; `coord why-session` tells why"
+                self._fail(pending.conn, pending.xid, SessionExpiredError(text))
 
     def _attach(self, pending: _Pending, applied: Applied, last_seq: int) -> None:
         conn = pending.conn
@@ -268,7 +277,7 @@ class Attachments:
         if conn.session != NO_SESSION:
             return
         for key, pending in list(self._pending.items()):
-            if pending.conn is conn and pending.opens:
+            if pending.conn is conn and pending.session == NO_SESSION:
                 pending.conn = None
             elif pending.conn is conn:
                 # Not sent again: a late attach would take the session from its client's next

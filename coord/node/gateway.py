@@ -95,6 +95,7 @@ class Gateway:
             **dict.fromkeys(questions.KINDS, questions.serve),
             **dict.fromkeys(watch_requests.KINDS, watch_requests.serve),
             rq.HangUp: self._refuse_and_close,
+            rq.Ping: self._pong,
         }
         """What neither reads one node nor writes."""
 
@@ -223,7 +224,7 @@ class Gateway:
             return
         if kind is rq.Ping and conn.phase is Phase.ATTACHED:
             if conn.is_zookeeper:
-                self._send(conn, conn.codec.reply(xid, self._reads.reader.revision, ()))
+                self._pong(conn, xid, request)
             else:
                 self._liveness.ping(conn, xid)
         elif kind is rq.Connect:
@@ -367,6 +368,11 @@ class Gateway:
             self.close(conn)
         else:
             self._send(conn, conn.codec.error(xid, self._reads.reader.revision, error))
+
+    def _pong(self, conn: Connection, xid: int, request: rq.Ping) -> None:
+        """ZooKeeper's ping: says no more than that this node is there."""
+        del request
+        self._send(conn, conn.codec.reply(xid, self._reads.reader.revision, ()))
 
     def _refuse_and_close(self, conn: Connection, xid: int, request: rq.HangUp) -> None:
         self.refuse(conn, xid, request.error)
