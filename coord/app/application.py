@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import coord
-from coord.app import binding, logs, wiring
+from coord.app import binding, logs, wiring, words
 from coord.app.failures import OK, exit_code_of
 from coord.app.parts import Parts
 from coord.app.supervision import Notifier, parent_has_ended
@@ -234,14 +234,19 @@ class Application:
         log.log(logging.ERROR if wait.alarm else logging.INFO, "%s", wait.reason)
 
     def _make_listener(self, node: Node, transport: PeerTransport) -> ClientListener:
-        limits = self._config.limits
-        return ClientListener(
+        limits, zookeeper = self._config.limits, self._config.zookeeper
+        listener = ClientListener(
             node.gateway,
             connections_max=limits.connections_max,
             per_address_max=limits.connections_per_address_max,
             before_input=transport.before_input,
             on_closed=self._on_connection_closed,
+            serves_zookeeper=zookeeper.enabled,
+            request_bytes_max=zookeeper.request_bytes_max,
         )
+        if zookeeper.words:
+            listener.words = words.make_desk(self._config, node, listener).answer
+        return listener
 
     def _watch_readiness(self, loop: asyncio.AbstractEventLoop, node: Node) -> None:
         """Announce once that the node is in quorum and caught up: it has applied an entry of the

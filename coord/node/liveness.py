@@ -15,6 +15,8 @@ from coord.session.expiry import ExpiryPolicy
 from coord.session.heartbeats import HeartbeatBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from coord.node.connection import Connection
     from coord.node.driver import Driver
     from coord.node.gateway import Gateway
@@ -136,6 +138,10 @@ class Liveness:
                 self._confirmed(batch, refused)
             else:
                 self._driver.post(peer, TouchesConfirmed(batch, refused))
+
+    def deadlines(self) -> Iterator[tuple[int, int]] | None:
+        """(session, when its timeout ends unless it is heard); None unless this node leads."""
+        return self._policy.deadlines()
 
     def on_leadership(self) -> None:
         """Term or leader changed: what was sent to the old leader goes to the new one."""

@@ -36,10 +36,12 @@ class ClientConnection(asyncio.Protocol):
         on_closed: Callable[[ClientConnection], None] | None = None,
         *,
         words: Words = lambda _word: None,
+        serves_zookeeper: bool = True,
         request_bytes_max: int = DATA_BYTES_MAX,
     ) -> None:
         self._gateway = gateway
         self._words = words
+        self._serves_zookeeper = serves_zookeeper
         self._request_bytes_max = request_bytes_max
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
@@ -137,11 +139,11 @@ class ClientConnection(asyncio.Protocol):
                 assert self._sniff_timer is not None
                 self._sniff_timer.cancel()
                 self._open(NativeCodec())
-            case Front.ZOOKEEPER:
+            case Front.ZOOKEEPER if self._serves_zookeeper:
                 self._open(ZooKeeperCodec(request_bytes_max=self._request_bytes_max))
             case Front.WORD:
                 self._answer_word(self._head[:WORD_BYTES])
-            case Front.UNKNOWN:
+            case Front.ZOOKEEPER | Front.UNKNOWN:
                 self.close()
 
     def _open(self, codec: NativeCodec | ZooKeeperCodec) -> None:

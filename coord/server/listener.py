@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class ClientListener:
     """The client port. ``before_input`` runs ahead of any handling of received bytes;
     ``on_closed`` after each connection that had been let in; ``words`` answers four-letter words;
-    ``request_bytes_max`` is the longest request of a ZooKeeper client."""
+    ``serves_zookeeper``: its clients are let in, with requests up to ``request_bytes_max``."""
 
     def __init__(
         self,
@@ -36,10 +36,12 @@ class ClientListener:
         before_input: Callable[[], None],
         on_closed: Callable[[], None] = lambda: None,
         words: Words = lambda _word: None,
+        serves_zookeeper: bool = True,
         request_bytes_max: int = DATA_BYTES_MAX,
     ) -> None:
         self.gateway = gateway
         self.words = words
+        self.serves_zookeeper = serves_zookeeper
         self.request_bytes_max = request_bytes_max
         self.before_input = before_input
         self.refused = 0
@@ -120,6 +122,7 @@ class ListenedConnection(ClientConnection):
         super().__init__(
             listener.gateway,
             words=listener.words,
+            serves_zookeeper=listener.serves_zookeeper,
             request_bytes_max=listener.request_bytes_max,
         )
         self._listener = listener

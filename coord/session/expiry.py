@@ -15,7 +15,7 @@ What the log decided comes back through ``opened`` and ``closed``, at apply, on 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from coord.model.limits import ELECTION_TIMEOUT_MS_MAX, SESSION_TIMEOUT_MS_MIN
@@ -78,6 +78,10 @@ class ExpiryPolicy:
     def pauses(self) -> tuple[Pause, ...]:
         """The last pauses of this process that were noticed while it led."""
         return tuple(self._pauses)
+
+    def deadlines(self) -> Iterator[tuple[int, int]] | None:
+        """(session, when its timeout ends unless it is heard); None while inactive."""
+        return self._tracker.deadlines() if self._active else None
 
     # --- leadership ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ look-up however many sessions there are.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from coord.model.limits import SESSION_TIMEOUT_MS_MAX
@@ -150,6 +151,11 @@ class SessionTracker:
         """When the session's timeout ends unless it is heard; None if not known."""
         row = self._rows.get(session)
         return None if row is None else row.deadline_ms + self._shift_ms
+
+    def deadlines(self) -> Iterator[tuple[int, int]]:
+        """(session, deadline) of all that are known."""
+        for session, row in self._rows.items():
+            yield session, row.deadline_ms + self._shift_ms
 
     def clear(self) -> None:
         """Forget everything."""

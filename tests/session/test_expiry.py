@@ -34,6 +34,17 @@ def test_nothing_counts_before_the_leader_is_ready() -> None:
     assert not policy.is_active
 
 
+def test_only_a_leader_knows_deadlines() -> None:
+    """Whoever else believed to know would be guessing."""
+    policy = active(50_000)
+    deadlines = policy.deadlines()
+    assert deadlines is not None
+    assert dict(deadlines) == {7: 50_000 + TIMEOUT_MS}
+
+    policy.deactivate()
+    assert policy.deadlines() is None
+
+
 def test_a_new_leader_gives_the_whole_timeout_again() -> None:
     """Deadlines start when the leader becomes ready, however long a session was silent before."""
     policy = active(50_000)

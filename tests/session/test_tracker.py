@@ -29,6 +29,17 @@ def test_contact_extends() -> None:
     assert tracker.overdue(1_700) == [Overdue(1, 1, 1_700, 700)]
 
 
+def test_every_deadline_can_be_asked_for() -> None:
+    """Contact and pauses included."""
+    tracker = SessionTracker()
+    tracker.opened(1, 1, 1_000, 0)
+    tracker.opened(2, 1, 2_000, 0)
+    tracker.touch(1, 700)
+    tracker.shift(50)
+
+    assert dict(tracker.deadlines()) == {1: 1_750, 2: 2_050}
+
+
 def test_late_news_of_old_contact_changes_nothing() -> None:
     """Contact older than what is known never brings a deadline forward."""
     tracker = SessionTracker()

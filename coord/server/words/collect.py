@@ -1,0 +1,246 @@
+"""Reads what the words tell off a running node. Everything here is asked for by an operator, so it
+may cost a pass over connections or sessions, but never one over the tree; lists are bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from coord.model.paths import CONFIG
+from coord.raft.types import NO_NODE, MemberRole
+from coord.server.words import machine, render
+from coord.server.words.facts import (
+    ConnectionFacts,
+    Deadline,
+    DirectoryFacts,
+    Latency,
+    MonitorFacts,
+    QuorumFacts,
+    ServerFacts,
+    SessionsFacts,
+    WatchCounts,
+    Watching,
+)
+from coord.server.words.operations import name_of
+from coord.store.counts import tree_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from coord.node.connection import Connection
+    from coord.node.node import Node
+    from coord.node.traffic import Latencies
+    from coord.server.listener import ClientListener
+    from coord.server.words.facts import SettingsFacts
+
+LISTED_MAX: Final = 10_000
+"""Connections, sessions, ephemeral nodes or watches in one answer."""
+
+
+class Collector:
+    """One node, its client port, and the settings that ``conf`` shows."""
+
+    def __init__(
+        self,
+        node: Node,
+        listener: ClientListener,
+        version: str,
+        directory: Path,
+        settings: SettingsFacts,
+    ) -> None:
+        self._node = node
+        self._listener = listener
+        self._version = version
+        self._directory = directory
+        self._settings = settings
+
+    # --- the node -------------------------------------------------------------------------------
+
+    def is_serving(self) -> bool:
+        """In quorum and caught up, as far as this node knows: what a ZooKeeper server is before it
+        answers at all."""
+        node = self._node
+        return (
+            node.raft.leader != NO_NODE
+            and node.store.machine.applied_term == node.raft.term
+            and not node.gateway.is_cut_off
+        )
+
+    def mode(self) -> str:
+        """What part a serving node plays, by ZooKeeper's names."""
+        raft = self._node.raft
+        members = raft.membership.members
+        if len(members) == 1:
+            return render.STANDALONE
+        if raft.leader == self._node.id:
+            return render.LEADER
+        return render.OBSERVER if self._is_observer() else render.FOLLOWER
+
+    def _is_observer(self) -> bool:
+        members = self._node.raft.membership.members
+        return any(it.id == self._node.id and it.role is not MemberRole.VOTER for it in members)
+
+    def server(self) -> ServerFacts:
+        """For ``srvr`` and ``stat``."""
+        return self._server(tree_counts(self._node.store.tree).nodes)
+
+    def _server(self, nodes: int) -> ServerFacts:
+        gateway = self._node.gateway
+        received, sent = gateway.traffic.totals(gateway.connections)
+        return ServerFacts(
+            version=self._version,
+            mode=self.mode(),
+            latency=_latency(gateway.traffic.latencies),
+            received=received,
+            sent=sent,
+            connections=self._listener.connections,
+            outstanding=sum(conn.backlog for conn in gateway.connections),
+            zxid=self._node.reader.revision,
+            nodes=nodes,
+        )
+
+    def monitor(self) -> MonitorFacts:
+        """For ``mntr``."""
+        node = self._node
+        counts = tree_counts(node.store.tree)
+        watches = map(node.registry.count_of, node.gateway.connections)
+        voters = [m for m in node.raft.membership.members if m.role is MemberRole.VOTER]
+        return MonitorFacts(
+            server=self._server(counts.nodes),
+            ephemerals=counts.ephemerals,
+            sessions=len(node.store.machine.sessions),
+            watches=sum(watches),
+            data_bytes=counts.data_bytes,
+            open_descriptors=machine.open_descriptors(),
+            max_descriptors=machine.descriptors_max(),
+            uptime_ms=node.clock.monotonic_ms() - node.started_ms,
+            voters=len(voters),
+            snapshots=node.housekeeping.snapshots_taken,
+            entries_applied=node.driver.applied_entries,
+            connections_refused=self._listener.refused,
+            quorum=self._quorum(),
+        )
+
+    def _quorum(self) -> QuorumFacts | None:
+        raft = self._node.raft
+        if raft.leader != self._node.id or self.mode() != render.LEADER:
+            return None
+        others = [it for it in raft.statistics().progress if it.id != self._node.id]
+        synced = [it for it in others if it.recently_active and it.caught_up]
+        return QuorumFacts(
+            learners=sum(it.recently_active for it in others),
+            synced_followers=sum(not it.is_learner for it in synced),
+            synced_observers=sum(it.is_learner for it in synced),
+        )
+
+    # --- settings and machine -------------------------------------------------------------------
+
+    def settings(self) -> SettingsFacts:
+        """For ``conf``, with the members as /zookeeper/config lists them."""
+        found = self._node.reader.get(CONFIG)
+        lines = found[0].decode().splitlines() if found else []
+        return replace(self._settings, is_observer=self._is_observer(), membership=tuple(lines))
+
+    def directories(self) -> DirectoryFacts:
+        """For ``conf`` and ``dirs``."""
+        return machine.directory_sizes(self._directory)
+
+    def environment(self) -> tuple[tuple[str, str], ...]:
+        """For ``envi``."""
+        return machine.environment(self._version)
+
+    # --- connections, sessions, watches ---------------------------------------------------------
+
+    def connections(self) -> list[ConnectionFacts]:
+        """For ``stat`` and ``cons``."""
+        return [_facts_of(conn) for conn in self._listed_connections()]
+
+    def _listed_connections(self) -> list[Connection]:
+        return list(islice(self._node.gateway.connections, LISTED_MAX))
+
+    def sessions(self) -> SessionsFacts:
+        """For ``dump``."""
+        node = self._node
+        skew_ms = node.clock.wall_ms() - node.clock.monotonic_ms()
+        rows = list(islice(node.store.machine.sessions, LISTED_MAX))
+        due = node.liveness.deadlines()
+        now_ms = node.clock.wall_ms()
+        return SessionsFacts(
+            sessions=tuple(sorted((row.id, row.timeout_ms) for row in rows)),
+            deadlines=None
+            if due is None
+            else tuple(
+                Deadline(at_ms + skew_ms, f"{session:#x}")
+                for session, at_ms in islice(due, LISTED_MAX)
+            ),
+            ephemerals=tuple(self._ephemerals(row.id for row in rows if row.ephemerals)),
+            connections=tuple(
+                Deadline(
+                    now_ms + conn.timeout_ms,
+                    f"ip: /{conn.address} sessionId: {conn.session:#x}",
+                )
+                for conn in self._listed_connections()
+            ),
+        )
+
+    def _ephemerals(self, sessions: Iterator[int]) -> Iterator[tuple[int, tuple[str, ...]]]:
+        room = LISTED_MAX
+        for session in sessions:
+            paths = self._node.reader.owners(session)[:room]
+            room -= len(paths)
+            yield session, tuple(paths)
+            if not room:
+                return
+
+    def watch_counts(self) -> WatchCounts:
+        """For ``wchs``."""
+        return WatchCounts(*self._node.registry.counts())
+
+    def watching(self) -> list[Watching]:
+        """For ``wchc`` and ``wchp``."""
+        paths_of = self._node.registry.paths_of
+        pairs = (
+            Watching(conn.session, path)
+            for conn in self._node.gateway.connections
+            for path in paths_of(conn)
+        )
+        return list(islice(pairs, LISTED_MAX))
+
+    # --- resets ---------------------------------------------------------------------------------
+
+    def reset_connections(self) -> None:
+        """Every connection counts from here on."""
+        gateway = self._node.gateway
+        gateway.traffic.reset_connections(gateway.connections)
+
+    def reset_server(self) -> None:
+        """The server's totals count from here on; those of connections go on."""
+        gateway = self._node.gateway
+        gateway.traffic.reset(gateway.connections)
+
+
+def _latency(measured: Latencies) -> Latency:
+    return Latency(measured.min, measured.average, measured.max)
+
+
+def _facts_of(conn: Connection) -> ConnectionFacts:
+    traffic = conn.traffic
+    return ConnectionFacts(
+        address=conn.address,
+        is_read=not conn.paused,
+        is_congested=conn.is_congested,
+        queued=conn.backlog,
+        received=traffic.received,
+        sent=traffic.sent,
+        session=conn.session,
+        last_operation=name_of(traffic.last_request),
+        established_ms=traffic.opened_wall_ms,
+        timeout_ms=conn.timeout_ms,
+        last_zxid=traffic.last_revision,
+        last_response_ms=traffic.last_sent_ms,
+        last_latency_ms=traffic.latencies.last,
+        latency=_latency(traffic.latencies),
+    )

@@ -1,0 +1,30 @@
+"""How much the tree holds, from totals that are kept anyway: nothing is walked."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from coord.store.kv import Environment
+from coord.store.schema import open_tables
+from coord.store.state import load_state
+
+
+class TreeCounts(NamedTuple):
+    """A tree in numbers. ``data_bytes``: keys and records, all but those of history."""
+
+    nodes: int
+    ephemerals: int
+    data_bytes: int
+
+
+def tree_counts(env: Environment) -> TreeCounts:
+    """As of the newest committed state."""
+    tables = open_tables(env)
+    with env.read() as txn:
+        state = load_state(txn, tables)
+        assert state is not None, "the state machine has initialised the tree"
+        return TreeCounts(
+            txn.count(tables.nodes),
+            txn.count(tables.ephemerals),
+            state.size - state.journal_size,
+        )
