@@ -204,9 +204,15 @@ class SyncClient:
         """See Client.children."""
         return self.call(lambda inner: inner.children(path, level=level, timeout_s=timeout_s))
 
-    def get_acl(self, path: str, *, timeout_s: float | None = None) -> tuple[tuple[Acl, ...], Stat]:
+    def get_acl(
+        self,
+        path: str,
+        *,
+        level: ReadLevel = ReadLevel.LINEARIZABLE,
+        timeout_s: float | None = None,
+    ) -> tuple[tuple[Acl, ...], Stat]:
         """See Client.get_acl."""
-        return self.call(lambda inner: inner.get_acl(path, timeout_s=timeout_s))
+        return self.call(lambda inner: inner.get_acl(path, level=level, timeout_s=timeout_s))
 
     def sync(self, path: str = "/", *, timeout_s: float | None = None) -> int:
         """See Client.sync."""

@@ -6,11 +6,12 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from coord.cli import credentials
 from coord.model.errors import CoordError, OperationTimeoutError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Target:
     hosts: str
     timeout_s: float
     as_json: bool
+    auth: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """(scheme, credential) to prove."""
 
 
 Opener = Callable[[Target], AbstractAsyncContextManager["Client"]]
@@ -43,6 +46,7 @@ def _open(target: Target) -> AbstractAsyncContextManager[Client]:
         session_timeout_s=SESSION_TIMEOUT_S,
         request_timeout_s=target.timeout_s,
         client_name="coord",
+        auth=target.auth,
     )
 
 
@@ -72,6 +76,19 @@ def options(function: Callable[..., None]) -> Callable[..., None]:
         target = Target(kwargs.pop("hosts"), kwargs.pop("timeout_s"), kwargs.pop("as_json"))
         click.get_current_context().find_root().meta["coord.json"] = target.as_json
         function(target, *args, **kwargs)
+
+    return wrapper
+
+
+def data_options(function: Callable[..., None]) -> Callable[..., None]:
+    """:func:`options`, and those that say who asks: for commands on nodes that have ACLs."""
+
+    @options
+    @credentials.auth_options
+    @functools.wraps(function)
+    def wrapper(target: Target, *args: Any, **kwargs: Any) -> None:
+        found = credentials.credentials_of(kwargs.pop("auth_file"), kwargs.pop("auth_user"))
+        function(replace(target, auth=found), *args, **kwargs)
 
     return wrapper
 

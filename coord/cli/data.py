@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.command("get")
 @path_argument
 @level_option
-@context.options
+@context.data_options
 def get_command(target: Target, path: str, level: ReadLevel) -> None:
     """Print the value of the node at PATH, byte for byte."""
     node = context.call(target, lambda client: client.get(path, level=level))
@@ -54,7 +54,7 @@ def get_command(target: Target, path: str, level: ReadLevel) -> None:
 @file_option
 @version_option
 @click.option("-c", "--create", is_flag=True, help="Create the node if it does not exist.")
-@context.options
+@context.data_options
 def set_command(
     target: Target, path: str, value: str | None, file: Path | None, version: int, create: bool
 ) -> None:
@@ -109,7 +109,7 @@ def _mode(*, ephemeral: bool, sequential: bool, container: bool, ttl_s: float | 
     help="Deleted by itself when childless and unmodified for so long.",
 )
 @click.option("-p", "--parents", is_flag=True, help="Create missing parents.")
-@context.options
+@context.data_options
 def create_command(
     target: Target,
     path: str,
@@ -145,7 +145,7 @@ def create_command(
 @version_option
 @click.option("-r", "--recursive", is_flag=True, help="Delete what is below it too.")
 @click.option("-f", "--force", is_flag=True, help="Succeed if there is no such node.")
-@context.options
+@context.data_options
 def delete_command(target: Target, path: str, version: int, recursive: bool, force: bool) -> None:
     """Delete the node at PATH."""
     if recursive and version >= 0:
@@ -182,7 +182,7 @@ def _stat_rows(path: str, stat: Stat) -> list[tuple[str, str]]:
 @click.command("stat")
 @path_argument
 @level_option
-@context.options
+@context.data_options
 def stat_command(target: Target, path: str, level: ReadLevel) -> None:
     """Print the metadata of the node at PATH."""
     stat = context.call(target, lambda client: client.exists(path, level=level))
@@ -197,7 +197,7 @@ def stat_command(target: Target, path: str, level: ReadLevel) -> None:
 
 @click.command("sync")
 @click.argument("path", default="/", type=PathType())
-@context.options
+@context.data_options
 def sync_command(target: Target, path: str) -> None:
     """Wait until the node asked has applied everything acknowledged before now.
 

@@ -38,7 +38,7 @@ def record_fields(record: dict[str, Any]) -> dict[str, Any]:
 @path_argument
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("--before", type=NUMBER, metavar="REVISION", help="Older than this revision only.")
-@context.options
+@context.data_options
 def history_command(target: Target, path: str, limit: int, before: int | None) -> None:
     """Print who changed the node at PATH, when, from where, and to what; newest first.
 
@@ -71,7 +71,7 @@ def history_command(target: Target, path: str, limit: int, before: int | None) -
 
 @click.command("why-session")
 @click.argument("session", type=NUMBER)
-@context.options
+@context.data_options
 def why_session_command(target: Target, session: int) -> None:
     """Explain SESSION: whether it is open, and if not, why it ended and what it owned.
 

@@ -81,7 +81,7 @@ def hold_options(function: F) -> F:
 
 @click.command("elect")
 @hold_options
-@context.options
+@context.data_options
 def elect_command(
     target: Target,
     path: str,
@@ -112,7 +112,7 @@ def elect_command(
 
 @click.command("lock")
 @hold_options
-@context.options
+@context.data_options
 def lock_command(
     target: Target,
     path: str,

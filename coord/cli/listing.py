@@ -51,7 +51,7 @@ def _colour_of(stat: Stat) -> str | None:
 @click.argument("path", default="/", type=PathType())
 @click.option("-l", "--long", "detailed", is_flag=True, help="With version, size, time and owner.")
 @level_option
-@context.options
+@context.data_options
 def ls_command(target: Target, path: str, detailed: bool, level: ReadLevel) -> None:
     """List the children of the node at PATH, by name."""
 
@@ -153,7 +153,7 @@ def _walk(branch: Branch) -> Iterator[Branch]:
 @click.option("-d", "--depth", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("-v", "--values", is_flag=True, help="Show each node's value.")
 @level_option
-@context.options
+@context.data_options
 def tree_command(target: Target, path: str, depth: int, values: bool, level: ReadLevel) -> None:
     """Draw the subtree at PATH. It is read in many requests: not one point in time."""
 

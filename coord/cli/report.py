@@ -12,6 +12,7 @@ from coord.model import errors
 HINTS: Final[tuple[tuple[type[errors.CoordError], str], ...]] = (
     (errors.ConnectionLostError, "`coord status` says which nodes are reachable"),
     (errors.OperationTimeoutError, "`coord status` says who leads; --timeout waits longer"),
+    (errors.NoAuthError, "`coord acl get PATH` shows who may; --auth-file proves who you are"),
     (errors.NotReadyError, "`coord status` says why this node has no leader"),
     (errors.NotLeaderError, "`coord status` says why there is no leader"),
     (errors.OverloadedError, "wait a moment and run it again: nothing was changed"),

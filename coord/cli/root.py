@@ -37,6 +37,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "tree": Entry("listing", "tree_command", "Draw a subtree."),
         "stat": Entry("data", "stat_command", "Print a node's metadata."),
         "watch": Entry("watch", "watch_command", "Print changes as they happen."),
+        "acl": Entry("acl", "acl_group", "Show and change who may do what to a node."),
         "txn": Entry("txn", "txn_command", "Run several operations, all or none."),
         "sync": Entry("data", "sync_command", "Wait until this node has caught up."),
         "history": Entry(
@@ -88,6 +89,7 @@ class Root(click.Group):
             raise _missing_extra(cmd_name, error) from error
         command = getattr(module, entry.attribute)
         assert isinstance(command, click.Command)
+        _keep_blocks(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -128,6 +130,15 @@ class Root(click.Group):
             raise _missing_extra(ctx.invoked_subcommand or "coord", error) from error
 
 
+def _keep_blocks(command: click.Command) -> None:
+    """Docstrings are raw: the character that marks a block not to be wrapped stands as two."""
+    if command.help:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _keep_blocks(each)
+
+
 class MissingExtraError(click.ClickException):
     """A command needs a package that an extra of the installation would bring."""
 
@@ -146,7 +157,10 @@ def _missing_extra(command: str, error: ModuleNotFoundError) -> MissingExtraErro
 
 @click.group(
     cls=Root,
-    epilog="\b\n" + exits.HELP + "\n\nCOORD_HOSTS names the nodes, as in h1:2181,h2:2181/app.",
+    epilog="\b\n"
+    + exits.HELP
+    + "\n\nCOORD_HOSTS names the nodes, as in h1:2181,h2:2181/app; COORD_AUTH or COORD_AUTH_FILE"
+    " says who asks.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 def root() -> None:

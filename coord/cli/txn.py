@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("txn")
 @click.argument("operations", nargs=-1)
-@context.options
+@context.data_options
 def txn_command(target: Target, operations: tuple[str, ...]) -> None:
     r"""Run OPERATIONS as one transaction: all of them happen, or none.
 

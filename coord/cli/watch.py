@@ -62,7 +62,7 @@ def changes_of(batch: WatchBatch) -> tuple[WatchChange, ...]:
 @click.option("-r", "--recursive", is_flag=True, help="Everything below PATH as well.")
 @click.option("--no-values", is_flag=True, help="Leave out values and previous values.")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many changes.")
-@context.options
+@context.data_options
 def watch_command(
     target: Target, path: str, recursive: bool, no_values: bool, count: int | None
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from coord.cli.context import Target
 from coord.model import paths
+from coord.model.acl import OPEN, Acl
 from coord.model.errors import (
     BadVersionError,
     NodeExistsError,
@@ -67,6 +68,7 @@ class FakeClient:
 
     def __init__(self, nodes: dict[str, bytes] | None = None) -> None:
         self.nodes = {"/": (b"", 0)} | {path: (data, 0) for path, data in (nodes or {}).items()}
+        self.acls: dict[str, tuple[tuple[Acl, ...], int]] = {}
         self.levels: list[ReadLevel] = []
         self.batches: list[WatchBatch] = []
         self.watched: list[tuple[str, bool, bool]] = []
@@ -149,6 +151,22 @@ class FakeClient:
             raise NotEmptyError(f"{path} has children")
         for gone in [*below, path]:
             del self.nodes[gone]
+
+    async def get_acl(self, path: str, *, level: ReadLevel) -> tuple[tuple[Acl, ...], Stat]:
+        """As the client's."""
+        self.levels.append(level)
+        self._need(path)
+        entries, aversion = self.acls.get(path, (OPEN, 0))
+        return entries, self._stat(path)._replace(aversion=aversion)
+
+    async def set_acl(self, path: str, acl: tuple[Acl, ...], *, version: int) -> Stat:
+        """As the client's."""
+        self._need(path)
+        _, current = self.acls.get(path, (OPEN, 0))
+        if version not in {-1, current}:
+            raise BadVersionError(f"the ACL of {path} has version {current}, not {version}")
+        self.acls[path] = (acl, current + 1)
+        return self._stat(path)._replace(aversion=current + 1)
 
     async def sync(self, path: str) -> int:
         """As the client's."""

@@ -39,6 +39,16 @@ def test_each_command_explains_itself(name: str) -> None:
     assert command.name == name
     assert shown.exit_code == 0, shown.output
     assert command.help
+    assert "\\b" not in shown.output
+
+
+def test_blocks_of_a_help_text_keep_their_lines() -> None:
+    """What is laid out in columns is shown as it was written."""
+    txn = CliRunner().invoke(root, ["txn", "--help"]).output
+    acl = CliRunner().invoke(root, ["acl", "set", "--help"]).output
+
+    assert "\n    create [-s] PATH [VALUE]             -s: sequential\n" in txn
+    assert "\n    world:anyone:r                 everybody may read\n" in acl
 
 
 def test_help_of_root_imports_no_command() -> None:
