@@ -54,6 +54,8 @@ HISTORY_AGE_MS_MAX: Final = 7 * 24 * 3_600 * 1_000
 # --- connections and queues ---------------------------------------------------------------------
 CONNECTION_REQUESTS_MAX: Final = 1_024
 """Requests of one connection waiting for a reply; past it the socket is not read."""
+WAITING_BYTES_MAX: Final = 4 * MIB
+"""Requests of one connection that wait for their turn; past it the socket is not read."""
 CONNECTION_OUTBOX_BYTES_MAX: Final = 16 * MIB
 """A reader slower than this is dropped; a native client resumes."""
 NODE_WRITES_IN_FLIGHT_MAX: Final = 20_000

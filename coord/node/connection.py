@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coord.model.acl import identities_of_address
+from coord.model.limits import WAITING_BYTES_MAX
 from coord.model.types import NO_SESSION
 from coord.node.traffic import Traffic
 
@@ -40,6 +41,13 @@ class Waiting(NamedTuple):
     round: int
 
 
+def _bytes_of(value: Any) -> int:
+    """About what a request, or a part of one, takes."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    return sum(map(_bytes_of, value)) if isinstance(value, tuple) else 8
+
+
 class Connection:
     """State of one client connection. The gateway alone changes it.
 
@@ -70,6 +78,7 @@ class Connection:
         "session",
         "timeout_ms",
         "traffic",
+        "unweighed",
         "waiting",
     )
 
@@ -103,12 +112,23 @@ class Connection:
         """Reasons why nothing new is served: a congested socket, streams that catch up, a session
         that is not attached yet (ZooKeeper), a node full of writes (ZooKeeper), the end."""
         self.paused = False
+        self.unweighed = 0
+        """Bound on the bytes of what waits; put right when it is reached."""
         self.traffic = Traffic()
 
     @property
     def backlog(self) -> int:
         """Requests not answered yet."""
         return len(self.in_flight) + len(self.waiting)
+
+    def weigh(self, size: int) -> None:
+        """``size`` bytes were read and something waits: read no more if it is too much. Cheap as
+        long as it is not: what waits is looked through once per so many bytes read."""
+        self.unweighed += size
+        if self.unweighed > WAITING_BYTES_MAX:
+            self.unweighed = sum(map(_bytes_of, self.waiting))
+            if self.unweighed > WAITING_BYTES_MAX // 2:
+                self.hush()
 
     def hush(self) -> None:
         """Read no more from this client for now."""

@@ -169,6 +169,11 @@ class Gateway:
             self._pump(conn)
             self._resume(conn)
 
+    def tick(self, *, has_space: bool) -> None:
+        """Called every TICK_MS; ``has_space``: the disk takes more."""
+        self.admission.has_space = has_space
+        self.admission.admit(self.release)
+
     def set_cut_off(self, is_cut_off: bool) -> None:
         """Cut off: ZooKeeper's clients go elsewhere, and are not let in again before it is over."""
         self.is_cut_off = is_cut_off

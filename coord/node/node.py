@@ -212,7 +212,7 @@ class Node:
 
     def _tick(self) -> None:
         self.liveness.now_ms = self.clock.monotonic_ms()
-        self.gateway.admission.has_space = self.store.writes_allowed()
+        self.gateway.tick(has_space=self.store.writes_allowed())
         self.driver.tick()
         before_ms = self._ticks * TICK_MS
         self._ticks += 1

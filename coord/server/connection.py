@@ -72,14 +72,17 @@ class ClientConnection(asyncio.Protocol):
         if codec is None:
             self._recognise(data)
             return
-        assert self._conn is not None
+        conn = self._conn
+        assert conn is not None
         try:
             items = codec.feed(data)
         except ProtocolError as error:
-            self._gateway.end(self._conn, "protocol", str(error))
+            self._gateway.end(conn, "protocol", str(error))
             return
         if items:
-            self._gateway.receive(self._conn, items)
+            self._gateway.receive(conn, items)
+            if conn.waiting:
+                conn.weigh(len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """EOF, reset or our own close."""

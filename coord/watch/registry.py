@@ -23,7 +23,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 from coord.model.errors import LimitError, NoWatcherError
 from coord.model.events import Change, ChangeKind, WatchEvent
-from coord.model.limits import WATCHES_PER_CONNECTION_MAX
+from coord.model.limits import PATH_BYTES_MAX, WATCHES_PER_CONNECTION_MAX
 from coord.model.paths import parent_of
 from coord.watch.standing import StandingWatches
 
@@ -129,7 +129,7 @@ class WatchRegistry:
         mine = None if owned is None else (owned.child if table == "child" else owned.data)
         if mine is not None and path in mine:
             return
-        owned = self._room_for_one(owner)
+        owned = self._room_for_one(owner, path)
         if table == "child":
             owned.child[path] = None
             self._child.setdefault(path, {})[owner] = None
@@ -142,7 +142,7 @@ class WatchRegistry:
     ) -> Stream:
         """Open a stream. Raises LimitError; the id must be new to this owner."""
         assert watch_id != ONE_SHOT_ID, "id 0 is that of one-shot watches"
-        owned = self._room_for_one(owner)
+        owned = self._room_for_one(owner, path)
         assert watch_id not in owned.streams, "a stream's id is the xid of its request: unique"
         stream = Stream(owner, watch_id, path, StreamMode(mode), with_values=with_values)
         owned.streams[watch_id] = stream
@@ -152,17 +152,19 @@ class WatchRegistry:
     def add_standing(self, owner: Owner, path: str, *, recursive: bool) -> None:
         """Arm a watch that stays; arming it again changes nothing. Raises LimitError."""
         if not self.standing.has(owner, path, recursive=recursive):
-            self._check_room(owner)
+            self._check_room(owner, path)
             self.standing.add(owner, path, recursive=recursive)
 
-    def _check_room(self, owner: Owner) -> None:
+    def _check_room(self, owner: Owner, path: str) -> None:
+        if len(path) > PATH_BYTES_MAX:
+            raise LimitError(f"no path has more than {PATH_BYTES_MAX} bytes: nothing can happen")
         if self.count_of(owner) >= self._watches_max:
             raise LimitError(
                 f"this connection has {self._watches_max} watches, the most allowed; close some"
             )
 
-    def _room_for_one(self, owner: Owner) -> _Owned:
-        self._check_room(owner)
+    def _room_for_one(self, owner: Owner, path: str) -> _Owned:
+        self._check_room(owner, path)
         owned = self._owned.get(owner)
         if owned is None:
             owned = self._owned[owner] = _Owned()

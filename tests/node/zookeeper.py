@@ -130,6 +130,8 @@ class ZooPeer:
             gateway.end(self.conn, "protocol", str(error))
         else:
             gateway.receive(self.conn, items)
+            if self.conn.waiting:
+                self.conn.weigh(len(data))
 
     def shake(self, session: int = 0, password: bytes = bytes(16), **others: Any) -> None:
         """Say hello, without waiting for the answer."""
@@ -162,7 +164,14 @@ class ZooPeer:
         """All so far, in order."""
         return [it for it in self.link.received if isinstance(it, Reply)]
 
-    @property
+    def is_closed(self) -> bool:
+        """The node has hung up."""
+        return self.link.is_closed
+
+    def is_paused(self) -> bool:
+        """The node reads no more for now."""
+        return self.link.is_paused
+
     def shaken(self) -> Handshake | None:
         """The node's answer to the handshake, so far."""
         return self.link.handshake
