@@ -14,16 +14,18 @@ Nodes below /zookeeper count against nothing.
 from __future__ import annotations
 
 import re
+import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from coord.model.errors import QuotaExceededError
 from coord.model.limits import INLINE_DATA_BYTES_MAX
 from coord.model.paths import QUOTA
 from coord.store.kv import ReadTxn, WriteTxn
-from coord.store.schema import HASH_BYTES, PathKeys, Tables, children_range, verify
-from coord.store.znode_record import Node, is_at
+from coord.store.schema import CRC_BYTES, HASH_BYTES, PathKeys, Tables, children_range, verify
+from coord.store.znode_record import PATH_AT, Node, is_at
 
 if TYPE_CHECKING:
     from coord.store.tree import Tree
@@ -37,6 +39,11 @@ _NUMBER: Final = re.compile(
     rb"(?:^|[,;])(count|bytes|countHardLimit|byteHardLimit)=(-?[0-9]{1,18})(?==?(?:[,;]|\Z))"
 )
 
+_counted: Final = struct.Struct(">I52xii19xH").unpack_from
+"""Of a node's record: checksum, data length, child count, path length."""
+
+_Child = tuple[bytes, int, int]
+"""Key, data length, child count."""
 Numbers = dict[str, int]
 """What a limits or stats node says; a missing number counts as −1."""
 
@@ -101,9 +108,9 @@ def limited_paths(txn: ReadTxn, tables: Tables, keys: PathKeys) -> frozenset[byt
     waiting = [_HOME]
     while waiting:
         parent = waiting.pop()
-        for key, record in _stored_children(txn, tables, keys, parent):
+        for key, _, children in _stored_children(txn, tables, keys, parent):
             path = parent + b"/" + key[HASH_BYTES:]
-            if Node.of(record).children:
+            if children:
                 waiting.append(path)
             root, name = _split(path)
             if root and name == _LIMITS:
@@ -168,34 +175,37 @@ def _measure(tree: Tree, root: bytes) -> tuple[int, int]:
     while waiting:
         parent = waiting.pop()
         of_parent = changed.get(tree.keys.prefix(parent), [])
-        for key, record in _current_children(tree, parent, of_parent):
-            node = Node.of(record)
+        for key, length, children in _current_children(tree, parent, of_parent):
             count += 1
-            size += node.data_length
-            if node.children:
+            size += length
+            if children:
                 waiting.append(parent + b"/" + key[HASH_BYTES:])
     return count, size
 
 
-def _current_children(
-    tree: Tree, parent: bytes, changed: list[bytes]
-) -> Iterator[tuple[bytes, bytes]]:
-    """(key, record) of a node's children; ``changed``: keys that differ from what is stored."""
+def _current_children(tree: Tree, parent: bytes, changed: list[bytes]) -> Iterator[_Child]:
+    """A node's children; ``changed``: keys of children that differ from what is stored."""
     before = tree.nodes.before
-    for key, record in _stored_children(tree.txn, tree.tables, tree.keys, parent):
-        if key not in before:
-            yield key, record
+    for child in _stored_children(tree.txn, tree.tables, tree.keys, parent):
+        if child[0] not in before:
+            yield child
     for key in changed:
         now = tree.nodes.now[key]
         if now is not None and is_at(now, parent + b"/" + key[HASH_BYTES:]):
-            yield key, now
+            node = Node.of(now)
+            yield key, node.data_length, node.children
 
 
 def _stored_children(
     txn: ReadTxn | WriteTxn, tables: Tables, keys: PathKeys, parent: bytes
-) -> Iterator[tuple[bytes, bytes]]:
-    """(key, record) of a node's children. Raises CorruptionError."""
+) -> Iterator[_Child]:
+    """A node's children. Raises CorruptionError. Counting a subtree holds up every member: this
+    is as short as it can be."""
+    stem = parent + b"/"
+    expected = len(stem) - HASH_BYTES
     for key, record in txn.scan(tables.nodes, *children_range(keys.prefix(parent))):
-        verify("nodes", key, record)
-        if is_at(record, parent + b"/" + key[HASH_BYTES:]):
-            yield key, record
+        crc, size, children, length = _counted(record)
+        if crc32(record[CRC_BYTES:], crc32(key)) != crc:
+            verify("nodes", key, record)
+        if length == expected + len(key) and record.startswith(stem, PATH_AT):
+            yield key, size, children
