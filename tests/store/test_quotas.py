@@ -12,6 +12,7 @@ from coord.model import commands, requests
 from coord.model.acl import OPEN, READ, Acl
 from coord.model.errors import (
     BadVersionError,
+    CorruptionError,
     NoAuthError,
     NoChildrenForEphemeralsError,
     NodeExistsError,
@@ -24,6 +25,7 @@ from coord.model.znode import CreateMode
 from coord.store.applied import AppliedBatch
 from coord.store.digest import digest_of
 from coord.store.memory_kv import MemoryEnvironment
+from coord.store.znode_record import path_of
 from tests.store.tree_fixtures import Log, check_structure, contents, log
 
 __all__ = ["log"]
@@ -390,3 +392,22 @@ def test_the_stats_are_always_what_is_there(
     other = Log(MemoryEnvironment())
     other.apply_all(*entries)
     assert contents(other.env) == contents(env)
+
+
+@pytest.mark.parametrize("when", ["count", "load"])
+def test_damage_is_found_where_nodes_are_counted_and_quotas_looked_for(log: Log, when: str) -> None:
+    """Every record that is read is checked first."""
+    log.create("/a")
+    path = b"/a/b" if when == "count" else b"/quota/a"
+    log.create("/a/b")
+    log.create(f"{QUOTA}/a")
+    log.create(f"{QUOTA}/a/zookeeper_limits", UNLIMITED)
+    log.reopen()
+    nodes = contents(log.env)["nodes"]
+    key, record = next((k, r) for k, r in nodes.items() if path_of(r).encode().endswith(path))
+    with log.env.write() as txn:
+        txn.put(key, record[:4] + bytes([record[4] ^ 1]) + record[5:], db=log.env.table("nodes"))
+        txn.commit()
+
+    with pytest.raises(CorruptionError, match=key.hex()):
+        log.create(stats_path("/a")) if when == "count" else log.reopen()
