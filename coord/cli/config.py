@@ -15,6 +15,28 @@ def config_group() -> None:
     """Show the settings of a node."""
 
 
+@config_group.command("keys")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one setting per line.")
+def keys_command(*, as_json: bool) -> None:
+    """Print every setting there is: its default, its variable, what it means.
+
+    A setting is given in the file, by its variable, or to `coord serve` and `coord dev` as
+    `--set KEY=VALUE`; secrets are not given on a command line.
+    """
+    from coord.config import OPTIONS
+
+    table = output.Table(("setting", "default", "variable", "meaning"))
+    for key, option in OPTIONS.items():
+        default = "" if option.default is None else option.show(option.parse(option.default))
+        if as_json:
+            output.json_line(
+                {"key": key, "default": default, "variable": option.variable, "help": option.help}
+            )
+        table.add(key, default, option.variable, option.help)
+    if not as_json:
+        table.show()
+
+
 @config_group.command("show")
 @config_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one setting per line.")

@@ -48,7 +48,7 @@ PORT_MAX = 65_535
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A setting of every node; `coord config show` lists them. Can be repeated.",
+    help="A setting of every node; `coord config keys` explains them. Can be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines: ready, exits, restarts.")
 @click.pass_context

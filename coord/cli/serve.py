@@ -51,7 +51,7 @@ _OPTIONS: Final = (
     click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error."),
     click.option("--json-logs", is_flag=True, default=None, help="Log JSON lines."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
-                 help="Any other setting; 'coord config show' lists them."),
+                 help="Any other setting; 'coord config keys' explains them."),
 )  # fmt: skip
 
 

@@ -142,10 +142,16 @@ def words(known: Collection[str]) -> Parser:
 
 
 def optional_digest(raw: Any) -> str:
-    """A digest identity, "user:base64 of SHA-1", or empty for none. Never repeats what it read."""
+    """A digest identity, "user:base64 of SHA-1", or empty for none. Never repeats what it read.
+
+    An ACL's form of it, "digest:user:…", is as good: ``coord acl digest`` prints that.
+    """
     if raw == "":
         return ""
-    user, colon, digest = text(raw).strip().partition(":")
+    identity = text(raw).strip()
+    if identity.count(":") == 2:
+        identity = identity.removeprefix("digest:")
+    user, colon, digest = identity.partition(":")
     try:
         size = len(b64decode(digest, validate=True))
     except ValueError:

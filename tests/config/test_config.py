@@ -187,6 +187,8 @@ def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
     assert loaded(BASE, {}, file).zookeeper.super_digest == DIGEST
     variables = {"COORD_ZOOKEEPER_SUPER_DIGEST": DIGEST}
     assert loaded(BASE, variables).zookeeper.super_digest == DIGEST
+    variables = {"COORD_ZOOKEEPER_SUPER_DIGEST": f"digest:{DIGEST}"}
+    assert loaded(BASE, variables).zookeeper.super_digest == DIGEST
 
 
 def test_a_secret_is_refused_as_a_flag_and_never_repeated() -> None:
@@ -214,7 +216,15 @@ def test_a_secret_is_given_once() -> None:
 
 @pytest.mark.parametrize(
     "digest",
-    ["super", "super:", ":qW/HnTfCSoQpB5G8LgkwT3IbiFc=", "super:password", "super:QUJD", "a:b:c"],
+    [
+        "super",
+        "super:",
+        ":qW/HnTfCSoQpB5G8LgkwT3IbiFc=",
+        "super:password",
+        "super:QUJD",
+        "a:b:c",
+        "x:" + DIGEST,
+    ],
 )
 def test_what_is_no_digest_is_refused(digest: str) -> None:
     """A password in the place of its digest would shut the super user out without a word."""
