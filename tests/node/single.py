@@ -167,7 +167,7 @@ class Peer:
 class Single:
     """The node and the hands that move it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.hands = Hands()
         noise = random.Random(7)
         store = open_memory_store(SimDisk(), StoreOptions(NodeId(1), noise.randbytes))
@@ -176,7 +176,7 @@ class Single:
         store.attach(self.hands.call_soon, self.hands)
         self.store = store
         self.node = Node(
-            NodeSettings(RaftConfig(NodeId(1), store.incarnation)),
+            NodeSettings(RaftConfig(NodeId(1), store.incarnation), **settings),
             store,
             self.hands,
             self.hands,
