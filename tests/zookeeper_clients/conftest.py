@@ -1,4 +1,4 @@
-"""Three servers for each module, and a lab around them for each test.
+"""Three servers for each worker of the test run, and a lab around them for each test.
 
 ``COORD_ZK_SERVER=zookeeper`` points the same tests at ZooKeeper itself.
 """
@@ -23,7 +23,7 @@ SERVERS: Final[dict[str, Callable[[Path], Ensemble]]] = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this directory is an integration test; a module stays on one worker, so that
-    its servers are started once.
+    its program is built and started once.
     """
     for item in items:
         if item.path.parent == Path(__file__).parent:
@@ -31,9 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(f"zookeeper_clients/{item.path.stem}"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ensemble]:
-    """Three servers that know nothing yet."""
+    """Three servers, shared by all modules that this process runs."""
     kind = SERVERS[os.environ.get("COORD_ZK_SERVER", "coord")]
     servers = kind(tmp_path_factory.mktemp("servers"))
     try:

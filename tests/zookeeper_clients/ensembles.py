@@ -78,7 +78,10 @@ class CoordEnsemble:
 
 
 def _settings() -> list[str]:
-    return ["--set", f"sessions.timeout_ms_min={SESSION_MS_MIN}ms"]
+    return [
+        "--set", f"sessions.timeout_ms_min={SESSION_MS_MIN}ms",
+        "--set", f"zookeeper.super_digest={digest_id('super', SUPER_PASSWORD)}",
+    ]  # fmt: skip
 
 
 _ZOO_CFG: Final = """\

@@ -86,6 +86,7 @@ class Lab:
         """A client of the test's own, on the direct way."""
         client = KazooClient(self.hosts, timeout=10.0)
         client.start(timeout=PATIENCE_S)
+        client.sync("/")
         try:
             yield client
         finally:

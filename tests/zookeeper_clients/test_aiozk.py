@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiozk import ACL, ZKClient, exc
+from aiozk.protocol import SyncRequest
 from aiozk.states import States
 
 from tests.zookeeper_clients.ensembles import SHORT_SESSION_MS
@@ -44,6 +45,11 @@ async def connect(lab: Lab) -> AsyncIterator[Connect]:
 async def zk(connect: Connect) -> Any:
     """One client, directly connected."""
     return await connect()
+
+
+async def sync(client: Any) -> None:
+    """Let later reads see all that others have been told: reads are local to a server."""
+    await client.send(SyncRequest(path=client.normalize_path("/")))
 
 
 async def next_state(client: Any, *states: Any) -> None:
@@ -141,7 +147,10 @@ async def test_ephemerals_go_with_the_client(zk: Any, connect: Connect) -> None:
     """Closing a client deletes its ephemerals."""
     owner = await connect()
     await owner.create("/e", ephemeral=True)
+    await sync(zk)
+    assert await zk.exists("/e")
     await owner.close()
+    await sync(zk)
     assert not await zk.exists("/e")
 
 
@@ -164,6 +173,7 @@ async def test_an_expired_session_is_replaced(lab: Lab, connect: Connect) -> Non
     before = client.session.session_id
     await asyncio.to_thread(lab.expire, f"{lab.root}/e")
     await next_state(client, States.CONNECTED)
+    await sync(client)
     assert not await client.exists("/e")
     assert client.session.session_id != before
 
