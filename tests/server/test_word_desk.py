@@ -213,7 +213,24 @@ def test_dump_stops_at_a_number_of_nodes(office: Office, monkeypatch: pytest.Mon
         "/a2",
         "/b1",
     ]
-    assert len(office.collector.watching()) <= 3
+
+
+def test_listings_stop_at_a_number_of_entries(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And say how many there are besides."""
+    for _ in range(3):
+        client = office.single.client()
+        client.call(get("/", watch=True))
+    monkeypatch.setattr(collect, "LISTED_MAX", 2)
+
+    assert office.ask("stat").count(" /198.51.100.7:4000") == 2
+    for word in ("stat", "cons", "wchc", "wchp"):
+        assert "\n(1 left out)\n" in office.ask(word)
+    assert office.ask("dump").endswith("\n(2 left out)\n")
+    monkeypatch.setattr(collect, "LISTED_MAX", 3)
+    for word in ("stat", "cons", "wchc", "wchp", "dump"):
+        assert "left out" not in office.ask(word)
 
 
 def test_resets_count_from_zero(office: Office) -> None:

@@ -18,6 +18,7 @@ from coord.server.words.facts import (
     SessionsFacts,
     SettingsFacts,
     WatchCounts,
+    WatchFacts,
     Watching,
 )
 
@@ -195,19 +196,20 @@ def test_wchs_counts() -> None:
     )
 
 
-WATCHING = [
+WATCHING = (
     Watching(0x2A, "/app"),
     Watching(0x2B, "/app"),
     Watching(0x2A, "/"),
     Watching(0x2A, "/"),
-]
+)
 
 
 def test_wchc_and_wchp_are_the_same_list_both_ways_round() -> None:
     """Each path of a session stands once, however often it is watched."""
-    assert listings.wchc(WATCHING) == "0x2a\n\t/app\n\t/\n0x2b\n\t/app\n\n"
-    assert listings.wchp(WATCHING) == "/app\n\t0x2a\n\t0x2b\n/\n\t0x2a\n\n"
-    assert listings.wchc([]) == "\n"
+    assert listings.wchc(WatchFacts(WATCHING)) == "0x2a\n\t/app\n\t/\n0x2b\n\t/app\n\n"
+    assert listings.wchp(WatchFacts(WATCHING)) == "/app\n\t0x2a\n\t0x2b\n/\n\t0x2a\n\n"
+    assert listings.wchc(WatchFacts(())) == "\n"
+    assert listings.wchp(WatchFacts(WATCHING[:1], 3)) == "/app\n\t0x2a\n(3 left out)\n\n"
 
 
 SESSIONS = SessionsFacts(
@@ -257,11 +259,12 @@ def test_dump_of_a_leader_groups_sessions_by_when_they_end() -> None:
 def test_a_listing_ends_at_a_bound_and_says_so() -> None:
     """What does not fit is counted; a short line behind a long one does not jump the queue."""
     assert listings.bounded(["aa", "bb"], 6) == "aa\nbb\n"
-    assert listings.bounded(["aa", "bbb", "c"], 6) == "aa\n(2 lines left out)\n"
+    assert listings.bounded(["aa", "bbb", "c"], 6) == "aa\n(2 left out)\n"
 
-    many = listings.wchp([Watching(1, f"/{'x' * 500}{number}") for number in range(5_000)])
+    paths = (f"/{'x' * 500}{number}" for number in range(5_000))
+    many = listings.wchp(WatchFacts(tuple(Watching(1, path) for path in paths)))
     assert len(many) <= MIB + 100
-    assert many.endswith(" lines left out)\n\n")
+    assert many.endswith(" left out)\n\n")
 
 
 SETTINGS = SettingsFacts(

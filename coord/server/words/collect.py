@@ -12,6 +12,7 @@ from coord.model.paths import CONFIG
 from coord.raft.types import NO_NODE, MemberRole
 from coord.server.words import machine, render
 from coord.server.words.facts import (
+    ClientsFacts,
     ConnectionFacts,
     Deadline,
     DirectoryFacts,
@@ -21,6 +22,7 @@ from coord.server.words.facts import (
     ServerFacts,
     SessionsFacts,
     WatchCounts,
+    WatchFacts,
     Watching,
 )
 from coord.server.words.operations import name_of
@@ -36,8 +38,9 @@ if TYPE_CHECKING:
     from coord.server.listener import ClientListener
     from coord.server.words.facts import SettingsFacts
 
-LISTED_MAX: Final = 10_000
-"""Connections, sessions, ephemeral nodes or watches in one answer."""
+LISTED_MAX: Final = 2_000
+"""Connections, sessions, ephemeral nodes or watches in one answer: some 20 ms of work, in which no
+client is served."""
 
 
 class Collector:
@@ -106,13 +109,12 @@ class Collector:
         """For ``mntr``."""
         node = self._node
         counts = tree_counts(node.store.tree)
-        watches = map(node.registry.count_of, node.gateway.connections)
         voters = [m for m in node.raft.membership.members if m.role is MemberRole.VOTER]
         return MonitorFacts(
             server=self._server(counts.nodes),
             ephemerals=counts.ephemerals,
             sessions=len(node.store.machine.sessions),
-            watches=sum(watches),
+            watches=self._watches(),
             data_bytes=counts.data_bytes,
             open_descriptors=machine.open_descriptors(),
             max_descriptors=machine.descriptors_max(),
@@ -154,36 +156,41 @@ class Collector:
 
     # --- connections, sessions, watches ---------------------------------------------------------
 
-    def connections(self) -> list[ConnectionFacts]:
+    def clients(self) -> ClientsFacts:
         """For ``stat`` and ``cons``."""
-        return [_facts_of(conn) for conn in self._listed_connections()]
-
-    def _listed_connections(self) -> list[Connection]:
-        return list(islice(self._node.gateway.connections, LISTED_MAX))
+        connections = self._node.gateway.connections
+        listed = tuple(_facts_of(conn) for conn in islice(connections, LISTED_MAX))
+        return ClientsFacts(listed, len(connections) - len(listed))
 
     def sessions(self) -> SessionsFacts:
         """For ``dump``."""
-        node = self._node
-        skew_ms = node.clock.wall_ms() - node.clock.monotonic_ms()
-        rows = list(islice(node.store.machine.sessions, LISTED_MAX))
-        due = node.liveness.deadlines()
-        now_ms = node.clock.wall_ms()
+        sessions, open_now = self._node.store.machine.sessions, self._node.gateway.connections
+        rows = list(islice(sessions, LISTED_MAX))
+        connections = list(islice(open_now, LISTED_MAX))
+        now_ms = self._node.clock.wall_ms()
         return SessionsFacts(
             sessions=tuple(sorted((row.id, row.timeout_ms) for row in rows)),
-            deadlines=None
-            if due is None
-            else tuple(
-                Deadline(at_ms + skew_ms, f"{session:#x}")
-                for session, at_ms in islice(due, LISTED_MAX)
-            ),
+            deadlines=self._deadlines(),
             ephemerals=tuple(self._ephemerals(row.id for row in rows if row.ephemerals)),
             connections=tuple(
                 Deadline(
                     now_ms + conn.timeout_ms,
                     f"ip: /{conn.address} sessionId: {conn.session:#x}",
                 )
-                for conn in self._listed_connections()
+                for conn in connections
             ),
+            left_out=len(sessions) - len(rows) + len(open_now) - len(connections),
+        )
+
+    def _deadlines(self) -> tuple[Deadline, ...] | None:
+        """Of sessions, in Unix time; None unless this node leads."""
+        clock = self._node.clock
+        skew_ms = clock.wall_ms() - clock.monotonic_ms()
+        due = self._node.liveness.deadlines()
+        if due is None:
+            return None
+        return tuple(
+            Deadline(at_ms + skew_ms, f"{session:#x}") for session, at_ms in islice(due, LISTED_MAX)
         )
 
     def _ephemerals(self, sessions: Iterator[int]) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -199,7 +206,7 @@ class Collector:
         """For ``wchs``."""
         return WatchCounts(*self._node.registry.counts())
 
-    def watching(self) -> list[Watching]:
+    def watching(self) -> WatchFacts:
         """For ``wchc`` and ``wchp``."""
         paths_of = self._node.registry.paths_of
         pairs = (
@@ -207,7 +214,12 @@ class Collector:
             for conn in self._node.gateway.connections
             for path in paths_of(conn)
         )
-        return list(islice(pairs, LISTED_MAX))
+        listed = tuple(islice(pairs, LISTED_MAX))
+        more = len(listed) == LISTED_MAX
+        return WatchFacts(listed, max(0, self._watches() - LISTED_MAX) if more else 0)
+
+    def _watches(self) -> int:
+        return sum(map(self._node.registry.count_of, self._node.gateway.connections))
 
     # --- resets ---------------------------------------------------------------------------------
 

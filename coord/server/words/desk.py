@@ -55,7 +55,9 @@ def _srst(collector: Collector) -> str:
 
 
 def _lines(collector: Collector, *, brief: bool) -> list[str]:
-    return [render.connection(facts, brief=brief) for facts in collector.connections()]
+    clients = collector.clients()
+    lines = [render.connection(facts, brief=brief) for facts in clients.connections]
+    return [*lines, *listings.missing(clients.left_out)]
 
 
 ALWAYS: Final[Mapping[str, Answer]] = {

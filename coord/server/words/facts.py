@@ -87,6 +87,13 @@ class ConnectionFacts:
     latency: Latency = NO_LATENCY
 
 
+class ClientsFacts(NamedTuple):
+    """Connections, and how many more there are."""
+
+    connections: tuple[ConnectionFacts, ...]
+    left_out: int = 0
+
+
 class WatchCounts(NamedTuple):
     """All watches of a node."""
 
@@ -100,6 +107,13 @@ class Watching(NamedTuple):
 
     session: int
     path: str
+
+
+class WatchFacts(NamedTuple):
+    """Watches, and how many more there are."""
+
+    watching: tuple[Watching, ...]
+    left_out: int = 0
 
 
 class Deadline(NamedTuple):
@@ -120,6 +134,8 @@ class SessionsFacts:
     ephemerals: tuple[tuple[int, tuple[str, ...]], ...]
     """(session, paths) of sessions that have some."""
     connections: tuple[Deadline, ...]
+    left_out: int = 0
+    """Sessions and connections that are not listed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Words that list sessions, connections and watches: facts in, text out, in ZooKeeper's format.
 
-A listing ends after LISTING_BYTES_MAX and says how many lines it left out: a node with 200,000
-watches must not build an answer of 20 MB while its clients wait.
+A listing ends after LISTING_BYTES_MAX and says how much it left out: a node with 200,000 watches
+must not build an answer of 20 MB while its clients wait. ``collect`` bounds what is read for one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from coord.model.limits import MIB
 
 if TYPE_CHECKING:
-    from coord.server.words.facts import Deadline, SessionsFacts, WatchCounts, Watching
+    from coord.server.words.facts import Deadline, SessionsFacts, WatchCounts, WatchFacts
 
 LISTING_BYTES_MAX: Final = 1 * MIB
 DEADLINE_STEP_MS: Final = 2_000
@@ -32,9 +32,13 @@ def bounded(lines: Iterable[str], bytes_max: int = LISTING_BYTES_MAX) -> str:
             kept.append(line)
         else:
             room, left_out = -1, left_out + 1
+    return "".join(f"{line}\n" for line in (*kept, *missing(left_out)))
+
+
+def missing(left_out: int) -> Iterator[str]:
+    """The line that stands for what is not listed, if anything is not."""
     if left_out:
-        kept.append(f"({left_out} lines left out)")
-    return "".join(f"{line}\n" for line in kept)
+        yield f"({left_out} left out)"
 
 
 def cons(connections: Iterable[str]) -> str:
@@ -50,17 +54,21 @@ def wchs(counts: WatchCounts) -> str:
     )
 
 
-def wchc(watching: Sequence[Watching]) -> str:
+def wchc(facts: WatchFacts) -> str:
     """Watched paths by session."""
-    return bounded(_grouped((f"{it.session:#x}", it.path) for it in watching)) + "\n"
+    return _grouped([(f"{it.session:#x}", it.path) for it in facts.watching], facts.left_out)
 
 
-def wchp(watching: Sequence[Watching]) -> str:
+def wchp(facts: WatchFacts) -> str:
     """Watching sessions by path."""
-    return bounded(_grouped((it.path, f"{it.session:#x}") for it in watching)) + "\n"
+    return _grouped([(it.path, f"{it.session:#x}") for it in facts.watching], facts.left_out)
 
 
-def _grouped(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _grouped(pairs: Sequence[tuple[str, str]], left_out: int) -> str:
+    return bounded((*_groups(pairs), *missing(left_out))) + "\n"
+
+
+def _groups(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
     groups: dict[str, dict[str, None]] = {}
     for head, member in pairs:
         groups.setdefault(head, {})[member] = None
@@ -89,6 +97,7 @@ def _dump_lines(facts: SessionsFacts) -> Iterator[str]:
         yield from (f"\t{path}" for path in paths)
     yield "Connections dump:"
     yield from _sets("Connections", facts.connections)
+    yield from missing(facts.left_out)
 
 
 def _sets(title: str, deadlines: Iterable[Deadline]) -> Iterator[str]:
