@@ -54,6 +54,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "digest": Entry("status", "digest_command", "Compare the replicas' contents."),
         "member": Entry("member", "member_group", "List and change the members."),
         "snapshot": Entry("status", "snapshot_command", "Take a snapshot of one node now."),
+        "bench": Entry("bench", "bench_command", "Put load on a cluster and say what it took."),
         "version": Entry("version", "version_command", "Print versions."),
     },
 }

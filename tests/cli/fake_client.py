@@ -93,7 +93,7 @@ class FakeClient:
         if path not in self.nodes:
             raise NoNodeError(f"{path} does not exist")
 
-    async def get(self, path: str, *, level: ReadLevel) -> Node:
+    async def get(self, path: str, *, level: ReadLevel = ReadLevel.LINEARIZABLE) -> Node:
         """As the client's."""
         self.levels.append(level)
         self._need(path)
@@ -128,7 +128,13 @@ class FakeClient:
         return self._stat(path)
 
     async def create(
-        self, path: str, data: bytes, *, mode: CreateMode, make_parents: bool, ttl_s: float | None
+        self,
+        path: str,
+        data: bytes,
+        *,
+        mode: CreateMode = CreateMode.PERSISTENT,
+        make_parents: bool = False,
+        ttl_s: float | None = None,
     ) -> Created:
         """As the client's; a sequential name always ends in number 7."""
         del ttl_s

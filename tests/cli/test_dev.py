@@ -241,6 +241,9 @@ def test_every_command_against_a_real_cluster(tmp_path: Path) -> None:
         assert refused.returncode == exits.USAGE
         assert "the members are 1 and 2" in refused.stderr
         assert dev.run("get", "/nothing").returncode == exits.NO_NODE
+        loaded = dev.run("bench", "mixed", "--seconds", "0.2", "--connections", "3", "--json")
+        assert json.loads(loaded.stdout)["ops"] > 0, loaded.stderr
+        assert "coord-bench" not in dev.run("ls", "/").stdout
         assert dev.run("delete", "-r", "/jobs").returncode == 0
 
 
@@ -269,6 +272,27 @@ def test_one_node_is_stopped_and_started_from_another_shell(tmp_path: Path) -> N
     gone = dev.run("dev", "stop", "3", "--dir", directory)
     assert gone.returncode == exits.CONFIG
     assert "no coord dev runs in" in gone.stderr
+
+
+def test_acls_of_a_real_cluster(tmp_path: Path) -> None:
+    """What an ACL keeps from strangers its user can do, who proves himself by file or variable."""
+    auth = tmp_path / "alice"
+    auth.write_text("digest:alice:secret\n")
+    alice = ("--auth-file", str(auth))
+    with _dev(tmp_path / "cluster", _ports()) as dev:
+        dev.run("create", "/a", "private")
+        mine = dev.run("acl", "set", "/a", "auth::cdrwa", *alice)
+        assert mine.stdout == "acl version 1\n", mine.stderr
+        refused = dev.run("get", "/a")
+        assert refused.returncode == exits.REFUSED
+        assert "coord acl get" in refused.stderr
+        assert dev.run("get", "/a", *alice).stdout == "private"
+        entry = dev.run("acl", "get", "/a", *alice).stdout.strip()
+        assert entry.startswith("digest:alice:")
+        opened = dev.run("acl", "set", "/a", entry, "world:anyone:r", "--version", "1", *alice)
+        assert opened.stdout == "acl version 2\n", opened.stderr
+        assert dev.run("get", "/a").stdout == "private"
+        assert dev.run("set", "/a", "x").returncode == exits.REFUSED
 
 
 def test_program_of_the_readme_elects_a_leader(tmp_path: Path) -> None:

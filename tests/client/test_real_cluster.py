@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from coord_client import CreateMode, Lock, ReadLevel, connect, sync
+from coord.model.acl import ALL
+from coord_client import Acl, CreateMode, Lock, ReadLevel, connect, digest_id, errors, sync
 from tests.integration.processes import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +104,24 @@ def test_three_copies_elect_one_leader_that_survives_the_nodes(real: Cluster) ->
     finally:
         for copy in copies.values():
             copy.kill()
+
+
+async def test_identity_survives_the_node(real: Cluster) -> None:
+    """A client whose node is killed is itself on the next one: it reads what only it may read."""
+    async with connect(real.hosts, auth=[("digest", "alice:secret")]) as client:
+        await client.add_auth("digest", "bob:hunter2")
+        everything = (Acl(ALL, "digest", digest_id("bob", "hunter2")),)
+        await client.create("/private", b"1", acl=everything)
+        served_by = (await client.admin.status())["node"]
+        real[served_by].kill()
+        await client.set("/private", b"2", timeout_s=PATIENCE_S)
+
+        assert (await client.admin.status())["node"] != served_by
+        names = [name for scheme, name in await client.who_am_i() if scheme == "digest"]
+        assert names == ["alice", "bob"]
+    async with connect(real.hosts, auth=[("digest", "alice:secret")]) as other:
+        with pytest.raises(errors.NoAuthError):
+            await other.get("/private")
 
 
 async def test_writes_happen_once_through_kills_of_their_node(real: Cluster) -> None:
