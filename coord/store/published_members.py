@@ -1,6 +1,6 @@
 """The membership as ZooKeeper's clients read it, in /zookeeper/config: a line for each server
 
-    server.ID=host:peerport:peerport:participant;clienthost:clientport
+    server.ID=host:peerport:electionport:participant;clienthost:clientport
 
 and ``version=`` with the revision of the change, in hexadecimal. Curator replaces its servers by
 these addresses, so that nothing is published unless all of them can be dialled.
@@ -21,6 +21,7 @@ from coord.store.znode_record import Node
 
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4}")
 _EVERYWHERE: Final = ("0.0.0.0:", "[::]:")
+_PORT_MAX: Final = 65_535
 _VERSION: Final = b"version="
 
 
@@ -53,7 +54,9 @@ def _servers(membership: Membership) -> bytes:
 def _line(member: Member) -> str:
     host, _, port = member.peer.rpartition(":")
     role = "participant" if member.role is MemberRole.VOTER else "observer"
-    return f"server.{member.id}={host}:{port}:{port}:{role};{member.client}\n"
+    # Elections have no port of their own here, but readers refuse two that are equal.
+    beside = int(port) + 1 if int(port) < _PORT_MAX else int(port) - 1
+    return f"server.{member.id}={host}:{port}:{beside}:{role};{member.client}\n"
 
 
 def _can_dial(address: str) -> bool:

@@ -44,11 +44,18 @@ def test_the_first_membership_is_published(log: Log) -> None:
     )
 
     assert published(log) == (
-        "server.1=10.0.0.1:7000:7000:participant;a.example:2181\n"
-        "server.2=10.0.0.2:7000:7000:observer;[fd00::2]:2182\n"
-        "server.3=[fd00::3]:7003:7003:observer;10.0.0.3:2183\n"
+        "server.1=10.0.0.1:7000:7001:participant;a.example:2181\n"
+        "server.2=10.0.0.2:7000:7001:observer;[fd00::2]:2182\n"
+        "server.3=[fd00::3]:7003:7004:observer;10.0.0.3:2183\n"
         "version=1"
     )
+
+
+def test_the_two_ports_of_a_server_differ(log: Log) -> None:
+    """The election port, which nothing listens on, stays in range beside the last port there is."""
+    configure(log, member(1, "a:1", peer="10.0.0.1:65535"))
+
+    assert published(log).startswith("server.1=10.0.0.1:65535:65534:participant;a:1\n")
 
 
 def test_a_change_of_members_is_a_change_of_data(log: Log) -> None:
