@@ -9,7 +9,8 @@
 #   make lint types     one of them;  make format  rewrites
 #   make sim SEED=17    replay one simulated cluster;  make sim  runs new seeds
 #   make node-client    the ZooKeeper client for Node.js that the tests run (needs npm)
-#   make bench          durable writes/s and reads/s of three real nodes
+#   make bench          ZooKeeper, etcd and coord compared, 35 minutes; writes docs/performance.md
+#                       BENCH='--quick' or other options of bench/run.py: shows only what they say
 #   make system-deps    Debian, root: what any suite needs from the system
 #   make clean          everything a target above has made
 #
@@ -92,7 +93,7 @@ sim: $(VENV)/.has-test
 	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.has-server
-	@$(BIN)/python bench/run.py
+	@$(BIN)/python -m bench.run $(or $(BENCH),--json docs/performance.json --docs)
 
 # Installs only what is missing, so that a machine which has everything needs no network.
 SYSTEM_TOOLS := gcc:gcc strace:strace java:default-jre-headless javac:default-jdk-headless \

@@ -12,7 +12,7 @@ typedef struct {
     uint64_t buckets[(POWERS + 1) * STEPS];
 } histogram;
 
-static void histogram_add(histogram *h, uint64_t value)
+static inline void histogram_add(histogram *h, uint64_t value)
 {
     unsigned place = (unsigned)value;
     if (value >= STEPS) {
@@ -27,7 +27,7 @@ static void histogram_add(histogram *h, uint64_t value)
 }
 
 /* Smallest value that at least the fraction q of all values do not exceed (a bucket's floor). */
-static uint64_t histogram_quantile(const histogram *h, double q)
+static inline uint64_t histogram_quantile(const histogram *h, double q)
 {
     uint64_t wanted = (uint64_t)(q * (double)h->count), seen = 0;
     for (unsigned place = 0; place < (POWERS + 1) * STEPS; place++) {
