@@ -64,7 +64,7 @@ class CoordEnsemble:
         """Start these and wait until they serve."""
         started: list[ServedNode] = [self._cluster[node] for node in nodes]
         for node in started:
-            node.start(self._cluster.initial, *_settings())
+            node.start(self._cluster.initial, environment=_SETTINGS)
         for node in started:
             node.wait_ready()
 
@@ -77,11 +77,11 @@ class CoordEnsemble:
         return self._cluster[node].process is not None
 
 
-def _settings() -> list[str]:
-    return [
-        "--set", f"sessions.timeout_ms_min={SESSION_MS_MIN}ms",
-        "--set", f"zookeeper.super_digest={digest_id('super', SUPER_PASSWORD)}",
-    ]  # fmt: skip
+_SETTINGS: Final = {
+    "COORD_SESSIONS_TIMEOUT_MS_MIN": f"{SESSION_MS_MIN}ms",
+    "COORD_ZOOKEEPER_SUPER_DIGEST": digest_id("super", SUPER_PASSWORD),
+    "COORD_ZOOKEEPER_WORDS": "*",
+}
 
 
 _ZOO_CFG: Final = """\

@@ -143,7 +143,8 @@ class Collector:
     def settings(self) -> SettingsFacts:
         """For ``conf``, with the members as /zookeeper/config lists them."""
         found = self._node.reader.get(CONFIG)
-        lines = found[0].decode().splitlines() if found else []
+        # The super user may have written anything there.
+        lines = found[0].decode(errors="replace").splitlines() if found else []
         return replace(self._settings, is_observer=self._is_observer(), membership=tuple(lines))
 
     def directories(self) -> DirectoryFacts:
