@@ -30,8 +30,6 @@ _KEY_OF: Final[dict[str, tuple[str, str]]] = {
 }
 """Parameter → (key, flag) of the settings that have a flag of their own; ``--set`` has the rest."""
 
-_KNOWN_KEYS: Final = ", ".join(configuration.OPTIONS)
-
 _OPTIONS: Final = (
     click.option("--config", "file", type=click.Path(path_type=Path), envvar="COORD_CONFIG",
                  help="TOML file (or COORD_CONFIG)."),
@@ -98,7 +96,7 @@ def flags_of_settings(settings: Iterable[str]) -> dict[str, tuple[str, str]]:
             problems.append(f"--set {setting}: it must be KEY=VALUE")
         elif key not in configuration.OPTIONS:
             near = difflib.get_close_matches(key, configuration.OPTIONS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {_KNOWN_KEYS}"
+            hint = f"did you mean {near[0]}?" if near else "`coord config keys` lists them"
             problems.append(f"--set {setting}: there is no setting {key}; {hint}")
         else:
             flags[key] = (value, "--set")

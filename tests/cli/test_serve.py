@@ -53,7 +53,7 @@ def test_members_may_be_given_one_by_one() -> None:
     [
         (("--member", "2=127.0.0.1:1"), "use one"),
         (("--set", "raft.hartbeat=1"), "did you mean raft.heartbeat_ms?"),
-        (("--set", "colour=1"), "there is no setting colour; known: node.id, node.dir"),
+        (("--set", "colour=1"), "there is no setting colour; `coord config keys`"),
         (("--set", "colour=1", "--set", "log.lvel=info"), "did you mean log.level?"),
         (("--set", "log.level"), "KEY=VALUE"),
         (("--set", "log.level=loud"), "log.level = 'loud' (flag --set)"),
