@@ -90,6 +90,9 @@ def _plain(value: Any, play: Play, ranks: dict[int, int]) -> Any:
             return _stat(value, play, ranks)
         case [AclEntry(), *_]:
             return _acl(value)
+        case [data, Stat() as stat] if data is None or isinstance(data, bytes):
+            # Null data is ZooKeeper's own; elsewhere it is empty (``differences.py``).
+            return [data or b"", _plain(stat, play, ranks)]
         case list():
             return [_plain(each, play, ranks) for each in value]
         case _:

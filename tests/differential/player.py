@@ -58,7 +58,7 @@ class Player:
     when a client asks whether a node exists; the play answers as 3.9 would."""
 
     def __init__(self, address: tuple[str, int], *, checks_read_of_exists: bool = True) -> None:
-        self._address = address
+        self.address = address
         self._checks_read_of_exists = checks_read_of_exists
         self._admin: Wire | None = None
 
@@ -79,10 +79,10 @@ class Player:
     def connect(self, *, timeout_ms: int = TIMEOUT_MS, like: Handshake | None = None) -> Wire:
         """A new connection: of a new session, or of the one that ``like`` was given."""
         if like is None:
-            return Wire(self._address, timeout_ms=timeout_ms)
+            return Wire(self.address, timeout_ms=timeout_ms)
         password = like.password or b""
         session = like.session_id
-        return Wire(self._address, timeout_ms=timeout_ms, session_id=session, password=password)
+        return Wire(self.address, timeout_ms=timeout_ms, session_id=session, password=password)
 
     def asks_read_first(self, wire: Wire, name: str, args: Args) -> Reply | None:
         """The refusal that 3.9 would give to ``exists``, where this server gives none."""
@@ -236,9 +236,8 @@ class _Stage:
         """What the server says to an attempt with these credentials."""
         if like is None:
             return []
-        wire = self._player.connect(like=like)
-        wire.drop()
-        return [wire.handshake]
+        with self._player.connect(like=like) as wire:
+            return [wire.handshake]
 
     def _expired(self, session: int) -> list[Handshake]:
         """Take the session up with a short timeout, and leave it."""

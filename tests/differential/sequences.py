@@ -1,8 +1,7 @@
 """Draws sequences of operations: mostly sensible ones, always some that must be refused.
 
-Two families. In *open* sequences everybody may read everything, and watches may be anywhere. In
-*guarded* ones, nodes below ``~/p`` have lists that shut some sessions out, and nobody watches
-there: ZooKeeper 3.8 still tells of nodes that the watcher may not read (``differences.py``).
+Nodes below ``~/p`` have access control lists that shut some sessions out; elsewhere everybody may
+read.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from tests.differential.world import World
 
 STEPS_MAX: Final = 40
 GUARDED: Final = f"{ROOT}/p"
+"""Nodes whose path starts so may be closed to some."""
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
@@ -31,7 +31,7 @@ def digest(user: str, password: str) -> str:
 
 # --- vocabulary ---------------------------------------------------------------------------------
 
-_NAMES: Final = ["a", "b", "c", "ü", "n" * 200]
+_NAMES: Final = ["a", "b", "c", "ü", "p", "n" * 470]
 _BAD_PATHS: Final = [
     "", "a", "a/b", "//", "~/", "~//a", "~/./a", "~/a/..", "~/a/", "~/x\0y", "~/x\x01y", "~/x\x7f",
     "~/none/a", "~/a/none/b", None,
@@ -47,7 +47,7 @@ _READABLE_ACLS: Final = [
     [[31, "ip", "127.0.0.1"]],
     [[31, "ip", "127.0.0.0/8"], [31, "ip", "127.0.0.0/8"]],
     [[1, "world", "anyone"], [30, "ip", "127.0.0.1"]],
-    [[63, "world", "anyone"], [1, "digest", _ANN]],
+    [[31, "world", "anyone"], [1, "digest", _ANN]],
 ]
 _GUARDED_ACLS: Final = [
     OPEN,
@@ -88,7 +88,7 @@ _KINDS: Final = [name for name, weight in _WEIGHTS.items() for _ in range(weight
 def sequences(draw: Draw, *, expiring: bool = False) -> Sequence:
     """A sequence of up to 40 steps. ``expiring``: some sessions end by silence, which takes a
     second each."""
-    drawing = _Drawing(draw, is_guarded=draw(st.booleans()))
+    drawing = _Drawing(draw)
     count = draw(st.integers(1, STEPS_MAX))
     steps = [drawing.step() for _ in range(count)]
     if expiring and drawing.often(30):
@@ -99,9 +99,8 @@ def sequences(draw: Draw, *, expiring: bool = False) -> Sequence:
 class _Drawing:
     """One sequence in the making."""
 
-    def __init__(self, draw: Draw, *, is_guarded: bool) -> None:
+    def __init__(self, draw: Draw) -> None:
         self._draw = draw
-        self._is_guarded = is_guarded
         self._world = World()
 
     def often(self, percent: int) -> bool:
@@ -142,10 +141,6 @@ class _Drawing:
         path = self._any_path([*self._world.nodes])
         return self._one(_RESERVED) if path == "" else path
 
-    def _may_watch(self, path: str | None) -> bool:
-        is_guarded = self._is_guarded and (path or "").startswith(GUARDED)
-        return path is not None and not is_guarded
-
     def _version(self, right: int) -> int:
         if self.often(85):
             return int(self._one([-1, right]))
@@ -158,7 +153,7 @@ class _Drawing:
         return self._new_node() | {"flags": flags}
 
     def create_container(self, session: int) -> Args:
-        return self._new_node() | {"flags": 4 if self.often(90) else self._one([0, 1, 5, 9])}
+        return self._new_node() | {"flags": 4 if self.often(90) else self._one([0, 1, 2, 3, 5, 9])}
 
     def create_ttl(self, session: int) -> Args:
         # Without a TTL mode, 3.8 does not survive a TTL of −1.
@@ -173,11 +168,10 @@ class _Drawing:
         return {"path": path, "data": self._one(_DATA), "acl": self._acl(path)}
 
     def _new_path(self) -> str | None:
-        names = [*_NAMES, "p"] if self._is_guarded else _NAMES
         free = [
             path
             for parent in self._world.parents()
-            for name in names
+            for name in _NAMES
             if (path := f"{parent}/{name}") not in self._world.nodes
         ]
         if free and self.often(88):
@@ -186,7 +180,7 @@ class _Drawing:
 
     def _acl(self, path: str | None) -> list[Any] | None:
         acls = _READABLE_ACLS
-        if self._is_guarded and (path or "").startswith(GUARDED):
+        if (path or "").startswith(GUARDED):
             acls = _GUARDED_ACLS
         chosen: list[Any] | None = self._one(acls if self.often(95) else _BAD_ACLS)
         return chosen
@@ -238,7 +232,7 @@ class _Drawing:
 
     def _arm(self, session: int, path: str | None) -> bool:
         """Whether a one-shot watch may go there: 3.8 lets it replace a lasting one."""
-        if path is None or not self._may_watch(path) or (session, path) in self._world.lasting:
+        if path is None or (session, path) in self._world.lasting:
             return False
         self._world.one_shot.add((session, path))
         return True
@@ -274,10 +268,6 @@ class _Drawing:
     def _lasting(self, session: int, path: str | None) -> str | None:
         """The path if a lasting watch may go there: 3.8 has room for one mode in each place."""
         if path is None or (session, path) in self._world.one_shot | self._world.lasting:
-            return None
-        if self._is_guarded and GUARDED.startswith(path.rstrip("/")):
-            return None
-        if not self._may_watch(path):
             return None
         self._world.lasting.add((session, path))
         return path

@@ -13,12 +13,14 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from tests.integration.processes import HOST, ServedNode, free_port
 
 JAR: Final = Path("/usr/share/java/zookeeper.jar")
 SUPER_USER: Final = "super"
 SUPER_PASSWORD: Final = "differential"
-HOST: Final = "127.0.0.1"
 READY_WITHIN_S: Final = 30.0
 
 _LOGGING: Final = """\
@@ -39,49 +41,111 @@ def is_zookeeper_installed() -> bool:
     return JAR.exists() and shutil.which("java") is not None
 
 
-class ZooKeeper:
-    """One standalone server. ``address`` is where its clients connect."""
+class Server(Protocol):
+    """A process with an address for clients; a context manager around its life."""
 
-    def __init__(self, directory: Path, port: int) -> None:
-        self.address = (HOST, port)
+    name: str
+    address: tuple[str, int]
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it serves."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End it and forget its data."""
+
+
+class ZooKeeper:
+    """One standalone ZooKeeper."""
+
+    def __init__(self, directory: Path) -> None:
+        self.name = "zookeeper"
+        self.address = (HOST, free_port())
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it and wait until it serves."""
-        directory = self._directory
-        (directory / "data").mkdir(parents=True, exist_ok=True)
-        (directory / "log4j.properties").write_text(_LOGGING, encoding="utf-8")
-        (directory / "zoo.cfg").write_text(
-            f"tickTime=500\ndataDir={directory / 'data'}\n"
-            f"clientPort={self.address[1]}\nclientPortAddress={HOST}\n"
-            "maxClientCnxns=0\nmaxSessionTimeout=60000\nadmin.enableServer=false\n"
-            "4lw.commands.whitelist=*\nextendedTypesEnabled=true\n",
-            encoding="utf-8",
-        )
-        with (directory / "zookeeper.log").open("ab") as log:
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True)
+        (self._directory / "log4j.properties").write_text(_LOGGING, encoding="utf-8")
+        (self._directory / "zoo.cfg").write_text(self._configuration(), encoding="utf-8")
+        with (self._directory / "zookeeper.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    "java", "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-                    "-Dzookeeper.forceSync=no", "-Dzookeeper.snapCount=1000000",
-                    "-Dznode.container.checkIntervalMs=3600000",
-                    f"-Dzookeeper.DigestAuthenticationProvider.superDigest={super_digest()}",
-                    "-cp", f"{directory}:{JAR}",
-                    "org.apache.zookeeper.server.quorum.QuorumPeerMain",
-                    str(directory / "zoo.cfg"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )  # fmt: skip
-        wait_until_serving(self.address, self._process)
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self._wait_until_serving(self._process)
+        return self
 
-    def stop(self) -> None:
-        """End it and forget its data."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _configuration(self) -> str:
+        return (
+            f"tickTime=500\ndataDir={self._directory / 'data'}\n"
+            f"clientPort={self.address[1]}\nclientPortAddress={HOST}\n"
+            "maxClientCnxns=0\nmaxSessionTimeout=60000\nadmin.enableServer=false\n"
+            "4lw.commands.whitelist=*\nextendedTypesEnabled=true\n"
+        )
+
+    def _command(self) -> list[str]:
+        return [
+            "java", "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+            "-Dzookeeper.forceSync=no", "-Dzookeeper.snapCount=1000000",
+            "-Dznode.container.checkIntervalMs=3600000",
+            f"-Dzookeeper.DigestAuthenticationProvider.superDigest={super_digest()}",
+            "-cp", f"{self._directory}:{JAR}",
+            "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+            str(self._directory / "zoo.cfg"),
+        ]  # fmt: skip
+
+    def _wait_until_serving(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while "Mode:" not in four_letter_word(self.address, "srvr"):
+            assert process.poll() is None, "ZooKeeper has ended"
+            assert time.monotonic() < deadline, "ZooKeeper is not ready"
+            time.sleep(0.05)
+
+
+class Coord:
+    """One ``coord serve`` whose cluster is itself."""
+
+    def __init__(self, directory: Path) -> None:
+        self.name = "coord"
+        self._directory = directory
+        self._node = ServedNode(1, directory / "node")
+        host, _, port = self._node.client.rpartition(":")
+        self.address = (host, int(port))
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True)
+        self._node.start(
+            f"1={self._node.peer}/{self._node.client}",
+            "--set",
+            "tree.reap_interval_ms=60000",  # nothing is reaped while a sequence runs
+            environment={"COORD_ZOOKEEPER_SUPER_DIGEST": super_digest()},
+        )
+        self._node.wait_ready()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._node.kill()
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
@@ -96,12 +160,3 @@ def four_letter_word(address: tuple[str, int], word: str) -> str:
     except OSError:
         return ""
     return b"".join(parts).decode()
-
-
-def wait_until_serving(address: tuple[str, int], process: subprocess.Popen[bytes]) -> None:
-    """Wait until the server answers a word that only a serving one answers."""
-    deadline = time.monotonic() + READY_WITHIN_S
-    while "Mode:" not in four_letter_word(address, "srvr"):
-        assert process.poll() is None, f"the server at {address} has ended"
-        assert time.monotonic() < deadline, f"the server at {address} is not ready"
-        time.sleep(0.05)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from tests.differential import jute
 from tests.differential.operations import SPECS, XIDS, Args
@@ -92,6 +92,12 @@ class Wire:
         except Disconnected:
             self.drop()
             raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
 
     @staticmethod
     def _shaken(frame: bytes) -> Handshake:
