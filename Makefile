@@ -8,6 +8,8 @@
 #   make check          format, lint, types, import rules, fast tests
 #   make lint types     one of them;  make format  rewrites
 #   make sim SEED=17    replay one simulated cluster;  make sim  runs new seeds
+#   make zk-differential
+#                       SEQUENCES=2000 drawn from SEED=1 play against a real ZooKeeper as well
 #   make node-client    the ZooKeeper client for Node.js that the tests run (needs npm)
 #   make bench          ZooKeeper, etcd and coord compared, 35 minutes; writes docs/performance.md
 #                       BENCH='--quick' or other options of bench/run.py: shows only what they say
@@ -24,6 +26,7 @@ PORT ?= 2181
 DIR ?= .coord
 WORKERS ?= 2
 SEED ?=
+SEQUENCES ?= 2000
 
 BIN := $(VENV)/bin
 MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
@@ -32,8 +35,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types format imports fast-test sim bench node-client \
-	system-deps clean
+.PHONY: help run test check lint types format imports fast-test sim zk-differential bench \
+	node-client system-deps clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -91,6 +94,9 @@ node-client: $(VENV)/.has-$(NODE_CLIENT)
 
 sim: $(VENV)/.has-test
 	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED))
+
+zk-differential: $(VENV)/.has-test
+	@$(BIN)/python -m tests.differential --sequences $(SEQUENCES) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.has-server
 	@$(BIN)/python -m bench.run $(or $(BENCH),--json docs/performance.json --docs)
