@@ -14,7 +14,12 @@ from kazoo import exceptions as errors
 from kazoo.client import KazooClient
 from kazoo.protocol.states import KazooState
 
-from coord.model.limits import CONNECTION_REQUESTS_MAX
+from coord.model.limits import (
+    CONNECTION_REQUESTS_MAX,
+    EPHEMERALS_PER_SESSION_MAX,
+    NAME_BYTES_MAX,
+    TXN_OPERATIONS_MAX,
+)
 from tests.integration.conftest import MakeCluster
 from tests.integration.processes import READY_WITHIN_S, Cluster
 
@@ -169,6 +174,37 @@ def test_more_requests_than_may_wait_are_answered_in_order(start: Start, kazoo: 
 
     versions = [answer.get(timeout=READY_WITHIN_S).version for answer in answers]
     assert versions == list(range(1, count + 1))
+
+
+def test_one_ephemeral_node_too_many_is_refused(start: Start, kazoo: Open) -> None:
+    """The session, and the ten thousand that it has, stay."""
+    client = kazoo(start())
+    client.create("/e")
+    for batch in range(EPHEMERALS_PER_SESSION_MAX // 500):
+        transaction = client.transaction()
+        for number in range(500):
+            transaction.create(f"/e/{batch}-{number}", b"", ephemeral=True)
+        assert all(isinstance(result, str) for result in transaction.commit())
+    with pytest.raises(errors.ThrottledOpError):
+        client.create("/e/more", b"", ephemeral=True)
+
+    assert client.connected
+    assert client.exists("/e").numChildren == EPHEMERALS_PER_SESSION_MAX
+
+
+def test_a_transaction_and_a_name_that_are_too_long_are_refused(start: Start, kazoo: Open) -> None:
+    """As bad arguments, in order with the rest; nothing of them is done."""
+    client = kazoo(start())
+    transaction = client.transaction()
+    for number in range(TXN_OPERATIONS_MAX + 1):
+        transaction.create(f"/{number}")
+    with pytest.raises(errors.BadArgumentsError):
+        transaction.commit()
+    with pytest.raises(errors.BadArgumentsError):
+        client.create("/" + "x" * (NAME_BYTES_MAX + 1))
+
+    assert client.create("/" + "x" * NAME_BYTES_MAX)
+    assert sorted(client.get_children("/")) == ["x" * NAME_BYTES_MAX, "zookeeper"]
 
 
 def test_zookeepers_clients_can_be_turned_away_altogether(start: Start) -> None:
