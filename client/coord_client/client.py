@@ -26,7 +26,7 @@ from coord.protocol.native_client import Reply
 from coord_client.admin import Admin
 from coord_client.arguments import checked_data, checked_path, milliseconds, ttl_ms_of
 from coord_client.connection import Connector, Dial, TcpDialer, boot_clock_ms, random_spread
-from coord_client.credentials import checked_credential
+from coord_client.credentials import checked_credential, checked_credentials
 from coord_client.forks import fork_count
 from coord_client.hosts import Rotation, parse_connect_string
 from coord_client.operations import NEVER_MS, Kind, Operation
@@ -127,7 +127,7 @@ class Client:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks = fork_count()
-        self._auth = [checked_credential(*each) for each in auth]
+        self._auth = checked_credentials(auth)
         self.admin: Final = Admin(self._ask_admin, self._full)
 
     # --- life ----------------------------------------------------------------------------------

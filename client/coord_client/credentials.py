@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from coord.model.errors import (
     OK,
@@ -40,6 +40,14 @@ def checked_credential(scheme: str, credential: str | bytes) -> Auth:
     if scheme == "digest" and b":" not in data:
         raise BadArgumentsError("a digest credential is user:password")
     return Auth(scheme, data)
+
+
+def checked_credentials(auth: Iterable[tuple[str, str | bytes]]) -> list[Auth]:
+    """The requests that prove them. Raises BadArgumentsError."""
+    pairs: list[Any] = list(auth)
+    if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+        raise BadArgumentsError('auth is a list of (scheme, credential), as [("digest", "u:p")]')
+    return [checked_credential(*pair) for pair in pairs]
 
 
 def digest_id(user: str, password: str) -> str:

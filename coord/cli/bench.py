@@ -14,7 +14,7 @@ from coord.cli import context, exits, output
 from coord.cli.arguments import PATH, level_option
 from coord.cli.context import Opener, Target
 from coord.cli.load import WORKS, Load, Outcome, Plan
-from coord.model.errors import CoordError, NodeExistsError, NoNodeError, NotEmptyError
+from coord.model.errors import CoordError, NodeExistsError, NotEmptyError
 from coord.model.limits import DATA_BYTES_MAX
 from coord.model.types import ReadLevel
 
@@ -100,9 +100,8 @@ async def _bench(
     outcomes = []
     async with (
         _opened(open_client, target, connections) as clients,
-        _workplace(clients[0], plan.path),
+        _workplace(clients[0], Load(clients, plan), plan.path) as load,
     ):
-        load = Load(clients, plan)
         await load.prepare()
         for work in works:
             outcome = Outcome(work, 0.0)
@@ -126,7 +125,7 @@ async def _opened(open_client: Opener, target: Target, count: int) -> AsyncItera
 
 
 @contextlib.asynccontextmanager
-async def _workplace(client: Client, path: str) -> AsyncIterator[None]:
+async def _workplace(client: Client, load: Load, path: str) -> AsyncIterator[Load]:
     """An empty node at ``path``; afterwards it is gone, or as empty as it was found.
 
     Raises NotEmptyError if something is there.
@@ -142,23 +141,23 @@ async def _workplace(client: Client, path: str) -> AsyncIterator[None]:
             ) from None
         is_ours = False
     try:
-        yield
+        yield load
     finally:
-        await _clean(client, path, with_root=is_ours)
+        await _clean(client, load, path, with_root=is_ours)
 
 
-async def _clean(client: Client, path: str, *, with_root: bool) -> None:
-    """Delete what the load made; a failure is told and does not hide what went before."""
+async def _clean(client: Client, load: Load, path: str, *, with_root: bool) -> None:
+    """Delete what was made; a failure is told and does not hide what went before."""
     if sys.stderr.isatty():
         output.note(f"deleting what was made below {path}")
     try:
         async with asyncio.timeout(CLEAN_UP_S):
-            with contextlib.suppress(NoNodeError):
-                await client.delete(path, version=-1, recursive=True)
-            if not with_root:
-                await client.create(path, b"")
+            await load.clean()
+            if with_root:
+                await client.delete(path)
     except (CoordError, TimeoutError) as error:
-        output.note(f"not all was deleted, `coord delete --recursive {path}` does it: {error}")
+        why = str(error) or f"it took more than {CLEAN_UP_S:g} s"
+        output.note(f"not all was deleted, `coord delete --recursive {path}` does it: {why}")
 
 
 # --- what is shown ------------------------------------------------------------------------------

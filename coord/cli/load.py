@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from coord.model.errors import CoordError
+from coord.model.errors import CoordError, NoNodeError
 from coord.model.paths import join
 from coord.model.types import ReadLevel
 
@@ -115,6 +115,19 @@ class Load:
                 for number, key in enumerate(self._keys[start : start + AT_ONCE]):
                     client = self._clients[number % len(self._clients)]
                     group.create_task(client.create(key, self._value))
+
+    async def clean(self) -> None:
+        """Delete every node that was made. Raises CoordError for the first that stays."""
+        created = (join(self._plan.path, f"c{number + 1}") for number in range(self._created))
+        made = [*self._keys, *created]
+        for start in range(0, len(made), AT_ONCE):
+            deletes = (
+                self._clients[number % len(self._clients)].delete(path)
+                for number, path in enumerate(made[start : start + AT_ONCE])
+            )
+            for failure in await asyncio.gather(*deletes, return_exceptions=True):
+                if failure is not None and not isinstance(failure, NoNodeError):
+                    raise failure
 
     async def run(self, work: str, outcome: Outcome) -> None:
         """Do ``work`` for the plan's time after a warm-up; ``outcome`` fills while it runs."""

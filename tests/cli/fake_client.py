@@ -148,7 +148,7 @@ class FakeClient:
         self.nodes[name] = (data, 0)
         return Created(name, self._stat(name))
 
-    async def delete(self, path: str, *, version: int, recursive: bool) -> None:
+    async def delete(self, path: str, *, version: int = -1, recursive: bool = False) -> None:
         """As the client's."""
         del version
         self._need(path)

@@ -20,7 +20,7 @@ from coord.cli.root import root
 from coord.model.errors import NoAuthError
 from coord.model.types import ReadLevel
 from coord.model.znode import Stat
-from coord_client import Client
+from coord_client import Client, Created
 from tests.cli.fake_client import FakeClient
 
 PLAN = Plan("/bench", depth=3, seconds=2.0, size=10, level=ReadLevel.STALE)
@@ -193,6 +193,23 @@ def test_empty_path_is_used_and_stays() -> None:
 
     assert result.exit_code == 0, result.output
     assert set(client.nodes) == {"/", "/mine"}
+
+
+def test_node_of_somebody_else_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another program put below the path meanwhile is not deleted; it is said."""
+    client = FakeClient()
+    real = client.create
+
+    async def create(path: str, data: bytes) -> Created:
+        client.nodes["/coord-bench/theirs"] = (b"x", 0)
+        return await real(path, data)
+
+    monkeypatch.setattr(client, "create", create)
+    result = _run(client, "set")
+
+    assert result.exit_code == 0, result.output
+    assert set(client.nodes) == {"/", "/coord-bench", "/coord-bench/theirs"}
+    assert "coord delete --recursive /coord-bench" in result.stderr
 
 
 def test_refused_work_is_told_and_cleaned_up() -> None:

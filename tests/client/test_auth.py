@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -191,6 +192,13 @@ def test_impossible_credential_is_refused_at_once(scheme: str, credential: str) 
     with pytest.raises(BadArgumentsError) as refusal:
         with_auth(FakeCluster(), (scheme, credential))
     assert credential not in str(refusal.value)
+
+
+@pytest.mark.parametrize("auth", [("digest", "a:secret"), "digest:a:secret", [("digest",)]])
+def test_auth_of_another_shape_is_refused(auth: Any) -> None:
+    """The likely slip of giving one credential where a list of them is wanted is named."""
+    with pytest.raises(BadArgumentsError, match=r"list of \(scheme, credential\)"):
+        Client("h:1", auth=auth)
 
 
 @in_virtual_time
