@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from coord.model import commands
 from coord.model.errors import (
+    OK,
     AuthFailedError,
     BadArgumentsError,
     CoordError,
     LimitError,
     NotReadyError,
     SessionExpiredError,
+    SessionMovedError,
 )
 from coord.model.limits import SECRET_BYTES, SESSION_TIMEOUT_MS, SESSIONS_MAX
 from coord.model.types import NO_SESSION, SessionId
@@ -170,7 +172,31 @@ class Attachments:
 
     # --- what the log decided -------------------------------------------------------------------
 
-    def opened(self, applied: Applied) -> None:
+    def on_control(self, applied: Applied) -> None:
+        """An entry about sessions was applied."""
+        if applied.kind == commands.OPEN_SESSION:
+            self._opened(applied)
+        elif applied.kind == commands.ATTACH_SESSION:
+            self._attached(applied)
+        elif applied.kind in (commands.CLOSE_SESSION, commands.EXPIRE_SESSION):
+            self._ended(applied)
+        elif applied.kind == commands.END_ALL_SESSIONS:
+            for conn in list(self._gateway.attached.values()):
+                text = "the cluster was restored; every session has ended"
+                self._gateway.end(conn, "expired", text)
+
+    def _ended(self, applied: Applied) -> None:
+        """A session has ended; its client hears that in answer to its wish, or as a notice."""
+        conn = self._gateway.attached.get(applied.session)
+        if conn is None or applied.code != OK:
+            return
+        if applied.kind == commands.CLOSE_SESSION and self._gateway.answer(conn, applied):
+            self._gateway.close(conn)
+        else:
+            error = SessionExpiredError(f"session {applied.session} has expired")
+            self._gateway.end(conn, "expired", str(error))
+
+    def _opened(self, applied: Applied) -> None:
         """A session was created; perhaps for a connection of this node."""
         pending = self._pending.pop(applied.body[0], None) if applied.code == 0 else None
         if pending is None:
@@ -182,7 +208,7 @@ class Attachments:
         else:
             self._attach(pending, applied, last_seq=0)
 
-    def attached(self, applied: Applied) -> None:
+    def _attached(self, applied: Applied) -> None:
         """A session was attached: here, or elsewhere (then its connection here is obsolete)."""
         if applied.code != 0:
             self._not_attached(applied.session)
@@ -191,7 +217,8 @@ class Attachments:
         pending = self._pending.pop(nonce, None)
         old = self._gateway.attached.get(applied.session)
         if old is not None and old.generation < applied.generation:
-            self._gateway.moved(old)
+            error = SessionMovedError(f"session {old.session} is attached elsewhere")
+            self._gateway.end(old, "moved", str(error))
         if pending is not None and pending.conn is not None:
             self._forwarder.progress += 1
             self._attach(pending, applied, last_seq)

@@ -15,20 +15,18 @@ from coord.model import commands
 from coord.model import requests as rq
 from coord.model.errors import (
     OK,
-    BadArgumentsError,
     CoordError,
     NotReadyError,
     OverloadedError,
     SequenceGapError,
-    SessionExpiredError,
-    SessionMovedError,
-    from_code,
 )
-from coord.model.limits import CONNECTION_REQUESTS_MAX, REPLY_BURST_BYTES
+from coord.model.limits import CONNECTION_REQUESTS_MAX, KIB, REPLY_BURST_BYTES
 from coord.model.types import NO_SESSION, ReadLevel
 from coord.node.admission import Admission
 from coord.node.callers import with_acls_resolved
 from coord.node.connection import Connection, Phase, Waiting
+from coord.node.outboxes import Outboxes
+from coord.node.repeats import answer_to, result_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -51,6 +49,7 @@ STREAM_OPENS: Final = frozenset({rq.Watch, rq.ListWatch})
 _LINEARIZABLE: Final = int(ReadLevel.LINEARIZABLE)
 _STALE: Final = int(ReadLevel.STALE)
 _GAP: Final = SequenceGapError.code
+LARGE_FRAME_BYTES: Final = 16 * KIB
 _BARE_WRITES: Final = frozenset({rq.Set, rq.Delete})
 """Carry no ACL."""
 
@@ -88,7 +87,9 @@ class Gateway:
         self._forwarder = forwarder
         self._liveness = liveness
         self._admin = admin
-        self._dirty: list[Connection] = []
+        self._outboxes = Outboxes(reads, traffic)
+        self.flush = self._outboxes.flush
+        """One socket write for each connection with output."""
         self._waiting_reads: dict[Connection, None] = {}
         self._special: dict[type, Callable[[Connection, int, Any], None]] = {
             **dict.fromkeys((rq.Watch, rq.ListWatch, rq.Unwatch), streams.serve),
@@ -130,7 +131,9 @@ class Gateway:
         """Tell the client why (ZooKeeper's wire has no word for it), flush, close."""
         if conn.phase is not Phase.CLOSED:
             if not conn.is_zookeeper:
-                self._send(conn, conn.codec.notice(self._reads.reader.revision, reason, message))
+                self._outboxes.put(
+                    conn, conn.codec.notice(self._reads.reader.revision, reason, message)
+                )
             self.close(conn)
 
     def close(self, conn: Connection) -> None:
@@ -206,7 +209,7 @@ class Gateway:
                 burst += len(frame)
                 if burst > REPLY_BURST_BYTES:
                     burst = 0
-                    self._mark(conn)
+                    self._outboxes.mark(conn)
                     self.flush()
             elif kind in WRITES:
                 self._write(conn, xid, request, seq, acked)
@@ -214,10 +217,10 @@ class Gateway:
                 self._other(conn, kind, xid, request, seq, acked)
         if outbox and not conn.dirty:
             conn.dirty = True
-            self._dirty.append(conn)
+            self._outboxes.dirty.append(conn)
         if self._forwarder.commands:
             self._forwarder.wake()
-        if self._dirty:
+        if self._outboxes.dirty:
             self.flush()
         if conn.backlog > CONNECTION_REQUESTS_MAX:
             conn.hush()
@@ -286,12 +289,14 @@ class Gateway:
             waiting.popleft()
             special = self._special.get(kind)
             if special is not None:
+                conn.holds += 1  # What it releases is not served from within.
                 special(conn, xid, request)
+                conn.holds -= 1
             elif isinstance(request, CoordError):
                 self.refuse(conn, xid, request)
             else:
                 frame = self._reads.serve(conn, xid, request)
-                self._send(conn, frame)
+                self._outboxes.put(conn, frame)
                 burst += len(frame)
                 if burst > REPLY_BURST_BYTES:
                     burst = 0
@@ -338,27 +343,11 @@ class Gateway:
             self._answer_in_order(conn, xid, refusal)
 
     def _out_of_order(self, conn: Connection, xid: int, seq: int) -> None:
-        """A resent write answers its stored result; one after a refused seq is refused too."""
-        if conn.phase is not Phase.ATTACHED:
-            self.refuse(conn, xid, NotReadyError("open or attach a session before writing"))
-            return
-        if seq > conn.next_seq:
-            error: CoordError = SequenceGapError(f"expected seq {conn.next_seq}, got {seq}")
-            self._answer_in_order(conn, xid, error)
-            return
-        if conn.in_flight and seq >= conn.in_flight[0][0]:
-            error = BadArgumentsError(f"seq {seq} is already in flight on this connection")
-            self._answer_in_order(conn, xid, error)
-            return
-        stored = self._store.machine.sessions.results_of(conn.session, seq)
-        if stored is None:
-            self._answer_in_order(conn, xid, from_code(-211, f"result of seq {seq} is not kept"))
-            return
-        code, revision, body = stored
-        if code == OK:
-            self._send(conn, conn.codec.reply(xid, revision, body))
+        answer = answer_to(conn, seq, self._store)
+        if isinstance(answer, CoordError):
+            self._answer_in_order(conn, xid, answer)
         else:
-            self._send(conn, self._error_frame(conn, xid, revision, code, body))
+            self._outboxes.put(conn, result_frame(conn, xid, *answer))
 
     def _answer_in_order(self, conn: Connection, xid: int, error: CoordError) -> None:
         """The refused write was next in line: it stays ahead of everything that waits."""
@@ -372,23 +361,16 @@ class Gateway:
         if conn.codec.closes_on(error):
             self.close(conn)
         else:
-            self._send(conn, conn.codec.error(xid, self._reads.reader.revision, error))
+            self._outboxes.put(conn, conn.codec.error(xid, self._reads.reader.revision, error))
 
     def _pong(self, conn: Connection, xid: int, request: rq.Ping) -> None:
         """ZooKeeper's ping: says no more than that this node is there."""
         del request
-        self._send(conn, conn.codec.reply(xid, self._reads.reader.revision, ()))
+        self._outboxes.put(conn, conn.codec.reply(xid, self._reads.reader.revision, ()))
 
     def _refuse_and_close(self, conn: Connection, xid: int, request: rq.HangUp) -> None:
         self.refuse(conn, xid, request.error)
         self.close(conn)
-
-    @staticmethod
-    def _error_frame(conn: Connection, xid: int, revision: int, code: int, body: Any) -> bytes:
-        """``body`` of a refused write: (message,) or (message, detail)."""
-        message = body[0] if body else ""
-        detail = body[1] if len(body) > 1 else None
-        return conn.codec.error(xid, revision, code, message, detail)
 
     # --- what comes up from the core ------------------------------------------------------------
 
@@ -396,14 +378,15 @@ class Gateway:
         """Events first, then results, then the reads that waited for them; one write a client."""
         self._reads.reader.refresh()
         if batch.changes:
-            self._streams.publish(batch, self._mark)
+            self._streams.publish(batch, self._outboxes.mark)
         attached, touched = self.attached, []
         for applied in batch.results:
             if applied.kind >= commands.OPEN_SESSION:
-                self._on_control(applied)
+                self.attachments.on_control(applied)
+                self._liveness.on_control(applied)
                 continue
             conn = attached.get(applied.session)
-            if conn is not None and self._answer(conn, applied):
+            if conn is not None and self.answer(conn, applied):
                 touched.append(conn)
         if touched:
             self._forwarder.progress += 1
@@ -415,7 +398,7 @@ class Gateway:
         self.admission.admit(self.unhold)
         self.flush()
 
-    def _answer(self, conn: Connection, applied: Applied) -> bool:
+    def answer(self, conn: Connection, applied: Applied) -> bool:
         """Reply to the write that was applied; False if it is not one this connection awaits
         (a duplicate, a gap that resending mends, an older generation)."""
         in_flight = conn.in_flight
@@ -432,42 +415,15 @@ class Gateway:
             self.close(conn)
             return False
         else:
-            frame = self._error_frame(conn, xid, applied.index, applied.code, applied.body)
+            frame = result_frame(conn, xid, applied.code, applied.index, applied.body)
         if conn.events:
             conn.events.append((applied.index, frame))
         else:
             conn.outbox.append(frame)
         if not conn.dirty:
             conn.dirty = True
-            self._dirty.append(conn)
+            self._outboxes.dirty.append(conn)
         return True
-
-    def _on_control(self, applied: Applied) -> None:
-        if applied.kind == commands.OPEN_SESSION:
-            self.attachments.opened(applied)
-        elif applied.kind == commands.ATTACH_SESSION:
-            self.attachments.attached(applied)
-        elif applied.kind in (commands.CLOSE_SESSION, commands.EXPIRE_SESSION):
-            self._on_session_end(applied)
-        elif applied.kind == commands.END_ALL_SESSIONS:
-            for conn in list(self.attached.values()):
-                self.end(conn, "expired", "the cluster was restored; every session has ended")
-        self._liveness.on_control(applied)
-
-    def _on_session_end(self, applied: Applied) -> None:
-        conn = self.attached.get(applied.session)
-        if conn is None or applied.code != OK:
-            return
-        if applied.kind == commands.CLOSE_SESSION and self._answer(conn, applied):
-            self.close(conn)
-        else:
-            error = SessionExpiredError(f"session {applied.session} has expired")
-            self.end(conn, "expired", str(error))
-
-    def moved(self, conn: Connection) -> None:
-        """The session was attached elsewhere; this connection is obsolete."""
-        error = SessionMovedError(f"session {conn.session} is attached elsewhere")
-        self.end(conn, "moved", str(error))
 
     def on_reads_confirmed(self, round_id: int) -> None:
         """Linearizable rounds up to ``round_id`` may be served."""
@@ -487,46 +443,13 @@ class Gateway:
 
     # --- output ---------------------------------------------------------------------------------
 
-    def _send(self, conn: Connection, frame: bytes) -> None:
-        conn.outbox.append(frame)
-        self._mark(conn)
-
-    def _mark(self, conn: Connection) -> None:
-        if not conn.dirty:
-            conn.dirty = True
-            self._dirty.append(conn)
-
     def send(self, conn: Connection, frame: bytes) -> None:
-        """Queue a frame that stands outside the session's order (admin answers, heartbeats)."""
+        """Queue a frame. A large one leaves at once, so that a socket that takes no more is
+        noticed before the next is made."""
         if conn.phase is not Phase.CLOSED:
-            self._send(conn, frame)
-
-    def flush(self) -> None:
-        """One socket write for each connection with output."""
-        dirty, self._dirty = self._dirty, []
-        for conn in dirty:
-            conn.dirty = False
-            if conn.events:
-                self._merge_events(conn)
-            if conn.outbox:
-                frames = conn.outbox
-                data = frames[0] if len(frames) == 1 else b"".join(frames)
-                traffic = conn.traffic
-                traffic.sent += len(frames)
-                frames.clear()
-                if conn.phase is not Phase.CLOSED:
-                    if traffic.awaited:
-                        self.traffic.answered(conn, self._reads.reader.revision)
-                    conn.link.write(data)
-
-    @staticmethod
-    def _merge_events(conn: Connection) -> None:
-        """Events precede every reply of the same or a later revision. Replies of applied writes
-        were put among the events; what is in the outbox already reflects the newest revision
-        only if it was served after them, so the events go first."""
-        merged = [frame for _, frame in sorted(conn.events, key=lambda pair: pair[0])]
-        conn.events.clear()
-        conn.outbox[:0] = merged
+            self._outboxes.put(conn, frame)
+            if len(frame) > LARGE_FRAME_BYTES:
+                self.flush()
 
     def _resume(self, conn: Connection) -> None:
         if conn.paused and not conn.holds and conn.backlog <= CONNECTION_REQUESTS_MAX // 2:

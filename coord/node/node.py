@@ -36,6 +36,7 @@ from coord.node.status import NodeStatus, describe
 from coord.node.streams import Streams
 from coord.node.ticker import Ticker
 from coord.node.traffic import NodeTraffic
+from coord.node.turns import Turns
 from coord.node.watch_requests import WatchRequests
 from coord.raft import Index, RaftNode, RaftRefusal
 from coord.session.expiry import CHECK_INTERVAL_MS
@@ -89,8 +90,9 @@ class Node:
         self.rounds = ReadRounds()
         self.reads = ReadServer(self.reader, self.registry, clock)
         self.streams = Streams(self.registry, self.reader, store, scheduler)
-        self.questions = Questions(self.reads, scheduler, settings.super_digest)
-        self.watch_requests = WatchRequests(self.registry, self.reads, scheduler)
+        self.turns = Turns(scheduler)
+        self.questions = Questions(self.reads, self.turns, settings.super_digest)
+        self.watch_requests = WatchRequests(self.registry, self.reads, self.turns)
         self.forwarder = Forwarder(self.driver, scheduler)
         self.liveness = Liveness(self.driver, store, clock, self.id, self.rounds, settings.grace_ms)
         self.keeper = MembershipKeeper(self.driver, self.id)
@@ -113,6 +115,7 @@ class Node:
         )
         self.gateway.attachments = self._attachments(random_bytes)
         self.admin.gateway = self.gateway
+        self.turns.gateway = self.gateway
         self.questions.gateway = self.gateway
         self.watch_requests.gateway = self.gateway
         self.streams.gateway = self.gateway

@@ -10,13 +10,14 @@ from coord.model import requests as rq
 from coord.model.errors import (
     OK,
     CoordError,
+    NoAuthError,
+    NoNodeError,
     ReconfigDisabledError,
     StorageError,
     TooLargeError,
 )
 from coord.model.limits import MIB, TXN_OPERATIONS_MAX
 from coord.node.callers import authenticate
-from coord.node.connection import Phase
 from coord.node.identity import user_names
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
     from coord.node.connection import Connection
     from coord.node.gateway import Gateway
-    from coord.node.ports import Scheduler
     from coord.node.reads import ReadServer
+    from coord.node.turns import Job, Turns
 
 MULTI_READ_BYTES_MAX: Final = 4 * MIB
 """Of all data together; ZooKeeper's clients do not take in more than one."""
+READ_AT_ONCE: Final = 100
+"""More reads than these have a turn of their own."""
 COUNTED_AT_ONCE: Final = 1_000
 """Nodes of a subtree counted before others have a turn: about 2 ms."""
 
@@ -45,10 +48,10 @@ class Questions:
         rq.Reconfig,
     )
 
-    def __init__(self, reads: ReadServer, scheduler: Scheduler, super_digest: str) -> None:
+    def __init__(self, reads: ReadServer, turns: Turns, super_digest: str) -> None:
         self.gateway: Gateway
         self._reads = reads
-        self._scheduler = scheduler
+        self._turns = turns
         self._super_digest = super_digest
         self._table: dict[type, Callable[[Connection, Any], tuple[Any, ...]]] = {
             rq.MultiRead: self._multi_read,
@@ -59,13 +62,17 @@ class Questions:
         }
 
     def serve(self, conn: Connection, xid: int, request: Any) -> None:
-        """Answer now, or, for a large subtree, in a while; nothing overtakes the answer."""
+        """Answer now, or in a while what takes long; nothing overtakes the answer."""
+        kind = type(request)
+        if kind is rq.CountDescendants:
+            self._turns.add(conn, self._counting(conn, xid, request.path))
+        elif kind is rq.MultiRead and len(request.reads) > READ_AT_ONCE:
+            self._turns.add(conn, lambda: self._answer(conn, xid, request))
+        else:
+            self._answer(conn, xid, request)
+
+    def _answer(self, conn: Connection, xid: int, request: Any) -> bool:
         try:
-            if type(request) is rq.CountDescendants:
-                self._reads.check_readable(conn, request.path)
-                conn.holds += 1
-                self._count(conn, xid, request.path, "", 0)
-                return
             body = self._table[type(request)](conn, request)
         except StorageError:
             raise
@@ -73,8 +80,9 @@ class Questions:
             self.gateway.refuse(conn, xid, error)
             if type(request) is rq.Auth and conn.is_zookeeper:
                 self.gateway.close(conn)
-            return
-        self.gateway.send(conn, conn.codec.reply(xid, self._reads.reader.revision, body))
+        else:
+            self.gateway.send(conn, conn.codec.reply(xid, self._reads.reader.revision, body))
+        return True
 
     def _multi_read(self, conn: Connection, request: rq.MultiRead) -> tuple[Any, ...]:
         if len(request.reads) > TXN_OPERATIONS_MAX:
@@ -107,18 +115,27 @@ class Questions:
         del conn, request
         raise ReconfigDisabledError("members change through `coord member`, not through clients")
 
-    def _count(self, conn: Connection, xid: int, path: str, after: str, counted: int) -> None:
-        """Count on behind the node ``after``. Changes between two turns may count or not."""
-        if conn.phase is Phase.CLOSED:
-            return
-        last, found = self._reads.reader.count(path, after, COUNTED_AT_ONCE)
-        counted += found
-        if found == COUNTED_AT_ONCE:
-            self._scheduler.call_soon(lambda: self._count(conn, xid, path, last, counted))
-            return
-        body = (counted - 1,)
-        self.gateway.send(conn, conn.codec.reply(xid, self._reads.reader.revision, body))
-        self.gateway.release(conn)
+    def _counting(self, conn: Connection, xid: int, path: str) -> Job:
+        """What changes between two slices may count or not."""
+        last, counted = "", -1  # The node itself is not below itself.
+
+        def count() -> bool:
+            nonlocal last, counted
+            reader = self._reads.reader
+            try:
+                if not last:
+                    self._reads.check_readable(conn, path)
+            except (NoNodeError, NoAuthError) as error:
+                self.gateway.refuse(conn, xid, error)
+                return True
+            last, found = reader.count(path, last, COUNTED_AT_ONCE)
+            counted += found
+            if found == COUNTED_AT_ONCE:
+                return False
+            self.gateway.send(conn, conn.codec.reply(xid, reader.revision, (counted,)))
+            return True
+
+        return count
 
 
 def _bytes_of(read: rq.Get | rq.Children, body: tuple[Any, ...]) -> int:

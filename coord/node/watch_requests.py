@@ -11,15 +11,14 @@ from coord.model import requests as rq
 from coord.model.errors import CoordError, StorageError
 from coord.model.events import Change, ChangeKind, WatchEvent
 from coord.model.znode import Stat
-from coord.node.connection import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from coord.node.connection import Connection
     from coord.node.gateway import Gateway
-    from coord.node.ports import Scheduler
     from coord.node.reads import ReadServer
+    from coord.node.turns import Turns
     from coord.watch.registry import WatchRegistry
 
 REARMED_AT_ONCE: Final = 1_000
@@ -33,11 +32,11 @@ class WatchRequests:
 
     KINDS: Final = (rq.AddWatch, rq.RemoveWatches, rq.CheckWatches, rq.SetWatches)
 
-    def __init__(self, registry: WatchRegistry, reads: ReadServer, scheduler: Scheduler) -> None:
+    def __init__(self, registry: WatchRegistry, reads: ReadServer, turns: Turns) -> None:
         self.gateway: Gateway
         self._registry = registry
         self._reads = reads
-        self._scheduler = scheduler
+        self._turns = turns
         self._rearm: dict[str, Callable[[Connection, str, int], int | None]] = {
             "data": self._data,
             "exist": self._exist,
@@ -47,12 +46,12 @@ class WatchRequests:
         }
 
     def serve(self, conn: Connection, xid: int, request: Any) -> None:
-        """Answer; a long list of watches in a while, and nothing overtakes the answer."""
+        """Answer; a list of watches in a while, and nothing overtakes the answer."""
+        if type(request) is rq.SetWatches:
+            watches = _armed_in(request)
+            self._turns.add(conn, lambda: self._set(conn, xid, request.revision, watches))
+            return
         try:
-            if type(request) is rq.SetWatches:
-                conn.holds += 1
-                self._set(conn, xid, request.revision, _armed_in(request))
-                return
             if type(request) is rq.AddWatch:
                 self._registry.add_standing(conn, request.path, recursive=request.mode == 1)
             elif type(request) is rq.RemoveWatches:
@@ -71,11 +70,9 @@ class WatchRequests:
 
     def _set(
         self, conn: Connection, xid: int, revision: int, watches: Iterator[tuple[str, str]]
-    ) -> None:
-        """Each watch either fires for what came after ``revision`` or is armed. What changes
-        between two turns is heard by those armed already and found by the others."""
-        if conn.phase is Phase.CLOSED:
-            return
+    ) -> bool:
+        """A slice: each watch either fires for what came after ``revision`` or is armed. What
+        changes before the next is heard by those armed already and found by the others."""
         count = 0
         try:
             for kind, path in islice(watches, REARMED_AT_ONCE):
@@ -87,14 +84,12 @@ class WatchRequests:
             raise
         except CoordError as error:
             self.gateway.refuse(conn, xid, error)
-            self.gateway.release(conn)
-            return
+            return True
         if count == REARMED_AT_ONCE:
             self.gateway.flush()
-            self._scheduler.call_soon(lambda: self._set(conn, xid, revision, watches))
-            return
+            return False
         self._reply(conn, xid)
-        self.gateway.release(conn)
+        return True
 
     def _tell(self, conn: Connection, kind: int, path: str) -> None:
         if kind != ChangeKind.DELETED and not self._reads.may_read(conn, path):
