@@ -214,6 +214,10 @@ class Auth(NamedTuple):
     scheme: str
     credential: bytes
 
+    def __repr__(self) -> str:
+        """Without the credential: requests are printed in logs and errors."""
+        return f"Auth(scheme={self.scheme!r})"
+
 
 class Sync(NamedTuple):
     """Barrier: everything acknowledged before this was sent is applied here afterwards."""

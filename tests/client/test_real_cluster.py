@@ -11,9 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kazoo.client import KazooClient
 
 from coord.model.acl import ALL
-from coord_client import Acl, CreateMode, Lock, ReadLevel, connect, digest_id, errors, sync
+from coord_client import (
+    Acl,
+    CreateMode,
+    ForeignPathError,
+    Lock,
+    ReadLevel,
+    connect,
+    digest_id,
+    errors,
+    sync,
+)
 from tests.integration.processes import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +133,30 @@ async def test_identity_survives_the_node(real: Cluster) -> None:
     async with connect(real.hosts, auth=[("digest", "alice:secret")]) as other:
         with pytest.raises(errors.NoAuthError):
             await other.get("/private")
+
+
+def test_locks_of_kazoo_and_ours_refuse_each_other(real: Cluster) -> None:
+    """Kazoo's own lock on one path with ours: where it stands we do not, and nobody is misled."""
+    theirs = KazooClient(real.hosts)
+    theirs.start(timeout=PATIENCE_S)
+    try:
+        with sync.connect(real.hosts) as client:
+            with theirs.Lock("/locks/theirs"):
+                for recipe in (
+                    client.lock("/locks/theirs"),
+                    client.election("/locks/theirs", "me"),
+                ):
+                    with pytest.raises(ForeignPathError, match="lock or election of kazoo"):
+                        recipe.acquire(PATIENCE_S)
+            # kazoo takes no notice of ours: docs/recipes.md says so.
+            with client.lock("/locks/ours"), theirs.Lock("/locks/ours"):
+                with pytest.raises(ForeignPathError, match="lock or election of kazoo"):
+                    client.lock("/locks/ours").acquire_nowait()
+            with client.lock("/locks/ours") as hold:
+                assert hold.is_held
+    finally:
+        theirs.stop()
+        theirs.close()
 
 
 async def test_writes_happen_once_through_kills_of_their_node(real: Cluster) -> None:

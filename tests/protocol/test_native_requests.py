@@ -108,6 +108,11 @@ def test_others(op: int, arguments: list[Any], expected: rq.Request) -> None:
     assert type(decoded) is type(expected)
 
 
+def test_a_credential_is_not_printed() -> None:
+    """What a request looks like in a log or an error does not tell its secret."""
+    assert repr(rq.Auth("digest", b"alice:secret")) == "Auth(scheme='digest')"
+
+
 def test_the_open_acl_is_the_shared_value() -> None:
     """Nil and the spelled-out open ACL become OPEN itself, which permits() knows by identity."""
     for acl in (None, [[31, "world", "anyone"]]):
