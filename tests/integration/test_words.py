@@ -58,8 +58,8 @@ def test_a_cluster_as_its_operators_see_it(cluster: Cluster) -> None:
     refusal = "crst is not executed because it is not in the whitelist.\n"
     assert ask(follower, b"crst") == refusal
 
-    for node in (leader, followers[1]):
-        cluster[node].kill()
+    for gone in (leader, followers[1]):
+        cluster[gone].kill()
     while mode(cluster, followers[0]):
         pass
     assert ask(follower, b"stat") == ask(follower, b"mntr") == NOT_SERVING
