@@ -81,6 +81,11 @@ def _exists_of_unreadable(address: Address) -> Any:
     return _errors(address, *steps)[-1]
 
 
+def _check_of_others(address: Address) -> Any:
+    watch = Step(0, "getData", {"path": ROOT, "watch": True})
+    return _errors(address, watch, Step(1, "checkWatches", {"path": ROOT, "kind": 2}))[1]
+
+
 def _one_shot_on_lasting(address: Address) -> Any:
     lasting = Step(0, "addWatch", {"path": ROOT, "mode": 0})
     one_shot = Step(0, "getData", {"path": ROOT, "watch": True})
@@ -152,6 +157,23 @@ def _long_names(address: Address) -> Any:
     return _errors(address, *(Step(0, "create", _node(f"~/{name}")) for name in names))
 
 
+def _rearmed_unreadable(address: Address) -> Any:
+    create = Step(0, "create", _node("~/p", _ANN))
+    rearm = Step(1, "setWatches", {"zxid": 9, "data": ["~/p"]})
+    return _events(address, _AS_ANN, create, rearm)
+
+
+def _late_malformed_part(address: Address) -> Any:
+    """The errors of a multi's parts, or of the multi."""
+    parts = [
+        ["delete", {"path": "~/missing", "version": -1}],
+        ["create", _node("~/a", flags=5)],
+    ]
+    reply = _played(address, Step(0, "multi", {"operations": parts})).outcomes[0].reply
+    assert reply is not None
+    return [part[1] for part in reply.body] if reply.err == 0 else reply.err
+
+
 def _sasl(address: Address) -> Any:
     with Wire(address) as wire:
         return wire.call("sasl", {"token": ""}).err
@@ -221,6 +243,13 @@ DIFFERENCES: Final = (
         coord=[-121, -121, 0],
     ),
     Difference(
+        "checkWatches of another's watch",
+        "3.9: −121 unless the caller's own connection watches there",
+        _check_of_others,
+        zookeeper_38=0,
+        coord=-121,
+    ),
+    Difference(
         "the zxid of an event",
         "3.9: the header of an event carries the zxid of its change; before, −1",
         _zxid_of_event,
@@ -275,6 +304,20 @@ DIFFERENCES: Final = (
         _long_names,
         zookeeper_38=[0, 0],
         coord=[0, -8],
+    ),
+    Difference(
+        "re-arming on what may not be read",
+        "coord: setWatches tells only those who may read; ZooKeeper tells that the node exists",
+        _rearmed_unreadable,
+        zookeeper_38=[[3, "~/p"]],
+        coord=[],
+    ),
+    Difference(
+        "a TTL mode without a TTL behind a part of a multi that fails",
+        "coord: a part that cannot be read spoils the multi (−5) wherever it stands",
+        _late_malformed_part,
+        zookeeper_38=[-101, -2],
+        coord=-5,
     ),
     Difference(
         "SASL",

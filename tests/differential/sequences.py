@@ -31,7 +31,8 @@ def digest(user: str, password: str) -> str:
 
 # --- vocabulary ---------------------------------------------------------------------------------
 
-_NAMES: Final = ["a", "b", "c", "ü", "p", "n" * 470]
+# The longest name has room for the digits of a sequential one within coord's 480 bytes.
+_NAMES: Final = ["a", "b", "c", "ü", "p", "n" * 469]
 _BAD_PATHS: Final = [
     "", "a", "a/b", "//", "~/", "~//a", "~/./a", "~/a/..", "~/a/", "~/x\0y", "~/x\x01y", "~/x\x7f",
     "~/none/a", "~/a/none/b", None,
@@ -216,7 +217,9 @@ class _Drawing:
         operations = []
         for _ in range(self._draw(st.integers(0, 4))):
             name = self._one(kinds) if self.often(98) else "getData"
-            args: Args = ARGUMENTS[name](self, session)
+            args = ARGUMENTS[name](self, session)
+            if name != "createTTL" and args.get("flags") in {5, 6}:
+                args["flags"] = 9  # what a TTL mode without a TTL spoils differs
             operations.append([name, args])
             self._world.apply(session, name, args)
         changed, self._world = self._world, world
@@ -278,6 +281,14 @@ class _Drawing:
         kinds = [3] if is_lasting else [1, 2, 3]
         return {"path": path, "kind": self._one(kinds) if self.often(95) else self._one([0, 6])}
 
+    def check_watches(self, session: int) -> Args:
+        """3.8 takes anybody's watch on the path for the caller's."""
+        args = self.a_watch(session)
+        watched = self._world.one_shot | self._world.lasting
+        if any(path == args["path"] for other, path in watched if other != session):
+            args["path"] = f"{ROOT}/unwatched"
+        return args
+
     def set_watches(self, session: int) -> Args:
         lists = {kind: self._one_shots(session) for kind in ("data", "exist", "child")}
         return {"zxid": self._draw(st.integers(0, 6)), **lists}
@@ -290,7 +301,9 @@ class _Drawing:
         return args
 
     def _one_shots(self, session: int) -> list[str]:
-        candidates = [*self._world.nodes, f"{ROOT}/missing"]
+        # coord asks for READ when it re-arms, ZooKeeper does not.
+        readable = [path for path in self._world.nodes if not path.startswith(GUARDED)]
+        candidates = [*readable, f"{ROOT}/missing"]
         wanted = self._draw(st.lists(st.sampled_from(candidates), max_size=2, unique=True))
         return [path for path in wanted if self._arm(session, path)]
 
@@ -330,7 +343,7 @@ ARGUMENTS: Final[dict[str, Callable[[_Drawing, int], Args]]] = {
     "multiRead": _Drawing.multi_read,
     "addWatch": _Drawing.add_watch,
     "removeWatches": _Drawing.a_watch,
-    "checkWatches": _Drawing.a_watch,
+    "checkWatches": _Drawing.check_watches,
     "setWatches": _Drawing.set_watches,
     "setWatches2": _Drawing.set_watches2,
     "auth": _Drawing.auth,
