@@ -24,7 +24,8 @@ from coord.model.limits import MIB
 from coord.model.paths import join
 from coord.node.connection import Phase
 from coord.watch.notify import Shared, idle_streams, pushes
-from coord.watch.registry import ONE_SHOT_ID, events_for
+from coord.watch.registry import ONE_SHOT_ID
+from coord.watch.replay import events_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

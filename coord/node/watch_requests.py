@@ -11,6 +11,7 @@ from coord.model import requests as rq
 from coord.model.errors import CoordError, StorageError
 from coord.model.events import Change, ChangeKind, WatchEvent
 from coord.model.znode import Stat
+from coord.watch import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,9 +56,9 @@ class WatchRequests:
             if type(request) is rq.AddWatch:
                 self._registry.add_standing(conn, request.path, recursive=request.mode == 1)
             elif type(request) is rq.RemoveWatches:
-                self._registry.remove_matching(conn, request.path, request.kind)
+                kinds.remove(self._registry, conn, request.path, request.kind)
             else:
-                self._registry.check_matching(conn, request.path, request.kind)
+                kinds.check(self._registry, conn, request.path, request.kind)
         except CoordError as error:
             self.gateway.refuse(conn, xid, error)
             return

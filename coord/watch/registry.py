@@ -34,13 +34,6 @@ Table = Literal["data", "child", "exist"]
 ONE_SHOT_ID: Final = 0
 """The watch id under which one-shot and standing watches fire."""
 
-# Which watches a ZooKeeper client names when it removes or looks for one.
-CHILD: Final = 1
-DATA: Final = 2
-ANY: Final = 3
-PERSISTENT: Final = 4
-PERSISTENT_RECURSIVE: Final = 5
-
 _Key = TypeVar("_Key", bound=Hashable)
 
 _CREATED: Final = int(ChangeKind.CREATED)
@@ -193,28 +186,6 @@ class WatchRegistry:
             raise NoWatcherError(f"there is no watch stream {watch_id} here")
         _discard(self._table_of(stream), stream.path, stream)
         self._forget_if_empty(owner, owned)
-
-    def remove_matching(self, owner: Owner, path: str, kind: int) -> None:
-        """Disarm every watch of ``path`` that ``kind`` (CHILD … ) names. Raises NoWatcherError."""
-        self.check_matching(owner, path, kind)
-        for table, one_shot in _ONE_SHOT_KINDS:
-            if kind in one_shot and self.has_once(owner, path, table):
-                self.remove_once(owner, path, table)
-        for recursive, standing in _STANDING_KINDS:
-            if kind in standing:
-                self.standing.remove(owner, path, recursive=recursive)
-
-    def check_matching(self, owner: Owner, path: str, kind: int) -> None:
-        """Raises NoWatcherError unless ``remove_matching`` would find one."""
-        found = any(
-            kind in one_shot and self.has_once(owner, path, table)
-            for table, one_shot in _ONE_SHOT_KINDS
-        ) or any(
-            kind in standing and self.standing.has(owner, path, recursive=recursive)
-            for recursive, standing in _STANDING_KINDS
-        )
-        if not found:
-            raise NoWatcherError(f"this connection has no such watch on {path}")
 
     def drop_owner(self, owner: Owner) -> None:
         """Forget a connection and all its watches; an unknown one is no error."""
@@ -389,16 +360,6 @@ class WatchRegistry:
         return list(dict.fromkeys(chain(self._owned, self.standing.owners())))
 
 
-_ONE_SHOT_KINDS: Final[tuple[tuple[Table, frozenset[int]], ...]] = (
-    ("child", frozenset({CHILD, ANY})),
-    ("data", frozenset({DATA, ANY})),
-)
-_STANDING_KINDS: Final = (
-    (False, frozenset({PERSISTENT, ANY})),
-    (True, frozenset({PERSISTENT_RECURSIVE, ANY})),
-)
-
-
 def _fire_standing(
     owners: dict[Owner, None], told: dict[Owner, None], event: WatchEvent, heard: _ByOwner
 ) -> None:
@@ -415,22 +376,3 @@ def _discard(table: dict[str, dict[_Key, None]], path: str, key: _Key) -> None:
     del holders[key]
     if not holders:
         del table[path]
-
-
-def events_for(path: str, mode: int, change: Change) -> Iterator[WatchEvent]:
-    """What a stream on ``path`` hears of ``change``: for replaying history to a resuming stream.
-
-    The same rules as :meth:`WatchRegistry.match`; ONE_SHOT streams hear as PERSISTENT ones do.
-    """
-    kind = change.kind
-    if kind not in {_CREATED, _DELETED, _DATA}:
-        return
-    if mode == StreamMode.RECURSIVE:
-        prefix = path if path == "/" else path + "/"
-        if change.path == path or change.path.startswith(prefix):
-            yield WatchEvent(kind, change.path, change.revision, change)
-        return
-    if change.path == path:
-        yield WatchEvent(kind, path, change.revision, change)
-    if kind != _DATA and change.path != "/" and parent_of(change.path) == path:
-        yield WatchEvent(_CHILDREN, path, change.revision, change)

@@ -11,16 +11,29 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from coord.model.errors import NoWatcherError
 from coord.model.events import Change, ChangeKind, WatchEvent
 from coord.model.paths import parent_of
-from coord.watch.registry import StreamMode, Table, WatchRegistry, events_for
+from coord.watch import kinds
+from coord.watch.registry import StreamMode, Table, WatchRegistry
+from coord.watch.replay import events_for
 from tests.watch.strategies import change, changes, paths
 
 owners = st.sampled_from(["c", "d", "e"])
 tables = st.sampled_from(["data", "child", "exist"])
 modes = st.sampled_from(StreamMode)
+ONE_SHOT_TABLES = ("data", "child")
+NAMED_BY = {
+    kinds.CHILD: ("child",),
+    kinds.DATA: ("data",),
+    kinds.ANY: ("child", "data", "plain", "recursive"),
+    kinds.PERSISTENT: ("plain",),
+    kinds.PERSISTENT_RECURSIVE: ("recursive",),
+}
 
 
 class Row(NamedTuple):
-    """One watch: ``id`` 0 and table for a one-shot one, else mode."""
+    """One watch: ``id`` 0 and table for one without a stream, else mode.
+
+    Tables: "data" and "child" are one-shot; "plain" and "recursive" stand.
+    """
 
     owner: str
     path: str
@@ -38,14 +51,19 @@ def told(row: Row, at: Change) -> list[tuple[int, str]]:
     births = kind in (ChangeKind.CREATED, ChangeKind.DELETED)
     child = births and path != "/" and parent_of(path) == row.path
     events: list[tuple[int, str]] = []
-    if row.mode is StreamMode.RECURSIVE:
+    if row.mode is StreamMode.RECURSIVE or row.table == "recursive":
         below = row.path == "/" or path.startswith(row.path + "/")
         return [(kind, path)] if own or below else []
     if own and (row.table != "child" or kind == ChangeKind.DELETED):
         events.append((kind, path))
-    if child and (row.mode is not None or row.table == "child"):
+    if child and (row.mode is not None or row.table in ("child", "plain")):
         events.append((ChangeKind.CHILDREN, row.path))
-    return events[:1] if row.mode in (None, StreamMode.ONE_SHOT) else events
+    return events[:1] if is_once(row) else events
+
+
+def is_once(row: Row) -> bool:
+    """It ends with its first event."""
+    return row.mode is StreamMode.ONE_SHOT or row.table in ONE_SHOT_TABLES
 
 
 class RegistryMachine(RuleBasedStateMachine):
@@ -65,6 +83,31 @@ class RegistryMachine(RuleBasedStateMachine):
         row = Row(owner, path, "child" if table == "child" else "data", 0, None)
         if row not in self.rows:
             self.rows.append(row)
+
+    @rule(owner=owners, path=paths, recursive=st.booleans())
+    def add_standing(self, owner: str, path: str, recursive: bool) -> None:
+        """Arm a watch that stays."""
+        self.registry.add_standing(owner, path, recursive=recursive)
+        row = Row(owner, path, "recursive" if recursive else "plain", 0, None)
+        if row not in self.rows:
+            self.rows.append(row)
+
+    @rule(owner=owners, path=paths, kind=st.sampled_from(sorted(NAMED_BY)))
+    def remove_by_kind(self, owner: str, path: str, kind: int) -> None:
+        """Disarm all that a ZooKeeper client names, if there is any."""
+        meant = [
+            row
+            for row in self.rows
+            if (row.owner, row.path, row.id) == (owner, path, 0) and row.table in NAMED_BY[kind]
+        ]
+        try:
+            kinds.check(self.registry, owner, path, kind)
+            kinds.remove(self.registry, owner, path, kind)
+        except NoWatcherError:
+            assert not meant
+        else:
+            assert meant
+            self.rows = [row for row in self.rows if row not in meant]
 
     @rule(owner=owners, path=paths, mode=modes)
     def add_stream(self, owner: str, path: str, mode: StreamMode) -> None:
@@ -101,7 +144,8 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(drawn=changes)
     def match(self, drawn: list[tuple[int, str, int]]) -> None:
-        """Apply a batch: each owner hears what each of its watches hears, once, in order."""
+        """Apply a batch: each owner hears what each of its streams hears, and one event of a
+        change for all watches without one, in order."""
         batch = []
         for kind, path, step in drawn:
             self.revision += step
@@ -121,19 +165,17 @@ class RegistryMachine(RuleBasedStateMachine):
             assert order == sorted(order)
 
     def _expect(self, at: Change, expected: dict[str, list[tuple[int, int, str, int]]]) -> None:
-        mourned: set[str] = set()
+        shared: set[tuple[str, int, str]] = set()
         for row in list(self.rows):
             events = told(row, at)
-            if not events:
-                continue
-            if row.mode in (None, StreamMode.ONE_SHOT):
+            if events and is_once(row):
                 self.rows.remove(row)
-            if row.mode is None and events[0] == (ChangeKind.DELETED, row.path):
-                if row.owner in mourned:
+            for kind, path in events:
+                if row.id == 0 and (row.owner, kind, path) in shared:
                     continue
-                mourned.add(row.owner)
-            heard = expected.setdefault(row.owner, [])
-            heard.extend((row.id, kind, path, at.revision) for kind, path in events)
+                if row.id == 0:
+                    shared.add((row.owner, kind, path))
+                expected.setdefault(row.owner, []).append((row.id, kind, path, at.revision))
 
     @invariant()
     def counted(self) -> None:
