@@ -193,8 +193,12 @@ class Servers(ABC):
         return modes.index("leader") if modes.count("leader") == 1 else None
 
     def has_quorum_view(self) -> bool:
-        """Whether one leads and all the others follow, as the word ``srvr`` tells."""
+        """Whether one leads and all the others follow, as the word ``srvr`` tells; a single one
+        has only to serve.
+        """
         modes = sorted(mode_of(self.address(number)) for number in range(self.count))
+        if self.count == 1:
+            return modes != [""]
         return modes == ["follower"] * (self.count - 1) + ["leader"]
 
 
