@@ -12,7 +12,9 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from tests.integration.processes import HOST, READY_WITHIN_S, Cluster, ServedNode, free_port
@@ -49,11 +51,21 @@ class Ensemble(Protocol):
         """Whether its process is there."""
 
 
-class CoordEnsemble:
-    """Three ``coord serve``."""
+_SETTINGS: Final = {
+    "COORD_SESSIONS_TIMEOUT_MS_MIN": f"{SESSION_MS_MIN}ms",
+    "COORD_ZOOKEEPER_SUPER_DIGEST": digest_id("super", SUPER_PASSWORD),
+    "COORD_ZOOKEEPER_WORDS": "*",
+}
 
-    def __init__(self, directory: Path) -> None:
+
+class CoordEnsemble:
+    """Three ``coord serve``; ``more`` are settings beyond those of every test, as variables of
+    the environment.
+    """
+
+    def __init__(self, directory: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:
         self._cluster = Cluster(directory, len(NODES))
+        self._settings = {**_SETTINGS, **more}
 
     @property
     def addresses(self) -> dict[int, str]:
@@ -64,7 +76,7 @@ class CoordEnsemble:
         """Start these and wait until they serve."""
         started: list[ServedNode] = [self._cluster[node] for node in nodes]
         for node in started:
-            node.start(self._cluster.initial, environment=_SETTINGS)
+            node.start(self._cluster.initial, environment=self._settings)
         for node in started:
             node.wait_ready()
 
@@ -75,13 +87,6 @@ class CoordEnsemble:
     def is_running(self, node: int) -> bool:
         """Whether its process is there."""
         return self._cluster[node].process is not None
-
-
-_SETTINGS: Final = {
-    "COORD_SESSIONS_TIMEOUT_MS_MIN": f"{SESSION_MS_MIN}ms",
-    "COORD_ZOOKEEPER_SUPER_DIGEST": digest_id("super", SUPER_PASSWORD),
-    "COORD_ZOOKEEPER_WORDS": "*",
-}
 
 
 _ZOO_CFG: Final = """\
