@@ -242,7 +242,7 @@ async def test_admin_calls(real: Cluster) -> None:
 
     async with connect(real[1].client, session=False) as alone:
         async with asyncio.timeout(PATIENCE_S):  # this node may hear of the end a moment later
-            while (story := await alone.why_session(session["session"]))["state"] != "ended":
+            while (await alone.why_session(session["session"]))["state"] != "ended":
                 await alone.admin.status()
         assert (await alone.get("/a", level=ReadLevel.STALE)).data == b"2"
 
