@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from coord.store.reader import TreeReader
 
 REAP_BATCH: Final = 500
+"""Nodes reaped at a time."""
 
 
 class Housekeeping:
@@ -27,6 +28,8 @@ class Housekeeping:
         self._store = store
         self._log_writer = log_writer
         self._reaped: set[tuple[str, int, int]] = set()
+        self.has_more_to_reap = False
+        """The last look found as many as it takes on: look again soon."""
         self.snapshots_taken = 0
         self.last_error: str | None = None
 
@@ -65,10 +68,12 @@ class Housekeeping:
 
     def reap(self, reader: TreeReader) -> None:
         """Propose the delete of expired TTL nodes and emptied containers; apply re-checks."""
+        self.has_more_to_reap = False
         if not self._driver.accepts_proposals:
             self._reaped.clear()
             return
         due = reader.reapable(self._driver.log_now_ms, REAP_BATCH)
+        self.has_more_to_reap = len(due) == REAP_BATCH
         fresh = [entry for entry in due if entry not in self._reaped]
         self._reaped &= set(due)
         if fresh and self._driver.propose([commands.reap_node(*entry) for entry in fresh]):

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 UPKEEP_MS: Final = 100
 HANDSHAKE_CHECK_MS: Final = 200
 HOUSEKEEPING_MS: Final = 1_000
+REAP_AGAIN_MS: Final = 200
+"""Between two batches of nodes to reap when one look has found many."""
 
 
 class Node:
@@ -158,6 +160,7 @@ class Node:
             (HOUSEKEEPING_MS, self._leave_if_full),
             (CALL_MS_MAX, self.admin.expire),
             (self.settings.reap_interval_ms, self._reap),
+            (REAP_AGAIN_MS, self._reap_more),
             (BOOKMARK_MS // 2, self._bookmark),
         )
 
@@ -226,6 +229,10 @@ class Node:
 
     def _reap(self) -> None:
         self.housekeeping.reap(self.reader)
+
+    def _reap_more(self) -> None:
+        if self.housekeeping.has_more_to_reap:
+            self._reap()
 
     def _bookmark(self) -> None:
         self.streams.bookmark(self.gateway.send)

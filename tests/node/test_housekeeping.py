@@ -7,11 +7,13 @@ import pytest
 from coord.model import requests as rq
 from coord.model.acl import OPEN
 from coord.model.limits import TICK_MS
+from coord.node.housekeeping import REAP_BATCH
 from tests.node.single import Peer, Single, create
 
 CONTAINER = 4
 TTL = 5
 STEP_MS = 10
+LOOK_MS = 10_000
 
 
 def age_when_gone(single: Single, client: Peer, *paths: str) -> int:
@@ -39,3 +41,16 @@ def test_nodes_are_reaped_at_the_next_look(interval_ms: int) -> None:
     assert age_when_gone(single, client, "/ttl", "/container") == pytest.approx(
         interval_ms, abs=TICK_MS + STEP_MS
     )
+
+
+def test_one_look_is_enough_for_many_nodes() -> None:
+    """They go batch by batch, without waiting for the next look each time."""
+    single = Single(reap_interval_ms=LOOK_MS)
+    client = single.client()
+    client.call(rq.Create("/first", b"", OPEN, TTL, 100))
+    age_when_gone(single, client, "/first")
+
+    paths = [f"/ttl-{number}" for number in range(2 * REAP_BATCH + 1)]
+    for path in paths:
+        client.call(rq.Create(path, b"", OPEN, TTL, 100))
+    assert LOOK_MS <= age_when_gone(single, client, *paths) < 2 * LOOK_MS
