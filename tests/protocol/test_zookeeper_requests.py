@@ -21,7 +21,9 @@ from coord.model.errors import (
 )
 from coord.model.limits import NAME_BYTES_MAX, TTL_MS_MAX, TXN_OPERATIONS_MAX
 from coord.model.znode import CreateMode
+from coord.protocol import zookeeper
 from coord.protocol.zookeeper import ZooKeeperCodec
+from coord.protocol.zookeeper_requests import decode
 from tests.protocol import jute
 from tests.protocol.jute import buffer, flag, i32, i64, text
 from tests.protocol.strategies import acls, data, paths, versions
@@ -95,6 +97,45 @@ def test_round_trip(request: Any) -> None:
         found = decoded(operation, record)
         assert found == request
         assert type(found) is type(request)
+
+
+@given(requests)
+def test_the_short_way_is_the_long_way(request: Any) -> None:
+    """What is decoded in place is what the tables decode."""
+    operation, record = encoded(request)
+    _, found = decode(5, operation, record, 0, len(record))
+    assert decoded(operation, record) == found
+
+
+PLAIN_PATHS = ["/", "/a", "/a/b c", "/.a", "/a-0000000001", "/" + "n" * 160, "/" + "n" * 469]
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields", "lengths"),
+    [
+        (3, flag(1), range(1, 161)),
+        (4, flag(0), range(1, 161)),
+        (5, buffer(b"") + i32(-1), range(2, 470)),
+        (1, buffer(b"x") + jute.acl(jute.OPEN) + i32(0), range(2, 470)),
+        (15, buffer(b"") + jute.acl(jute.OPEN) + i32(3), range(1, 469)),
+    ],
+)
+def test_what_goes_the_short_way(
+    operation: int, fields: bytes, lengths: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain forms of the most frequent requests never reach the tables."""
+    taken: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        taken.append(arguments[1])
+        return decode(*arguments)
+
+    monkeypatch.setattr(zookeeper, "decode", counted)
+    for path in PLAIN_PATHS:
+        taken.clear()
+        decoded(operation, text(path), fields)
+        is_short = len(path) in lengths and (operation in {3, 4} or not path.startswith("/."))
+        assert (not taken) is is_short, path
 
 
 @pytest.mark.parametrize("flags", range(4))
@@ -276,6 +317,13 @@ def test_unknown_flags(operation: int, flags: int) -> None:
     """−8, whatever else is wrong."""
     record = jute.create_record("", b"", flags, None, ttl_ms=0)
     assert isinstance(decoded(operation, record), BadArgumentsError)
+
+
+@pytest.mark.parametrize("ttl_ms", [1, TTL_MS_MAX])
+def test_times_to_live_at_their_bounds(ttl_ms: int) -> None:
+    """The shortest and the longest."""
+    record = jute.create_record("/a", b"", 5, ttl_ms=ttl_ms)
+    assert decoded(21, record) == rq.Create("/a", b"", OPEN, 5, ttl_ms)
 
 
 @pytest.mark.parametrize("ttl_ms", [0, -1, TTL_MS_MAX + 1])
