@@ -14,6 +14,7 @@ FONT: Final = "font-family:system-ui,-apple-system,'Segoe UI',sans-serif"
 STYLE: Final = f"""<style>
 svg {{ {FONT}; font-size: 13px; background: #ffffff; }}
 text {{ fill: #1f2328; }}
+.title {{ font-weight: 600; }}
 .faint {{ fill: #59636e; font-size: 12px; }}
 .grid {{ stroke: #d1d9e0; stroke-width: 1; }}
 .one {{ stroke: #59636e; stroke-width: 1.5; }}
@@ -99,7 +100,7 @@ def ratios(rows: Sequence[Row]) -> str:
     def place(value: float) -> float:
         return LEFT + math.log2(value / least) / span * (WIDTH - LEFT - RIGHT)
 
-    parts = [_text(16, 28, title), _legend()]
+    parts = [_text(16, 28, title, kind="title"), _legend()]
     for power in range(round(span) + 1):
         value = least * 2**power
         kind = "one" if value == 1 else "grid"
@@ -124,7 +125,7 @@ def _bar(row: Row, advantage: float, y: float, place: Callable[[float], float]) 
     parts = [
         _text(LEFT - 10, y + BAR - 4, row.metric.label, "end"),
         f'<rect {box} rx="2" class="{kind}"/>',
-        _text(max(end, place(1.0)) + 8, y + BAR - 4, f"{advantage:.2f}×"),
+        _text(WIDTH - 16, y + BAR - 4, f"{advantage:.2f}×", "end"),
     ]
     wanted = _wanted(row)
     if wanted is not None:
@@ -140,6 +141,7 @@ PLOT_LEFT: Final = 62
 PLOT_TOP: Final = 48
 PLOT_WIDTH: Final = 318
 PLOT_HEIGHT: Final = 140
+NAME_WIDTH: Final = 60
 
 Bounds = tuple[float, float]
 
@@ -183,7 +185,7 @@ def _share(value: float, bounds: Bounds) -> float:
 
 def small_multiples(panels: Sequence[Panel], title: str) -> str:
     """All panels, two in a row."""
-    parts = [_text(16, 26, title)]
+    parts = [_text(16, 26, title, kind="title")]
     for at, panel in enumerate(panels):
         x, y = (at % 2) * PANEL_WIDTH, 40 + (at // 2) * PANEL_HEIGHT
         parts.append(f'<g transform="translate({x},{y})">')
@@ -205,15 +207,15 @@ def _panel(panel: Panel) -> list[str]:
             PLOT_TOP + (1 - _share(y, up)) * PLOT_HEIGHT,
         )
 
-    parts = [_text(16, 18, panel.title), _text(16, 36, panel.y_label, kind="faint")]
+    parts = [_text(16, 18, panel.title, kind="title"), _text(16, 36, panel.y_label, kind="faint")]
     parts += _axes(across, up, place)
     middle = PLOT_LEFT + PLOT_WIDTH / 2
     parts.append(_text(middle, PLOT_TOP + PLOT_HEIGHT + 36, panel.x_label, "middle", "faint"))
     for number, series in enumerate(panel.series):
         parts += _curve(number, [place(*point) for point in series.points])
         if len(panel.series) > 1:
-            x = PLOT_LEFT + PLOT_WIDTH - 110 * (len(panel.series) - 1 - number)
-            parts.append(_text(x, 36, series.name, "end", f"dot{number % 3}"))
+            x = PLOT_LEFT + PLOT_WIDTH - NAME_WIDTH * (len(panel.series) - 1 - number)
+            parts.append(_text(x, 18, series.name, "end", f"dot{number % 3}"))
     return parts
 
 
