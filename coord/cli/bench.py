@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from coord.cli import context, exits, output
+from coord.cli import context, exits, output, waiting
 from coord.cli.arguments import PATH, level_option
 from coord.cli.context import Opener, Target
 from coord.cli.load import WORKS, Load, Outcome, Plan
@@ -31,7 +31,12 @@ CLEAN_UP_S: Final = 120.0
 @click.command("bench")
 @click.argument("works", metavar="[set|get|create|mixed]…", nargs=-1, type=click.Choice(WORKS))
 @click.option(
-    "--connections", type=click.IntRange(1, 1_000), default=8, show_default=True, metavar="N"
+    "--connections",
+    type=click.IntRange(1, 1_000),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Sessions to open, over the nodes of --hosts.",
 )
 @click.option(
     "--depth",
@@ -87,17 +92,46 @@ def bench_command(
         raise click.UsageError("--path is a node that can be deleted afterwards, not the root")
     plan = Plan(path, depth, seconds, size, level)
     open_client = context.opener()
-    outcomes = context.run(_bench(open_client, target, connections, works or WORKS, plan))
-    if not target.as_json:
+    outcomes: list[Outcome] = []
+    bench = _bench(open_client, target, connections, works or WORKS, plan, outcomes)
+    code = context.run(_until_signal(bench))
+    if outcomes and not target.as_json:
         _show(outcomes)
-    if not all(outcome.latencies.count for outcome in outcomes):
-        click.get_current_context().exit(exits.REFUSED)
+    if not code and not all(outcome.latencies.count for outcome in outcomes):
+        code = exits.REFUSED
+    click.get_current_context().exit(code)
+
+
+async def _until_signal(work: Coroutine[Any, Any, None]) -> int:
+    """Do ``work``; a signal cancels it, so that it cleans up, a second one that too.
+
+    The exit code.
+    """
+    code = exits.OK
+    with waiting.signals() as arrived:
+        working = asyncio.create_task(work)
+        while not working.done():
+            asked = asyncio.create_task(arrived.get())
+            await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                code = exits.of_signal(asked.result())
+                working.cancel()
+            else:
+                asked.cancel()
+        if not working.cancelled():
+            working.result()
+    return code
 
 
 async def _bench(
-    open_client: Opener, target: Target, connections: int, works: Sequence[str], plan: Plan
-) -> list[Outcome]:
-    outcomes = []
+    open_client: Opener,
+    target: Target,
+    connections: int,
+    works: Sequence[str],
+    plan: Plan,
+    outcomes: list[Outcome],
+) -> None:
+    """Add an outcome for each of ``works``."""
     async with (
         _opened(open_client, target, connections) as clients,
         _workplace(clients[0], Load(clients, plan), plan.path) as load,
@@ -110,7 +144,6 @@ async def _bench(
             outcomes.append(outcome)
             if target.as_json:
                 output.json_line(_as_json(outcome, plan, connections))
-    return outcomes
 
 
 @contextlib.asynccontextmanager
@@ -185,6 +218,8 @@ async def _renew(plan: Plan, outcome: Outcome) -> None:
 
 def progress_line(plan: Plan, outcome: Outcome) -> str:
     """Where the work stands."""
+    if not outcome.seconds and not outcome.errors:
+        return f"{outcome.work}: warming up"
     errors = f", {outcome.errors.total()} errors" if outcome.errors else ""
     return (
         f"{outcome.work}: {outcome.seconds:.1f} of {plan.seconds:g} s, {outcome.rate:,.0f} ops/s, "
@@ -226,8 +261,11 @@ def _show(outcomes: Sequence[Outcome]) -> None:
             listed = ", ".join(f"{count} {name}" for name, count in one.errors.most_common())
             output.note(f"{one.work}: {listed}; the first: {one.first_error}")
     busiest = max(one.cpu_share for one in outcomes)
-    is_limit = "it was the limit" if busiest > BUSY_SHARE else "it may have been the limit"
+    meaning = (
+        "it was the limit, not the cluster"
+        if busiest > BUSY_SHARE
+        else "if the cluster's nodes were not busy, it was the limit all the same"
+    )
     output.note(
-        f"the generator, one Python process, used {busiest:.0%} of a core at most: {is_limit}, "
-        "not the cluster"
+        f"the generator, one Python process, used {busiest:.0%} of a core at most: {meaning}"
     )

@@ -138,6 +138,7 @@ async def test_failed_requests_are_counted_and_slow_the_worker(
 
 def test_progress_says_where_it_stands() -> None:
     """Work, time, rate, tail, errors."""
+    assert progress_line(PLAN, Outcome("set", 0.0)) == "set: warming up"
     outcome = Outcome("set", 1.5)
     for _ in range(3_000):
         outcome.latencies.add(0.004)

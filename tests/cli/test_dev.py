@@ -88,6 +88,10 @@ class Dev:
             env={**ENVIRONMENT, "COORD_HOSTS": self.hosts},
         )
 
+    def spawn(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Start another command against these nodes."""
+        return subprocess.Popen([*COORD, *argv], env={**ENVIRONMENT, "COORD_HOSTS": self.hosts})
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal it and wait for its end."""
         self.process.send_signal(number)
@@ -243,6 +247,12 @@ def test_every_command_against_a_real_cluster(tmp_path: Path) -> None:
         assert dev.run("get", "/nothing").returncode == exits.NO_NODE
         loaded = dev.run("bench", "mixed", "--seconds", "0.2", "--connections", "3", "--json")
         assert json.loads(loaded.stdout)["ops"] > 0, loaded.stderr
+        assert "coord-bench" not in dev.run("ls", "/").stdout
+        loading = dev.spawn("bench", "create", "--seconds", "3600", "--json")
+        while "c9\n" not in dev.run("ls", "/coord-bench").stdout:
+            assert loading.poll() is None
+        loading.terminate()
+        assert loading.wait() == exits.of_signal(signal.SIGTERM)
         assert "coord-bench" not in dev.run("ls", "/").stdout
         assert dev.run("delete", "-r", "/jobs").returncode == 0
 

@@ -121,6 +121,8 @@ async def test_identity_survives_the_node(real: Cluster) -> None:
     """A client whose node is killed is itself on the next one: it reads what only it may read."""
     async with connect(real.hosts, auth=[("digest", "alice:secret")]) as client:
         await client.add_auth("digest", "bob:hunter2")
+        with pytest.raises(errors.AuthFailedError, match="sasl credential was refused"):
+            await client.add_auth("sasl", b"token")
         everything = (Acl(ALL, "digest", digest_id("bob", "hunter2")),)
         await client.create("/private", b"1", acl=everything)
         served_by = (await client.admin.status())["node"]
