@@ -13,6 +13,7 @@
 #   make node-client    the ZooKeeper client for Node.js that the tests run (needs npm)
 #   make bench          ZooKeeper, etcd and coord compared, 35 minutes; writes docs/performance.md
 #                       BENCH='--quick' or other options of bench/run.py: shows only what they say
+#   make bench-deps     Debian, root: ZooKeeper, etcd and what their load generators need
 #   make system-deps    Debian, root: what any suite needs from the system
 #   make clean          everything a target above has made
 #
@@ -36,7 +37,7 @@ INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint types format imports fast-test sim zk-differential bench \
-	node-client system-deps clean
+	bench-deps node-client system-deps clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -100,6 +101,10 @@ zk-differential: $(VENV)/.has-test
 
 bench: $(VENV)/.has-server
 	@$(BIN)/python -m bench.run $(or $(BENCH),--json docs/performance.json --docs)
+
+bench-deps:
+	apt-get update -qq && apt-get install -qq -y --no-install-recommends gcc libc6-dev \
+	  zookeeper default-jre-headless etcd-server golang-go golang-etcd-server-dev
 
 # Installs only what is missing, so that a machine which has everything needs no network.
 SYSTEM_TOOLS := gcc:gcc strace:strace java:default-jre-headless javac:default-jdk-headless \

@@ -18,7 +18,9 @@ from bench.tools import Figures, Holding, command, load, probe
 CLIENTS: Final = 9
 """Writers during a failover: three on each of three nodes."""
 PROGRESS_MS: Final = 50
-BEFORE_S: Final = 1.5
+WARMUP_S: Final = 1
+"""The gap before the first write, while clients connect, is none of the leader's making."""
+BEFORE_S: Final = WARMUP_S + 1.0
 CALM_S: Final = 1.0
 """Writes have recovered when they have flowed for so long again."""
 HEALED_WITHIN_S: Final = 60.0
@@ -60,7 +62,7 @@ def failover(servers: Servers, wire: str, how: signal.Signals, limit_s: float) -
     if leader is None:
         raise ServersError("no single leader to take away")
     longest_s = int(limit_s + 2 * BEFORE_S)
-    argv = command(wire, servers.hosts, "-o", "set", "-c", str(CLIENTS), "-n", "-w", "0")
+    argv = command(wire, servers.hosts, "-o", "set", "-c", str(CLIENTS), "-n", "-w", str(WARMUP_S))
     argv += ["-t", str(longest_s), "-i", str(PROGRESS_MS)]
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
