@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from coord.model.errors import ProtocolError
 from coord.model.limits import CONNECTION_OUTBOX_BYTES_MAX, DATA_BYTES_MAX, REPLY_BURST_BYTES
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from coord.node.connection import Connection
     from coord.node.gateway import Gateway
 
+
+LINGER_MS: Final = 5_000
+"""For the last bytes of a connection that the node ends: nobody holds one by not reading."""
 
 Words = Callable[[bytes], bytes | None]
 """Answers a four-letter word; None: closed without an answer."""
@@ -49,7 +52,8 @@ class ClientConnection(asyncio.Protocol):
         self._codec: NativeCodec | ZooKeeperCodec | None = None
         self._head = b""
         self._address = ""
-        self._sniff_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """How long the first bytes may take; later, how long the last."""
 
     # --- asyncio.Protocol -----------------------------------------------------------------------
 
@@ -63,8 +67,7 @@ class ClientConnection(asyncio.Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         peer = transport.get_extra_info("peername")
         self._address = f"{peer[0]}:{peer[1]}" if peer else ""
-        loop = asyncio.get_running_loop()
-        self._sniff_timer = loop.call_later(SNIFF_TIMEOUT_MS / 1_000, self._give_up)
+        self._set_timer(SNIFF_TIMEOUT_MS, self._give_up)
 
     def data_received(self, data: bytes) -> None:
         """Requests, in whatever pieces the network cut them."""
@@ -87,8 +90,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """EOF, reset or our own close."""
         del exc
-        if self._sniff_timer is not None:
-            self._sniff_timer.cancel()
+        self._stop_timer()
         self._transport = None
         if self._conn is not None:
             self._gateway.lost(self._conn)
@@ -117,9 +119,11 @@ class ClientConnection(asyncio.Protocol):
                 transport.abort()
 
     def close(self) -> None:
-        """Flush and close."""
-        if self._transport is not None:
-            self._transport.close()
+        """Flush and close. A client that does not read the rest loses it after LINGER_MS."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            self._set_timer(LINGER_MS, transport.abort)
+            transport.close()
 
     def pause_reading(self) -> None:
         """Too many requests wait: let TCP push back."""
@@ -131,6 +135,17 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.resume_reading()
 
+    # --- how long it may take -------------------------------------------------------------------
+
+    def _set_timer(self, delay_ms: int, call: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(delay_ms / 1_000, call)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     # --- the first bytes ------------------------------------------------------------------------
 
     def _recognise(self, data: bytes) -> None:
@@ -139,8 +154,7 @@ class ClientConnection(asyncio.Protocol):
             case Front.UNDECIDED:
                 pass
             case Front.NATIVE:
-                assert self._sniff_timer is not None
-                self._sniff_timer.cancel()
+                self._stop_timer()
                 self._open(NativeCodec())
             case Front.ZOOKEEPER if self._serves_zookeeper:
                 self._open(ZooKeeperCodec(request_bytes_max=self._request_bytes_max))
@@ -156,12 +170,12 @@ class ClientConnection(asyncio.Protocol):
         self.data_received(head)
 
     def _give_up(self) -> None:
-        """Nothing was said, a word's answer was not read, or a handshake stopped halfway."""
+        """Nothing was said, or a handshake stopped halfway."""
         if self._conn is None or self._conn.phase is Phase.NEW:
             self.close()
 
     def _answer_word(self, word: bytes) -> None:
-        """The answer ends with the connection; the timer ends a client that does not read it."""
+        """The answer ends with the connection."""
         answer = self._words(word)
         if answer:
             self.write(answer)
