@@ -19,7 +19,7 @@ from coord.raft.types import Member, MemberRole, Membership
 from coord.store.run import Run
 from coord.store.znode_record import Node
 
-_ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4}")
+_ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[1-9][0-9]{0,4})")
 _EVERYWHERE: Final = ("0.0.0.0:", "[::]:")
 _PORT_MAX: Final = 65_535
 _VERSION: Final = b"version="
@@ -60,4 +60,9 @@ def _line(member: Member) -> str:
 
 
 def _can_dial(address: str) -> bool:
-    return bool(_ADDRESS.fullmatch(address)) and not address.startswith(_EVERYWHERE)
+    found = _ADDRESS.fullmatch(address)
+    return (
+        found is not None
+        and int(found["port"]) <= _PORT_MAX
+        and not address.startswith(_EVERYWHERE)
+    )

@@ -96,6 +96,7 @@ def test_the_same_servers_are_no_change(log: Log) -> None:
         (":2181", ""),
         ("host", ""),
         ("host:0", ""),
+        ("host:65536", ""),
         ("::1:2181", ""),
         ("a:1;b:2", ""),
         ("a:1\n", ""),

@@ -46,8 +46,8 @@ PICKS = st.sampled_from((1, 2, 3, 1, 2, 3, 1, 2, 3, 0))
 LAGS = st.sampled_from((0, 0, 0, 1, 2, 9, -3))
 SERVERS = {
     "": ("0.0.0.0:5",),
-    "server.1=h1:7001:7001:participant;c:1\n": ("c:1",),
-    "server.1=h1:7001:7001:participant;c:1\nserver.2=h2:7002:7002:participant;d:2\n": (
+    "server.1=h1:7001:7002:participant;c:1\n": ("c:1",),
+    "server.1=h1:7001:7002:participant;c:1\nserver.2=h2:7002:7003:participant;d:2\n": (
         "c:1",
         "d:2",
     ),
