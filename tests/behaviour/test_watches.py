@@ -19,7 +19,14 @@ from tests.behaviour.clients import (
     watch,
 )
 from tests.behaviour.conftest import NewClient
-from tests.behaviour.wires import PERSISTENT, RECURSIVE, Answer, Event, StopWatching
+from tests.behaviour.wires import (
+    PERSISTENT,
+    RECURSIVE,
+    Answer,
+    Event,
+    Opened,
+    StopWatching,
+)
 
 CREATED, DELETED, DATA, CHILDREN = 1, 2, 3, 4
 EPHEMERAL = int(CreateMode.EPHEMERAL)
@@ -101,6 +108,16 @@ def test_a_deleted_node_is_told_once(client: Client, other: Client) -> None:
     assert client.events() == [(DELETED, "/a/b"), (CHILDREN, "/a")]
 
 
+def test_a_child_watch_hears_of_its_own_nodes_end(client: Client, other: Client) -> None:
+    """There is no list any more."""
+    client.ok(create("/a"))
+    client.ok(children("/a", watch=True))
+    other.ok(delete("/a"))
+    other.ok(create("/a"))
+    other.ok(create("/a/b"))
+    assert client.events() == [(DELETED, "/a")]
+
+
 def test_a_created_node_comes_before_its_parents_list(client: Client, other: Client) -> None:
     """Both are told of one revision."""
     client.ok(create("/a"))
@@ -166,6 +183,23 @@ def test_an_event_comes_before_the_reply_to_its_own_write(client: Client) -> Non
     assert isinstance(event, Event)
     assert isinstance(answer, Answer)
     assert (event.kind, event.path, event.revision) == (DATA, "/a", answer.revision)
+
+
+def test_events_and_replies_come_in_the_order_of_revisions(client: Client) -> None:
+    """Each event after the replies of earlier writes, before those of its own and later ones."""
+    for path in ("/a", "/b", "/c"):
+        client.ok(create(path))
+    client.ok(watch("/b", PERSISTENT))
+    before = len(client.received)
+    ids = client.send(*(put(path, b"1") for path in ("/a", "/b", "/c", "/b", "/a")))
+    client.answer(ids[-1])
+    new = client.received[before:]
+    assert [type(message) for message in new] == [
+        Answer, Event, Answer, Answer, Event, Answer, Answer,
+    ]  # fmt: skip
+    assert [message.id for message in new if isinstance(message, Answer)] == ids
+    revisions = [m.revision for m in new if not isinstance(m, Opened)]
+    assert revisions == sorted(revisions)
 
 
 def test_an_event_comes_before_any_reply_that_shows_the_change(
