@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,8 +16,9 @@ from coord.watch.registry import StreamMode, Table, WatchRegistry
 from coord.watch.replay import events_for
 from tests.watch.strategies import change, changes, paths
 
-owners = st.sampled_from(["c", "d", "e"])
+owners = st.sampled_from(["c", "d"])
 tables = st.sampled_from(["data", "child", "exist"])
+armed = st.sampled_from(["data", "child", "exist", "plain", "recursive"])
 modes = st.sampled_from(StreamMode)
 ONE_SHOT_TABLES = ("data", "child")
 NAMED_BY = {
@@ -76,21 +77,17 @@ class RegistryMachine(RuleBasedStateMachine):
         self.next_id = 1
         self.revision = 1
 
-    @rule(owner=owners, path=paths, table=tables)
-    def add_once(self, owner: str, path: str, table: Table) -> None:
-        """Arm a one-shot watch."""
-        self.registry.add_once(owner, path, table)
-        row = Row(owner, path, "child" if table == "child" else "data", 0, None)
-        if row not in self.rows:
-            self.rows.append(row)
-
-    @rule(owner=owners, path=paths, recursive=st.booleans())
-    def add_standing(self, owner: str, path: str, recursive: bool) -> None:
-        """Arm a watch that stays."""
-        self.registry.add_standing(owner, path, recursive=recursive)
-        row = Row(owner, path, "recursive" if recursive else "plain", 0, None)
-        if row not in self.rows:
-            self.rows.append(row)
+    @rule(drawn=st.lists(st.tuples(owners, paths, armed), min_size=1, max_size=10))
+    def arm(self, drawn: list[tuple[str, str, str]]) -> None:
+        """Arm watches without a stream; some of them are armed already."""
+        for owner, path, table in drawn:
+            if table in ("plain", "recursive"):
+                self.registry.add_standing(owner, path, recursive=table == "recursive")
+            else:
+                self.registry.add_once(owner, path, cast("Table", table))
+            row = Row(owner, path, "data" if table == "exist" else table, 0, None)
+            if row not in self.rows:
+                self.rows.append(row)
 
     @rule(owner=owners, path=paths, kind=st.sampled_from(sorted(NAMED_BY)))
     def remove_by_kind(self, owner: str, path: str, kind: int) -> None:
