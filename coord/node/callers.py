@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model import requests as rq
-from coord.model.acl import identities_of_address
+from coord.model.acl import OPEN, identities_of_address
 from coord.model.errors import AuthFailedError
 from coord.node.identity import prove, resolve_acl
 
 if TYPE_CHECKING:
-    from coord.model.acl import Acl
     from coord.node.connection import Connection
 
 IDENTITIES_MAX: Final = 16
@@ -34,11 +33,9 @@ def with_acls_resolved(request: Any, conn: Connection) -> Any:
     the tree refuses that in its turn."""
     kind = type(request)
     if kind is rq.Create or kind is rq.SetAcl:
-        return request._replace(acl=_resolved(request.acl, conn))
+        if request.acl is OPEN:
+            return request
+        return request._replace(acl=resolve_acl(request.acl, conn.identities or ()))
     if kind is rq.Multi:
-        return rq.Multi(tuple(with_acls_resolved(each, conn) for each in request.operations))
+        return rq.Multi(tuple([with_acls_resolved(each, conn) for each in request.operations]))
     return request
-
-
-def _resolved(acl: tuple[Acl, ...], conn: Connection) -> tuple[Acl, ...] | str:
-    return resolve_acl(acl, conn.identities or ())

@@ -503,3 +503,17 @@ def test_bytes_in_flight_are_bounded(single: Single, monkeypatch: pytest.MonkeyP
     client.seq -= 1
     assert client.call(put("/a", b"small")).code == 0
     assert single.node.gateway.admission.bytes_in_flight == 0
+
+
+def test_a_thousand_resumed_streams_at_once(single: Single) -> None:
+    """One that has caught up lets the next be served, without any depth of calls."""
+    client = single.client()
+    revision = client.call(create("/a")).revision
+    history_id = single.store.machine.history_id
+    watch = rq.Watch("/a", 1, with_values=False, resume=(history_id, revision))
+    single.hands.disk_works = False
+    xids = client.send(put("/a", b""), *[watch] * 1_000)
+    single.hands.disk_works = True
+    single.run()
+
+    assert all(client.reply(xid).code == 0 for xid in xids)

@@ -268,6 +268,20 @@ def test_a_client_with_too_many_open_requests_is_not_read(single: Single) -> Non
     assert len(peer.replies()) == CONNECTION_REQUESTS_MAX + 1
 
 
+@pytest.mark.parametrize(
+    "request_", [count("/"), set_watches(0), WHO_AM_I, multi_read(get("/")), exists("/")]
+)
+def test_a_thousand_questions_at_once(single: Single, request_: Request) -> None:
+    """Each is answered, in order, without any depth of calls."""
+    peer = zoo(single)
+    single.hands.disk_works = False
+    xids = peer.send(create("/a"), *[request_] * 1_500)
+    single.hands.disk_works = True
+    single.run()
+
+    assert [it.xid for it in peer.replies()] == xids
+
+
 def test_large_requests_that_wait_are_bounded_by_their_bytes(single: Single) -> None:
     """A thousand of them could be a thousand megabytes."""
     peer = zoo(single)
