@@ -84,19 +84,19 @@ def _or_refuse(read: Callable[..., rq.Operation], *arguments: Any) -> rq.Operati
 
 
 def _create(kind: int, body: Body) -> tuple[rq.Operation | rq.Refuse, int]:
-    """Inside a multi the flags decide what is created, whichever of the four operations it is; a
-    time to live comes only with its own operation. Plain create answers with the path alone."""
+    """Inside a multi the flags decide what is created and how it is answered, whichever of the
+    four operations it is; a time to live comes only with its own."""
     record = CreateRecord(body, has_ttl=kind == CREATE_TTL)
     if record.path is None:
         raise ProtocolError("null in place of a path")
     try:
         mode = create_mode(record.flags)
     except RequestError as error:
-        return rq.Refuse(error.code, str(error)), kind
+        return rq.Refuse(error.code, str(error)), rq.CREATE
     if mode.has_ttl and kind != CREATE_TTL:
         raise ProtocolError("a time to live without its operation")
-    result = rq.CREATE if kind == rq.CREATE and mode is not CreateMode.CONTAINER else CREATE2
-    return _or_refuse(_judged, record, mode), result
+    has_stat = mode.has_ttl or mode is CreateMode.CONTAINER
+    return _or_refuse(_judged, record, mode), CREATE2 if has_stat else rq.CREATE
 
 
 def _judged(record: CreateRecord, mode: CreateMode) -> rq.Create:
@@ -106,8 +106,9 @@ def _judged(record: CreateRecord, mode: CreateMode) -> rq.Create:
 
 
 def _read(kind: int, body: Body) -> tuple[rq.Get | rq.Children, int]:
+    """A multiRead arms no watches, whatever its reads ask for."""
     if kind == rq.GET:
-        return get(body), kind
+        return get(body)._replace(watch=False), kind
     if kind == GET_CHILDREN:
-        return children(body), kind
+        return children(body)._replace(watch=False), kind
     raise ProtocolError(f"operation {kind} cannot stand in a multiRead")

@@ -19,7 +19,6 @@ from coord.model.errors import (
     UnimplementedError,
 )
 from coord.model.paths import ROOT
-from coord.model.znode import CreateMode
 from coord.protocol.zookeeper_multi import decode_multi, decode_multi_read
 from coord.protocol.zookeeper_operations import (
     CREATE2,
@@ -54,6 +53,7 @@ Item = tuple[int, rq.Request | CoordError]
 
 
 def _create(body: Body) -> rq.Create:
+    """Create, create2 and createContainer: the flags decide."""
     record = CreateRecord(body, has_ttl=False)
     mode = create_mode(record.flags)
     if mode.has_ttl:
@@ -66,15 +66,6 @@ def _create_ttl(body: Body) -> rq.Create:
     mode = create_mode(record.flags)
     require_ttl(mode, record.ttl_ms)
     return record.request(mode)
-
-
-def _create_container(body: Body) -> rq.Create:
-    """The operation decides, not the flags: they only must mean no other life time or a number."""
-    record = CreateRecord(body, has_ttl=False)
-    mode = create_mode(record.flags)
-    if mode.has_ttl or mode.is_sequential:
-        raise BadArgumentsError(f"a container cannot be created with mode {mode.name}")
-    return record.request(CreateMode.CONTAINER)
 
 
 def _set_acl(body: Body) -> rq.SetAcl:
@@ -143,9 +134,16 @@ def _set_watches(body: Body) -> rq.SetWatches:
     return rq.SetWatches(revision, *(body.strings() for _ in range(5)))
 
 
-def _auth(body: Body) -> rq.Auth:
-    body.integer()  # a type that has never meant anything
-    return rq.Auth(body.string_or_none() or "", body.buffer() or b"")
+def _auth(body: Body) -> rq.Auth | rq.HangUp:
+    """What cannot be read proves nothing, and the connection is not trusted any further."""
+    try:
+        body.integer()  # a type that has never meant anything
+        scheme, credential = body.string_or_none() or "", body.buffer()
+    except ProtocolError as error:
+        return rq.HangUp(error)
+    if credential is None:
+        return rq.HangUp(AuthFailedError("there is no credential"))
+    return rq.Auth(scheme, credential)
 
 
 def _reconfig(body: Body) -> rq.Reconfig:
@@ -175,7 +173,7 @@ OPERATIONS: Final[dict[int, tuple[int, _Decode]]] = {
     rq.RECONFIG: (token_of(Shape.DATA), _reconfig),
     rq.CHECK_WATCHES: (token_of(Shape.NOTHING), _check_watches),
     rq.REMOVE_WATCHES: (token_of(Shape.NOTHING), _remove_watches),
-    CREATE_CONTAINER: (token_of(Shape.PATH_STAT), _create_container),
+    CREATE_CONTAINER: (token_of(Shape.PATH_STAT), _create),
     CREATE_TTL: (token_of(Shape.PATH_STAT), _create_ttl),
     rq.AUTH: (token_of(Shape.AUTH), _auth),
     SET_WATCHES_OLD: (token_of(Shape.NOTHING), _set_watches_old),

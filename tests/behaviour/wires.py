@@ -44,7 +44,7 @@ class Answer(NamedTuple):
     """The answer to the request ``id``. ``code`` is ZooKeeper's number, 0 for success.
 
     ``body`` as ``coord.model.requests`` says, with Stats by field. Of a Multi: one (code, *body)
-    for each operation, and ``code`` that of the one that failed.
+    for each operation, creates without their Stat, and ``code`` that of the one that failed.
     """
 
     id: int
@@ -167,11 +167,17 @@ class NativeWire:
             return Answer(reply.xid, _ZOOKEEPER_CODES.get(code, code), reply.revision, ())
         if isinstance(request, rq.Multi):
             results = tuple(
-                (OK, *_native_body(operation, tuple(result[1:])))
+                _native_result(operation, *result)
                 for operation, result in zip(request.operations, body, strict=True)
             )
             return Answer(reply.xid, OK, reply.revision, results)
         return Answer(reply.xid, OK, reply.revision, _native_body(request, body))
+
+
+def _native_result(operation: Any, code: int, *body: Any) -> tuple[Any, ...]:
+    """Of a multi. ZooKeeper says the path alone of what was created: so much is compared."""
+    result = _native_body(operation, body)
+    return (code, result[0]) if isinstance(operation, rq.Create) else (code, *result)
 
 
 def _native_body(request: Any, body: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -275,7 +281,11 @@ class ZooKeeperWire:
         return Answer(identity, code, revision, body)
 
 
-_RESULT_KINDS: Final = {rq.Create: 15, rq.Delete: 2, rq.Set: 5, rq.Check: 13}
+_RESULT_KINDS: Final = {rq.Create: 1, rq.Delete: 2, rq.Set: 5, rq.Check: 13}
+_RESULT_BODIES: Final[dict[type, Callable[[Reader], tuple[Any, ...]]]] = {
+    **_ZOOKEEPER_BODIES,
+    rq.Create: lambda reader: (reader.text(),),
+}
 
 
 def _results(operations: tuple[Any, ...], reader: Reader) -> tuple[Any, ...]:
@@ -288,7 +298,7 @@ def _results(operations: tuple[Any, ...], reader: Reader) -> tuple[Any, ...]:
             results.append((code,))
             continue
         assert (kind, code) == (_RESULT_KINDS[type(operation)], OK)
-        results.append((OK, *_ZOOKEEPER_BODIES.get(type(operation), _read_nothing)(reader)))
+        results.append((OK, *_RESULT_BODIES.get(type(operation), _read_nothing)(reader)))
     assert (reader.i32(), reader.flag(), reader.i32()) == (-1, True, -1)
     return tuple(results)
 

@@ -55,10 +55,17 @@ def creates(draw: st.DrawFn) -> rq.Create:
     return rq.Create(path, draw(data), draw(acls), int(mode), ttl_ms)
 
 
-listings = st.builds(
-    rq.Children, paths, st.booleans(), st.just(1), st.just(""), st.just(0), st.just(0)
-)
-gets = st.builds(rq.Get, paths, st.booleans(), st.just(1))
+def _listings(watches: st.SearchStrategy[bool]) -> st.SearchStrategy[rq.Children]:
+    return st.builds(rq.Children, paths, watches, st.just(1), st.just(""), st.just(0), st.just(0))
+
+
+def _gets(watches: st.SearchStrategy[bool]) -> st.SearchStrategy[rq.Get]:
+    return st.builds(rq.Get, paths, watches, st.just(1))
+
+
+unwatched = _gets(st.just(False)) | _listings(st.just(False))
+gets = _gets(st.booleans())
+listings = _listings(st.booleans())
 deletes = st.builds(rq.Delete, paths, versions)
 sets = st.builds(rq.Set, paths, data, versions)
 texts = st.text(st.characters(codec="utf-8"), max_size=9)
@@ -71,7 +78,9 @@ requests = st.one_of(
     st.lists(creates() | deletes | sets | st.builds(rq.Check, paths, versions), max_size=5).map(
         lambda chosen: rq.Multi(tuple(chosen))
     ),
-    st.lists(gets | listings, max_size=4).map(lambda chosen: rq.MultiRead(tuple(chosen), 1)),
+    st.lists((gets | listings).map(lambda read: read._replace(watch=False)), max_size=4).map(
+        lambda chosen: rq.MultiRead(tuple(chosen), 1)
+    ),
     gets,
     listings,
     st.builds(rq.Exists, paths, st.booleans(), st.just(1)),
@@ -138,20 +147,12 @@ def test_what_goes_the_short_way(
         assert (not taken) is is_short, path
 
 
-@pytest.mark.parametrize("flags", range(4))
-@pytest.mark.parametrize("operation", [1, 15])
-def test_every_create_of_old_times(operation: int, flags: int) -> None:
-    """Create and create2 ask for the same."""
-    record = jute.create_record("/a/b", b"x", flags)
-    assert decoded(operation, record) == rq.Create("/a/b", b"x", OPEN, flags, 0)
-
-
-def test_create2_makes_containers_too() -> None:
-    """One client, aiozk, asks for a container with create2's flags."""
-    found = decoded(15, jute.create_record("/a", b"", 4))
-    assert found == rq.Create("/a", b"", OPEN, CreateMode.CONTAINER, 0)
-    for flags in (0, 1, 4):
-        assert decoded(19, jute.create_record("/a", b"", flags)) == found
+@pytest.mark.parametrize("flags", range(5))
+@pytest.mark.parametrize("operation", [1, 15, 19])
+def test_flags_decide_what_is_created(operation: int, flags: int) -> None:
+    """One client, aiozk, asks for a container with create2."""
+    found = decoded(operation, jute.create_record("/a", b"", flags))
+    assert found == rq.Create("/a", b"", OPEN, flags, 0)
 
 
 def test_old_forms() -> None:
@@ -335,10 +336,10 @@ def test_times_to_live_out_of_bounds(ttl_ms: int) -> None:
 
 @pytest.mark.parametrize(
     ("operation", "flags"),
-    [(1, 5), (1, 6), (15, 5), (15, 6), (19, 5), (19, 2), (19, 3), (21, 0), (21, 4)],
+    [(1, 5), (1, 6), (15, 5), (15, 6), (19, 5), (21, 0), (21, 4)],
 )
 def test_modes_of_another_operation(operation: int, flags: int) -> None:
-    """A time to live comes with its own operation alone; containers are not numbered."""
+    """A time to live comes with its own operation alone."""
     record = jute.create_record("/a", b"", flags, ttl_ms=1_000)
     assert isinstance(decoded(operation, record), BadArgumentsError)
 
@@ -466,8 +467,23 @@ def test_a_negative_count_is_an_empty_vector() -> None:
 
 
 def test_auth_without_a_scheme() -> None:
-    """Null fields are empty ones, which prove nothing."""
-    assert decoded(100, i32(0), text(None), buffer(None)) == rq.Auth("", b"")
+    """A null scheme is one that nobody knows."""
+    assert decoded(100, i32(0), text(None), buffer(b"x")) == rq.Auth("", b"x")
+
+
+@pytest.mark.parametrize(
+    ("record", "error"),
+    [
+        (i32(0) + text("digest") + buffer(None), AuthFailedError),
+        (i32(0) + text("digest") + i32(9) + b"short", ProtocolError),
+        (b"", ProtocolError),
+    ],
+)
+def test_auth_without_a_credential(record: bytes, error: type) -> None:
+    """The connection ends."""
+    found = decoded(100, record)
+    assert isinstance(found, rq.HangUp)
+    assert isinstance(found.error, error)
 
 
 def test_every_error_has_a_number_of_zookeepers() -> None:
