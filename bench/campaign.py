@@ -140,4 +140,6 @@ def attempt(number: int, trial: Trial, servers: Servers, records: list[Record]) 
         if not is_good and not trial.is_repeatable:
             break
     if all("error" in record for record in records[first:]):
-        raise ServersError(f"{trial.system} {trial.case}: {records[-1]['error']}")
+        raise ServersError(
+            f"{trial.system} {trial.case}: {records[-1]['error']}\n{servers.last_words()}"
+        )

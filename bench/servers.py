@@ -129,7 +129,7 @@ class Servers(ABC):
             wait_until(self.is_ready, f"{self.name} is ready")
         except ServersError as error:
             self.stop()
-            raise ServersError(f"{error}\n{self._last_words()}") from error
+            raise ServersError(f"{error}\n{self.last_words()}") from error
 
     def spawn(self, number: int) -> None:
         """Start one server that does not run; does not wait for it."""
@@ -176,7 +176,8 @@ class Servers(ABC):
             process.wait(STOP_S)
         self._processes = [None] * self.count
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The end of what the servers have printed."""
         lines: list[str] = []
         for number in range(self.count):
             log = self.home(number) / "output.log"

@@ -57,7 +57,8 @@ static uint64_t pinged_ns;
 
 static void fail(const char *what)
 {
-    fprintf(stderr, "%s\n", what);
+    fprintf(stderr, "%s: %u of %u sessions were open, %u requests answered, %u events seen\n", what,
+            opened, options.members, answers, events_seen);
     exit(75);
 }
 
