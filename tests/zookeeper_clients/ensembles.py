@@ -100,6 +100,7 @@ maxClientCnxns=0
 admin.enableServer=false
 4lw.commands.whitelist=*
 extendedTypesEnabled=true
+reconfigEnabled=true
 """
 _LOG4J: Final = """\
 log4j.rootLogger=WARN, C
@@ -133,6 +134,7 @@ class ZooKeeperEnsemble:
                     [
                         "java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
                         "-Dznode.container.checkIntervalMs=500", "-Dzookeeper.forceSync=no",
+                        "-Dreadonlymode.enabled=true",
                         "-Dzookeeper.DigestAuthenticationProvider.superDigest="
                         + digest_id("super", SUPER_PASSWORD),
                         "-cp", f"{home}:/usr/share/java/zookeeper.jar",
