@@ -11,6 +11,7 @@ write submitted before them is durable; entries are applied only once durable on
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -25,6 +26,7 @@ from coord.model.limits import MIB
 from coord.raft import NO_NODE, Index, Role
 from coord.raft.messages import InstallSnapshot
 from coord.store.raft_log import LogWrite
+from coord.store.state_machine import cut_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -377,6 +379,14 @@ class Driver:
                 self._pause_apply(0)
                 return
 
+    def _fold_if_due(self) -> None:
+        """Between two batches, their replies being on the way. A failure shows when the next
+        batch is applied."""
+        machine = self.store.machine
+        if machine.must_fold:
+            with suppress(StorageError):
+                machine.fold()
+
     def _take_committed(self) -> list[LogSlice]:
         taken: list[LogSlice] = []
         count = 0
@@ -386,6 +396,8 @@ class Driver:
             taken.append(slice_)
             count += len(slice_.payloads)
         del self._committed[: len(taken)]
+        taken, rest = cut_batch(taken)
+        self._committed[:0] = rest
         return taken
 
     def _pause_apply(self, delay_ms: int) -> None:
@@ -406,6 +418,7 @@ class Driver:
         self.raft.applied(Index(batch.last))
         self._events.on_applied(batch)
         self._confirm_reads()
+        self._fold_if_due()
 
     def _confirm_reads(self) -> None:
         applied = self.store.machine.applied_index

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from coord.model import commands
+from coord.model.errors import StorageError
 from coord.store.raft_log import LogWrite
 
 if TYPE_CHECKING:
@@ -34,7 +36,10 @@ class Housekeeping:
         self.last_error: str | None = None
 
     def check(self) -> None:
-        """Take a snapshot if the log has outgrown the last one."""
+        """Fold what an idle node has left in memory; take a snapshot if the log has outgrown the
+        last one."""
+        with suppress(StorageError):  # The next apply meets it too, and stalls.
+            self._store.machine.fold()
         if self._store.snapshots.should_take():
             self.take_snapshot(lambda _outcome: None)
 

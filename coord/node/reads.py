@@ -72,7 +72,10 @@ class Pages:
         self.expire()
         if len(self._pinned) >= PINNED_LISTINGS_MAX:
             raise ListingExpiredError("16 paged listings are under way on this node; try again")
-        pinned = reader.pin()
+        try:
+            pinned = reader.pin()
+        except StorageError:
+            return reader
         key = (session, path, pinned.revision)
         old = self._pinned.pop(key, None)
         if old is not None:

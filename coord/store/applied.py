@@ -41,6 +41,12 @@ class AppliedBatch:
     over_quota: dict[str, str] = field(default_factory=dict)
     """Roots of subtrees that a write took, or would have taken, past a limit, and which."""
 
+    def absorb(self, later: AppliedBatch) -> None:
+        """Take over the batch that followed."""
+        self.last, self.term = later.last, later.term
+        self.results += later.results
+        self.changes += later.changes
+
 
 @dataclass(frozen=True, slots=True)
 class ApplyLimits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from coord.model import acl as acls
@@ -27,6 +27,7 @@ from coord.store.schema import (
     verify,
 )
 from coord.store.state import load_state
+from coord.store.write_behind import Layer, LiveView, WriteBehind
 from coord.store.znode_record import (
     BLOB,
     FLAGS_AT,
@@ -42,6 +43,13 @@ _SHAPE: Final = struct.Struct(">BHH")
 _shape_of: Final = _SHAPE.unpack_from
 _head_of: Final = struct.Struct(">I76xBHH").unpack_from
 
+
+class _Pinned(NamedTuple):
+    """Where a reader that is no live view gets its records from."""
+
+    engine_get: Any
+
+
 Listing = tuple[list[str], bytes, bool]
 Entry = tuple[str, bytes, bytes]
 
@@ -55,11 +63,14 @@ class TreeReader:
     """
 
     __slots__ = (
+        "_base",
         "_env",
         "_get",
         "_keys",
         "_nodes",
         "_prefixes",
+        "_recent",
+        "_source",
         "_tables",
         "_txn",
         "floor",
@@ -68,6 +79,7 @@ class TreeReader:
     )
 
     def __init__(self, env: Environment) -> None:
+        """``env``: the tree's, or what a fold left in its engine (``pin``)."""
         self._env = env
         self._tables = open_tables(env)
         self._nodes: Any = self._tables.nodes
@@ -81,8 +93,12 @@ class TreeReader:
         self._bind(self._env.refresh(self._txn))
 
     def pin(self) -> TreeReader:
-        """Another reader that stays at the newest committed state; to be closed soon."""
-        return TreeReader(self._env)
+        """Another reader that stays at the newest committed state; to be closed soon.
+
+        Folds. Raises StorageError.
+        """
+        assert isinstance(self._env, WriteBehind), "who is pinned cannot pin"
+        return TreeReader(self._env.folded())
 
     def close(self) -> None:
         """Let go of the transaction. Idempotent."""
@@ -98,11 +114,15 @@ class TreeReader:
         raw = path.encode()
         parent, _, name = raw.rpartition(b"/")
         key = (self._prefixes.get(parent) or self._keys.prefix(parent)) + name
-        record = self._get(key, None, self._nodes)
+        record = self._recent.get(key)
+        is_recent = record is not None
         if record is None:
-            return None
+            if key not in self._recent:
+                record = self._source.engine_get(key, None, self._base)
+            if record is None:
+                return None
         crc, flags, acl_length, length = _head_of(record)
-        if crc32(record[CRC_BYTES:], crc32(key)) != crc:
+        if not is_recent and crc32(record[CRC_BYTES:], crc32(key)) != crc:
             verify("nodes", key, record)
         if length != len(raw) or not record.startswith(raw, PATH_AT):
             return None
@@ -199,7 +219,15 @@ class TreeReader:
     def _bind(self, txn: ReadTxn) -> None:
         self._txn = txn
         self._get = txn.get
-        state = load_state(txn, self._tables)
+        self._base: Any = self._nodes
+        self._recent: Layer = {}
+        if isinstance(txn, LiveView):
+            self._source: Any = txn.env
+            self._base, self._recent = self._nodes.base, self._nodes.dirty
+            state = txn.env.head
+        else:
+            self._source = _Pinned(txn.get)
+            state = load_state(txn, self._tables)
         assert state is not None, "the state machine has initialised the tree"
         self.revision = state.applied
         self.floor = floor_of(state.first_block)
@@ -210,10 +238,13 @@ class TreeReader:
     def _find(self, path: str) -> bytes | None:
         raw = path.encode()
         key = self._keys.key(raw)
-        record = self._get(key, None, self._nodes)
+        record = self._recent.get(key)
         if record is None:
-            return None
-        verify("nodes", key, record)
+            if key not in self._recent:
+                record = self._source.engine_get(key, None, self._base)
+            if record is None:
+                return None
+            verify("nodes", key, record)
         _, acl_length, length = _shape_of(record, FLAGS_AT)
         self.is_restricted = acl_length > 0
         return record if length == len(raw) and record.startswith(raw, PATH_AT) else None

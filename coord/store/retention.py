@@ -1,28 +1,22 @@
-"""What happens at fixed indexes: blocks end, rows are folded, old things go, digests are sampled.
+"""What happens at fixed indexes: blocks end, rows are folded, old things go.
 
-All of it depends on the log alone, so that every member trims, folds and samples alike.
+All of it depends on the log alone, so that every member trims and folds alike.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-import msgpack
-
 from coord.model.limits import (
-    DIGEST_SAMPLE_ENTRIES,
-    DIGEST_SAMPLES_KEPT,
     JOURNAL_BLOCK_ENTRIES,
     SESSION_FOLD_ENTRIES,
 )
-from coord.store.digest import MASK
 from coord.store.journal_rows import block_end, block_key, rows_of
 from coord.store.run import Run
-from coord.store.schema import CRC_BYTES, GRAVE_BLOB, SAMPLES, U64, seal, unseal
+from coord.store.schema import CRC_BYTES, GRAVE_BLOB, U64, unseal
 from coord.store.sessions import session_key
 
 _FOLD_MASK: Final = SESSION_FOLD_ENTRIES - 1
-_SAMPLE_MASK: Final = DIGEST_SAMPLE_ENTRIES - 1
 
 
 def last_fold(index: int) -> int:
@@ -46,8 +40,6 @@ def end_block(run: Run) -> None:
     _trim(run)
     if run.ended_due is not None and run.ended_due <= run.log_ms:
         _forget_ended(run)
-    if not index & _SAMPLE_MASK:
-        _sample(run)
 
 
 def _fold(run: Run) -> None:
@@ -92,19 +84,15 @@ def _oldest_ms(run: Run) -> int | None:
 def _empty_graves(run: Run, floor: int) -> None:
     """Delete tombstones and superseded blobs that no kept row can name."""
     tree = run.tree
-    tree.graves.flush()
     for grave, _ in list(run.txn.scan(run.tables.graves, b"", U64.pack(floor + 1))):
-        tree.graves.load(grave)
         tree.graves.store(grave, None)
         what, key = grave[8:9], grave[9:]
         records = tree.blobs if what == GRAVE_BLOB else tree.gone
-        records.load(key)
         records.store(key, None)
 
 
 def _forget_ended(run: Run) -> None:
     """Drop the post-mortems whose time is over."""
-    run.others("ended_order").flush()
     table = run.tables.ended_order
     run.ended_due = None
     due: list[bytes] = []
@@ -117,12 +105,3 @@ def _forget_ended(run: Run) -> None:
     for key in due:
         run.drop("ended_order", key)
         run.drop("ended", key[8:])
-
-
-def _sample(run: Run) -> None:
-    """Remember the digest at this index, to be compared with the other members'."""
-    run.flush_now()
-    run.samples.append((run.index, run.totals.digest & MASK))
-    del run.samples[:-DIGEST_SAMPLES_KEPT]
-    packed: bytes = msgpack.packb(run.samples)
-    run.txn.put(SAMPLES, seal(SAMPLES, packed), db=run.tables.meta)

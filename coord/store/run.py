@@ -18,12 +18,12 @@ from coord.store.applied import Applied, AppliedBatch, ApplyLimits
 from coord.store.digest import MASK, Totals
 from coord.store.journal import JournalTail, JournalWriter
 from coord.store.journal_rows import ROW, pack_extra
-from coord.store.kv import WriteTxn
 from coord.store.records import Records
 from coord.store.schema import FORMAT_VERSION, NO_CRC, PathKeys, Tables
 from coord.store.sessions import SessionBatch, SessionRow, SessionTable
 from coord.store.state import State
 from coord.store.tree import Tree
+from coord.store.write_behind import BehindWriter
 
 STEP_OPERATIONS: Final = 500
 """Operations between two yields: a few milliseconds."""
@@ -50,7 +50,6 @@ class Run:
         "limits",
         "log_ms",
         "oldest_ms",
-        "samples",
         "sessions",
         "tables",
         "totals",
@@ -61,13 +60,12 @@ class Run:
 
     def __init__(
         self,
-        txn: WriteTxn,
+        txn: BehindWriter,
         tables: Tables,
         limits: ApplyLimits,
         state: State,
         tail: JournalTail,
         sessions: SessionTable,
-        samples: list[tuple[int, int]],
         keys: PathKeys,
         limited: frozenset[bytes],
     ) -> None:
@@ -77,10 +75,9 @@ class Run:
         self.totals = Totals(state.digest, state.size)
         self.sessions = SessionBatch(sessions)
         self.tree = Tree(
-            txn, tables, self.totals, keys, self.sessions, limits.ephemerals_per_session, limited
+            txn, tables, keys, self.sessions, limits.ephemerals_per_session, limited
         )
         self.journal = JournalWriter(txn, tables.journal, self.totals, tail, state.journal_size)
-        self.samples = samples
         self.index = state.applied
         self.wall_ms = 0
         self.log_ms = state.log_ms
@@ -94,21 +91,18 @@ class Run:
         """Cache of one of the tables sessions, ended, ended_order, facts."""
         records = self._others.get(name)
         if records is None:
-            records = Records(self.txn, name, getattr(self.tables, name), self.totals)
+            records = Records(self.txn, getattr(self.tables, name))
             self._others[name] = records
         return records
 
     def put(self, name: str, key: bytes, body: bytes) -> None:
         """Write a record of one of the ``others``."""
         records = self.others(name)
-        records.load(key)
         records.store(key, NO_CRC + body)
 
     def drop(self, name: str, key: bytes) -> None:
         """Delete a record of one of the ``others``."""
-        records = self.others(name)
-        records.load(key)
-        records.store(key, None)
+        self.others(name).store(key, None)
 
     def enter(self, index: int, wall_ms: int, log_ms: int, session: int, who: Any) -> None:
         """Begin with an entry. log_ms never decreases, whatever the stamp says."""
@@ -156,23 +150,8 @@ class Run:
         self.keep(kind, session, seq, acked, outcome)
         self.answer(kind, session, generation, seq, code, body)
 
-    def flush(self) -> Steps:
-        """Write everything cached into the transaction."""
-        for records in self._caches():
-            while records.before:
-                records.flush(STEP_OPERATIONS)
-                if records.before:
-                    yield
-        self.journal.write()
-
-    def flush_now(self) -> None:
-        """``flush`` without a pause: where the digest is needed at exactly this index."""
-        for records in self._caches():
-            records.flush()
-        self.journal.write()
-
     def state(self, term: int) -> State:
-        """What is committed with this batch, after ``flush``."""
+        """What is committed with this batch: digest and size without what is not folded."""
         return State(
             FORMAT_VERSION,
             self.index,
@@ -185,18 +164,6 @@ class Run:
             self.oldest_ms,
             self.ended_due,
         )
-
-    def _caches(self) -> list[Records]:
-        tree = self.tree
-        return [
-            tree.nodes,
-            tree.blobs,
-            tree.ephemerals,
-            tree.reap,
-            tree.gone,
-            tree.graves,
-            *self._others.values(),
-        ]
 
 
 def obstacle(

@@ -73,6 +73,8 @@ class Tables(NamedTuple):
     meta: Table
 
 
+SEALED_BY_WRITER: Final = frozenset(("journal", "meta"))
+"""Tables whose records get their checksum from whoever puts them, not from the fold."""
 DIGESTED: Final = tuple(name for name in Tables._fields if name != "meta")
 
 

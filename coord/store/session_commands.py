@@ -131,7 +131,6 @@ def _write_row(run: Run, row: SessionRow) -> None:
 def _end(run: Run, row: SessionRow, reason: dict[str, Any]) -> Steps:
     """Delete the session's ephemerals and write its post-mortem."""
     tree = run.tree
-    tree.ephemerals.flush()
     prefix = U64.pack(row.id)
     owned: list[tuple[str, bytes]] = []
     start, stop = prefix, successor(prefix)

@@ -93,8 +93,13 @@ class SnapshotStore:
         """
         if self._busy:
             return False
+        try:
+            env = self._keeper.env.folded()
+        except StorageError as error:
+            on_done(error)
+            return True
         self._busy = True
-        env, shelf, newest = self._keeper.env, self._shelf, self.newest()
+        shelf, newest = self._shelf, self.newest()
         txn = env.read()
 
         def job() -> SnapshotMeta:

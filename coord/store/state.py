@@ -9,10 +9,10 @@ import msgpack
 from coord.model.acl import READ_ONLY
 from coord.model.errors import NewerFormatError
 from coord.model.paths import CONFIG, QUOTA, RESERVED, ROOT
-from coord.store.digest import MASK, Totals
-from coord.store.kv import Environment, ReadTxn
+from coord.store.kv import ReadTxn
 from coord.store.records import Records
 from coord.store.schema import FORMAT_VERSION, STATE, PathKeys, Tables, seal, unseal
+from coord.store.write_behind import WriteBehind
 from coord.store.znode_record import STAMPED, pack_acl
 
 
@@ -66,22 +66,20 @@ def load_state(txn: ReadTxn, tables: Tables) -> State | None:
     return State(*fields)
 
 
-def initialise(env: Environment, tables: Tables) -> State:
-    """Make the empty tree: root and reserved nodes with zxid 0 and time 0, the same everywhere."""
+def initialise(env: WriteBehind, tables: Tables) -> State:
+    """Make the empty tree: root and reserved nodes with zxid 0 and time 0, the same everywhere.
+
+    To be folded, which gives digest and size.
+    """
     with env.write() as txn:
-        totals = Totals(0, 0)
-        nodes = Records(txn, "nodes", tables.nodes, totals)
+        nodes = Records(txn, tables.nodes)
         keys = PathKeys()
         for path, children in _NODES:
             raw = path.encode()
             acl = pack_acl(READ_ONLY) if path == CONFIG else b""
             stat = STAMPED.pack(0, 0, 0, 0, 0, 0, -children, 0, 0, 0, children, 0, 0)
             key = keys.key(raw)
-            nodes.load(key)
             shape = bytes(1) + len(acl).to_bytes(2, "big") + len(raw).to_bytes(2, "big")
             nodes.store(key, stat + shape + raw + acl)
-        nodes.flush()
-        state = State(FORMAT_VERSION, 0, 0, 0, totals.digest & MASK, totals.size, 0, 0, None, None)
-        txn.put(STATE, state.encode(), db=tables.meta)
         txn.commit()
-    return state
+    return State(FORMAT_VERSION, 0, 0, 0, 0, 0, 0, 0, None, None)

@@ -10,18 +10,24 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Generator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final, cast
 
 import msgpack
 
 from coord.model.errors import MisuseError
-from coord.model.limits import DIGEST_SAMPLES_KEPT, JOURNAL_BLOCK_ENTRIES
-from coord.raft.types import EntryKind, LogSlice
+from coord.model.limits import (
+    DIGEST_SAMPLE_ENTRIES,
+    DIGEST_SAMPLES_KEPT,
+    JOURNAL_BLOCK_ENTRIES,
+)
+from coord.raft.types import EntryKind, Index, LogSlice
 from coord.store.applied import AppliedBatch, ApplyLimits
+from coord.store.digest import MASK
 from coord.store.dispatch import apply_command
 from coord.store.journal import JournalTail
 from coord.store.journal_rows import block_key, block_of, body_of, changes_of, rows_of
-from coord.store.kv import Environment, ReadTxn
+from coord.store.kv import ReadTxn, WriteTxn
 from coord.store.published_members import publish_members
 from coord.store.quotas import limited_paths
 from coord.store.retention import end_block, last_fold
@@ -36,11 +42,15 @@ from coord.store.schema import (
     U64,
     PathKeys,
     open_tables,
+    seal,
     unseal,
 )
 from coord.store.sessions import Result, SessionRow, SessionTable, session_key
 from coord.store.state import State, initialise, load_state
+from coord.store.write_behind import BehindTable, BehindWriter, Layer, WriteBehind
 from coord.store.writes import apply_writes
+
+_SAMPLE_MASK: Final = DIGEST_SAMPLE_ENTRIES - 1
 
 
 class StateMachine:
@@ -50,12 +60,13 @@ class StateMachine:
     ``membership`` is the packed raft Membership of the newest applied CONFIG entry, empty before.
     """
 
-    def __init__(self, env: Environment, limits: ApplyLimits | None = None) -> None:
+    def __init__(self, env: WriteBehind, limits: ApplyLimits | None = None) -> None:
         """Load the state, making an empty tree in an empty environment.
 
         Raises CorruptionError, NewerFormatError.
         """
         self._env = env
+        env.finish = self._finish_fold
         self._tables = open_tables(env)
         self._limits = limits or ApplyLimits()
         self._keys = PathKeys()
@@ -68,7 +79,12 @@ class StateMachine:
         self.membership = b""
         with env.read() as txn:
             state = load_state(txn, self._tables)
+        self._sampled = 0
+        """Index of the newest digest sample."""
         self._state = state or initialise(env, self._tables)
+        env.head = self._state
+        if state is None:
+            self.fold()
         with env.read() as txn:
             self._load_facts(txn)
             self._tail = self._load_tail(txn)
@@ -94,12 +110,14 @@ class StateMachine:
 
     @property
     def digest(self) -> int:
-        """Digest of the replicated records."""
+        """Digest of the replicated records. Folds, and raises as ``fold`` does."""
+        self.fold()
         return self._state.digest
 
     @property
     def replicated_bytes(self) -> int:
-        """Key and record bytes of everything the digest covers: what the quota counts."""
+        """Key and record bytes of everything the digest covers, as of the last fold: what the
+        quota counts."""
         return self._state.size
 
     def result_of(self, session: int, seq: int) -> Result | None:
@@ -142,50 +160,85 @@ class StateMachine:
             run = self._run(txn)
             packed: bytes = msgpack.packb((cluster_id, history_id))
             run.put("facts", CLUSTER, packed)
-            run.flush_now()
-            state = run.state(self.applied_term)
-            txn.put(STATE, state.encode(), db=self._tables.meta)
             txn.commit()
-        self._state = state
+        self.fold()
         self.cluster_id, self.history_id = cluster_id, history_id
 
     def apply(self, slices: list[LogSlice]) -> AppliedBatch:
-        """Apply consecutive entries from ``applied_index`` + 1 on, in one transaction.
+        """Apply consecutive entries from ``applied_index`` + 1 on, however they are cut.
 
-        Raises StorageError or one of the environment's ``failures``: nothing was applied.
+        Raises StorageError or one of the environment's ``failures``: nothing after the entries
+        that ``applied_index`` then names was applied.
         """
-        steps = self.apply_steps(slices)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                batch: AppliedBatch = end.value
-                return batch
+        now, rest = cut_batch(slices)
+        batch = _run(self.apply_steps(now))
+        while rest:
+            now, rest = cut_batch(rest)
+            batch.absorb(_run(self.apply_steps(now)))
+        return batch
 
     def apply_steps(self, slices: list[LogSlice]) -> Generator[None, None, AppliedBatch]:
         """``apply`` in steps of about 500 operations, so that others can be served in between.
 
-        Nothing is visible before the last step. Closing the generator early applies nothing.
+        ``slices``: at most to the next sampled index (``cut_batch``). Nothing is visible before
+        the last step. Closing the generator early applies nothing.
         """
         assert not self._busy, "batches are applied one after the other"
+        if self.must_fold:
+            self.fold()
         self._busy = True
         try:
             with self._env.write() as txn:
-                committed = load_state(txn, self._tables)
-                assert committed == self._state, "nobody else writes this environment"
                 run = self._run(txn)
                 for piece in slices:
                     assert piece.first == run.index + 1, "entries are applied in order"
                     yield from self._piece(run, piece)
-                yield from run.flush()
-                state = run.state(slices[-1].term if slices else self.applied_term)
-                txn.put(STATE, state.encode(), db=self._tables.meta)
+                run.journal.write()
+                state = run.state(slices[-1].term)
+                assert cut_batch(slices)[1] == [], "a sampled index ends its batch"
+                facts = dict(cast("BehindTable", self._tables.facts).fresh)
                 txn.commit()
-            return self._adopt(run, state)
+            return self._adopt(run, state, facts)
         finally:
             self._busy = False
 
-    def _run(self, txn: Any) -> Run:
+    # -- folding ----------------------------------------------------------------------------------
+
+    @property
+    def must_fold(self) -> bool:
+        """No more may be applied before a fold: enough has gathered, or a digest is sampled here."""
+        return self._env.is_fold_due() or self._is_sample_due
+
+    @property
+    def _is_sample_due(self) -> bool:
+        applied = self._state.applied
+        return not applied & _SAMPLE_MASK and applied > self._sampled
+
+    def fold(self) -> None:
+        """Write what was applied to the engine, in one transaction.
+
+        Raises StorageError: then nothing has changed.
+        """
+        if self._env.has_pending or self._is_sample_due:
+            self._env.fold()
+            self._env.head = self._state = self._folding
+            if self._is_sample_due:
+                self._sampled = self.applied_index
+                self.digests.append((self.applied_index, self._state.digest))
+
+    def _finish_fold(self, txn: WriteTxn, digest: int, size: int) -> None:
+        """The state record, and a sample where one is due, go into the fold's transaction."""
+        state = self._state
+        state = state._replace(digest=(state.digest + digest) & MASK, size=state.size + size)
+        self._folding = state
+        meta = cast("BehindTable", self._tables.meta).base
+        txn.put(STATE, state.encode(), db=meta)
+        if self._is_sample_due:
+            samples = [*self.digests, (state.applied, state.digest)][-DIGEST_SAMPLES_KEPT:]
+            packed: bytes = msgpack.packb(samples)
+            txn.put(SAMPLES, seal(SAMPLES, packed), db=meta)
+
+    def _run(self, txn: BehindWriter) -> Run:
         return Run(
             txn,
             self._tables,
@@ -193,7 +246,6 @@ class StateMachine:
             self._state,
             self._tail,
             self.sessions,
-            list(self.digests),
             self._keys,
             self._limited,
         )
@@ -216,13 +268,11 @@ class StateMachine:
             elif at < count:
                 yield
 
-    def _adopt(self, run: Run, state: State) -> AppliedBatch:
+    def _adopt(self, run: Run, state: State, facts: Layer) -> AppliedBatch:
         """The transaction is committed: its state is the state."""
-        self._state = state
+        self._state = self._env.head = state
         self._tail = run.journal.tail
         self.sessions.publish(run.sessions)
-        self.digests = deque(run.samples, maxlen=DIGEST_SAMPLES_KEPT)
-        facts = run.others("facts").now
         if facts:
             self._read_facts(facts)
         self._limited = run.tree.limited
@@ -242,6 +292,7 @@ class StateMachine:
         if sampled is not None:
             samples = msgpack.unpackb(unseal("meta", SAMPLES, sampled), use_list=False)
             self.digests.extend(samples)
+            self._sampled = samples[-1][0]
 
     def _read_facts(self, records: Any) -> None:
         if records.get(CLUSTER):
@@ -293,6 +344,32 @@ class StateMachine:
                 result = (row.code, row.revision, body)
                 rows[row.session] = session.finish(row.seq, row.acked, result)
                 unfolded[row.session] = None
+
+
+def cut_batch(slices: list[LogSlice]) -> tuple[list[LogSlice], list[LogSlice]]:
+    """Slices up to the next sampled index, and the rest: digests are taken between batches."""
+    stop = -(-slices[0].first // DIGEST_SAMPLE_ENTRIES) * DIGEST_SAMPLE_ENTRIES
+    at = next((at for at, piece in enumerate(slices) if piece.last > stop), None)
+    if at is None:
+        return slices, []
+    piece = slices[at]
+    count = stop - piece.first + 1
+    now, rest = slices[:at], slices[at:]
+    if count > 0:
+        payloads = piece.payloads
+        now.append(replace(piece, payloads=payloads[:count]))
+        rest[0] = replace(piece, first=Index(stop + 1), payloads=payloads[count:])
+    return now, rest
+
+
+def _run(steps: Generator[None, None, AppliedBatch]) -> AppliedBatch:
+    """Take all steps at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            batch: AppliedBatch = end.value
+            return batch
 
 
 def _apply_other(run: Run, piece: LogSlice) -> None:

@@ -32,9 +32,7 @@ from coord.model.limits import (
 from coord.model.paths import QUOTA, RESERVED, ROOT, sequence_suffix
 from coord.model.znode import STAT_BYTES, CreateMode
 from coord.store import quotas
-from coord.store.digest import Totals
 from coord.store.journal_rows import CHANGE, pack_change
-from coord.store.kv import WriteTxn
 from coord.store.records import Records
 from coord.store.schema import (
     CRC_BYTES,
@@ -47,6 +45,7 @@ from coord.store.schema import (
     blob_key,
 )
 from coord.store.sessions import SessionBatch
+from coord.store.write_behind import BehindWriter
 from coord.store.znode_record import (
     BLOB,
     CHILDREN,
@@ -147,9 +146,8 @@ class Tree:
 
     def __init__(
         self,
-        txn: WriteTxn,
+        txn: BehindWriter,
         tables: Tables,
-        totals: Totals,
         keys: PathKeys,
         sessions: SessionBatch,
         ephemerals_max: int,
@@ -162,12 +160,12 @@ class Tree:
         self.keys = keys
         self.sessions = sessions
         self.ephemerals_max = ephemerals_max
-        self.nodes = Records(txn, "nodes", tables.nodes, totals)
-        self.blobs = Records(txn, "blobs", tables.blobs, totals)
-        self.ephemerals = Records(txn, "ephemerals", tables.ephemerals, totals)
-        self.reap = Records(txn, "reap", tables.reap, totals)
-        self.gone = Records(txn, "gone", tables.gone, totals)
-        self.graves = Records(txn, "graves", tables.graves, totals)
+        self.nodes = Records(txn, tables.nodes)
+        self.blobs = Records(txn, tables.blobs)
+        self.ephemerals = Records(txn, tables.ephemerals)
+        self.reap = Records(txn, tables.reap)
+        self.gone = Records(txn, tables.gone)
+        self.graves = Records(txn, tables.graves)
         self._load, self._store = self.nodes.load, self.nodes.store
         self._prefixes = keys.cache
         self.index = 0
@@ -448,7 +446,6 @@ class Tree:
             previous = U64.unpack_from(tombstone, CRC_BYTES)[0]
             self.gone.store(key, None)
             grave = U64.pack(previous) + GRAVE_NODE + key
-            self.graves.load(grave)
             self.graves.store(grave, None)
         stat = stamped[STAT_AT:STAT_END]
         self.row.append(pack_change(CREATED, previous, b"", record))
@@ -516,7 +513,6 @@ class Tree:
         due = self.due_of(record, node)
         if due is not None:
             entry = U64.pack(due) + key
-            self.reap.load(entry)
             self.reap.store(entry, None)
 
     def _claim(self, key: bytes, raw: bytes) -> int:
@@ -532,7 +528,6 @@ class Tree:
 
     def _release(self, session: int, key: bytes) -> None:
         entry = U64.pack(session) + key
-        self.ephemerals.load(entry)
         self.ephemerals.store(entry, None)
         self._count(session, -1)
 
@@ -543,5 +538,4 @@ class Tree:
 
     @staticmethod
     def _put_new(records: Records, key: bytes, body: bytes) -> None:
-        records.load(key)
         records.store(key, NO_CRC + body)

@@ -19,6 +19,7 @@ from coord.store.state_machine import StateMachine
 from coord.store.tree_facts import FIRST_HISTORY
 from coord.store.tree_home import Shelf, TreeHome
 from coord.store.trust import why_untrusted
+from coord.store.write_behind import WriteBehind
 
 
 class TreeKeeper:
@@ -33,7 +34,7 @@ class TreeKeeper:
         shelf: Shelf,
         log: RaftLog,
         boot_id: str,
-        make_machine: Callable[[Environment], StateMachine],
+        make_machine: Callable[[WriteBehind], StateMachine],
     ) -> None:
         """Open or rebuild. Raises CorruptionError if neither is possible, StorageError."""
         self._home = home
@@ -41,7 +42,7 @@ class TreeKeeper:
         self._log = log
         self._boot_id = boot_id
         self._make_machine = make_machine
-        self.env: Environment
+        self.env: WriteBehind
         self.machine: StateMachine
         self.rebuilt_because = ""
         """Why the tree was rebuilt at start; "" if it was not."""
@@ -67,9 +68,9 @@ class TreeKeeper:
         if reason is not None:
             return reason
         self._log.write_trust(trust._replace(clean=False, boot_id=self._boot_id))
-        env: Environment | None = None
+        env: WriteBehind | None = None
         try:
-            env = self._home.open(trust.generation)
+            env = WriteBehind(self._home.open(trust.generation))
             machine = self._make_machine(env)
         except CorruptionError as error:
             if env is not None:
@@ -125,7 +126,7 @@ class TreeKeeper:
         return reason
 
     def _open_built(self, generation: int) -> None:
-        self.env = self._home.open(generation)
+        self.env = WriteBehind(self._home.open(generation))
         self.machine = self._make_machine(self.env)
         reason = self._why_beside_log(self.machine)
         if reason is not None:
@@ -179,6 +180,7 @@ class TreeKeeper:
         """``clean``: sync the tree and say so; else it is as after a kill. ``keep_open``: somebody
         still reads it (the process is about to end)."""
         if clean:
+            self.machine.fold()
             self.env.sync()
             self._log.write_trust(self._log.trust._replace(clean=True))
         if not keep_open:

@@ -1,0 +1,419 @@
+"""Write-behind for the tree: commits gather in memory and are folded into the engine together.
+
+The tree on disk may lag behind what was applied, because the log holds every entry behind the
+tree's applied index: after a crash they are applied once more. So one transaction of the engine
+serves about a thousand entries instead of thirty, and a record that changes often is sealed and
+written once. A fold is one transaction, the applied index included: what is on disk is always the
+state after some entry. A failed fold changes nothing here or there and may be tried again.
+
+Layers of a table, newest first: ``fresh`` (the open write transaction), ``dirty`` (committed, not
+folded), the engine. Records of most tables are sealed (``schema.seal``) when they are folded;
+``dirty`` and ``fresh`` hold them with room for the checksum. Whoever reads through ``get`` and
+``scan`` sees sealed records; hot paths look into the layers themselves.
+
+One thread. Views are live: they show what was committed last. ``folded`` gives the engine, whose
+transactions are stable, to whatever must outlive the next commit or runs elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from struct import Struct
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+from zlib import crc32
+
+from coord.model.errors import StorageError
+from coord.model.limits import MIB
+from coord.store.digest import FACTOR
+from coord.store.kv import Environment, Table, WriteTxn
+from coord.store.schema import CRC_BYTES, SEALED_BY_WRITER, seal
+
+if TYPE_CHECKING:
+    from coord.store.state import State
+
+FOLD_CHANGES: Final = 1_024
+"""Changed records, counted anew by each commit, that make a fold due: a pause of at most some two
+milliseconds."""
+FOLD_BYTES: Final = 4 * MIB
+"""The same for their bytes."""
+
+Layer = dict[bytes, bytes | None]
+"""Key to record; None: deleted."""
+Finish = Callable[[WriteTxn, int, int], None]
+"""Called at the end of a fold with what it adds to digest and size of the replicated records."""
+
+_CRC: Final = Struct(">I")
+_crc_of: Final = _CRC.unpack_from
+_pack_crc: Final = _CRC.pack
+
+
+class BehindTable:
+    """Handle of one table. The layers are the same objects as long as the environment lives."""
+
+    __slots__ = ("base", "dirty", "fresh", "is_lazy", "name")
+
+    def __init__(self, name: str, base: Table) -> None:
+        self.name = name
+        self.base = base
+        self.is_lazy = name not in SEALED_BY_WRITER
+        self.dirty: Layer = {}
+        self.fresh: Layer = {}
+
+    def shown(self, key: bytes, record: bytes | None) -> bytes | None:
+        """A record of a layer as readers get it: sealed."""
+        if record is None or not self.is_lazy:
+            return record
+        return seal(key, record[CRC_BYTES:])
+
+    def changed(self, start: bytes, stop: bytes | None, *layers: Layer) -> Layer:
+        """What the layers hold in a range, as readers get it; a later layer hides an earlier."""
+        return {
+            key: self.shown(key, record)
+            for layer in layers
+            for key, record in layer.items()
+            if start <= key and (stop is None or key < stop)
+        }
+
+
+class WriteBehind:
+    """An ``Environment`` in front of another, which only this object writes."""
+
+    def __init__(self, engine: Environment) -> None:
+        self.name = engine.name
+        self.failures = engine.failures
+        self.head: State | None = None
+        """What the newest commit stands at; None before the first."""
+        self.finish: Finish = _nothing
+        """The state machine's part of a fold."""
+        self.folds = 0
+        self._engine = engine
+        self._tables: dict[str, BehindTable] = {}
+        self._changes = 0
+        self._bytes = 0
+        self._txn = engine.read()
+        self.engine_get: Any = self._txn.get
+        self._is_closed = False
+
+    # --- Environment ----------------------------------------------------------------------------
+
+    def table(self, name: str) -> Table:
+        """Handle of a table, made if missing. Raises StorageError."""
+        found = self._tables.get(name)
+        if found is None:
+            found = self._tables[name] = BehindTable(name, self._engine.table(name))
+            self._renew()
+        return cast("Table", found)
+
+    def read(self) -> LiveView:
+        """A live view of what was committed."""
+        return LiveView(self)
+
+    def write(self) -> BehindWriter:
+        """Begin a write transaction; nothing of it is seen before its commit."""
+        return BehindWriter(self)
+
+    def refresh(self, txn: Any) -> LiveView:
+        """Views are live: nothing to do."""
+        view: LiveView = txn
+        return view
+
+    def sync(self) -> None:
+        """Make what was folded durable. Raises StorageError."""
+        assert not self.has_pending, "fold first"
+        self._engine.sync()
+
+    def grow_ahead(self) -> None:
+        """Nobody waits for this file."""
+
+    def used_bytes(self) -> int:
+        """Bytes of what was folded."""
+        return self._engine.used_bytes()
+
+    def close(self) -> None:
+        """Close without folding: what is not folded is in the log. Idempotent."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._txn.close()
+            self._engine.close()
+
+    # --- folding --------------------------------------------------------------------------------
+
+    @property
+    def has_pending(self) -> bool:
+        """Something was committed and is not folded."""
+        return self._changes > 0
+
+    def is_fold_due(self) -> bool:
+        """Enough has gathered."""
+        return self._changes >= FOLD_CHANGES or self._bytes >= FOLD_BYTES
+
+    def fold(self) -> None:
+        """Write everything that gathered, in one transaction of the engine.
+
+        Raises StorageError: then nothing has changed.
+        """
+        try:
+            self._write()
+        except self.failures as error:
+            raise StorageError(f"{self.name}: cannot be written: {error}") from error
+        for table in self._tables.values():
+            table.dirty.clear()
+        self._changes = self._bytes = 0
+        self.folds += 1
+        self._renew()
+
+    def _write(self) -> None:
+        digest = size = 0
+        with self._engine.write() as txn:
+            for table in self._tables.values():
+                if table.is_lazy:
+                    terms = _fold_sealing(txn, table)
+                    digest += terms[0]
+                    size += terms[1]
+                else:
+                    _fold_as_is(txn, table)
+            self.finish(txn, digest, size)
+            txn.commit()
+
+    def folded(self) -> Environment:
+        """The engine, holding everything that was committed. Raises as ``fold`` does."""
+        if self.has_pending:
+            self.fold()
+        return self._engine
+
+    def _renew(self) -> None:
+        self._txn = self._engine.refresh(self._txn)
+        self.engine_get = self._txn.get
+
+    # --- for views and the writer ---------------------------------------------------------------
+
+    def get(self, key: bytes, _default: None, db: Table, /) -> bytes | None:
+        """The committed record, sealed."""
+        table = cast("BehindTable", db)
+        if key in table.dirty:
+            return table.shown(key, table.dirty[key])
+        record: bytes | None = self.engine_get(key, None, table.base)
+        return record
+
+    def scan(
+        self, table: BehindTable, start: bytes, stop: bytes | None, *layers: Layer
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Records of the range, ascending: the engine's under those of ``layers``."""
+        changed = table.changed(start, stop, *layers)
+        base = self._txn.scan(table.base, start, stop)
+        return _merged(base, sorted(changed.items()), descending=False) if changed else base
+
+    def scan_back(
+        self, table: BehindTable, start: bytes, stop: bytes | None, *layers: Layer
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """The same, descending."""
+        changed = table.changed(start, stop, *layers)
+        base = self._txn.scan_back(table.base, start, stop)
+        if not changed:
+            return base
+        return _merged(base, sorted(changed.items(), reverse=True), descending=True)
+
+    def count(self, table: BehindTable, *layers: Layer) -> int:
+        """Number of records in the table."""
+        total = self._txn.count(table.base)
+        for key, record in table.changed(b"", None, *layers).items():
+            total += (record is not None) - (self.engine_get(key, None, table.base) is not None)
+        return total
+
+    def commit(self) -> None:
+        """What the writer left in ``fresh`` is committed."""
+        for table in self._tables.values():
+            fresh = table.fresh
+            if fresh:
+                self._changes += len(fresh)
+                self._bytes += sum(map(len, filter(None, fresh.values())))
+                table.dirty.update(fresh)
+                fresh.clear()
+
+    def abort(self) -> None:
+        """Drop what is in ``fresh``."""
+        for table in self._tables.values():
+            table.fresh.clear()
+
+
+def _nothing(_txn: WriteTxn, _digest: int, _size: int) -> None:
+    """Before there is a state machine."""
+
+
+def _fold_as_is(txn: WriteTxn, table: BehindTable) -> None:
+    put, delete, base = txn.put, txn.delete, table.base
+    for key, record in table.dirty.items():
+        if record is None:
+            delete(key, db=base)
+        else:
+            put(key, record, db=base)
+
+
+def _fold_sealing(txn: WriteTxn, table: BehindTable) -> tuple[int, int]:
+    """Seal and write; returns what that adds to digest (any integer, mod 2⁶⁴) and size."""
+    put, delete, get, base = txn.put, txn.delete, txn.get, table.base
+    digest = size = 0
+    for key, record in table.dirty.items():
+        old = get(key, None, base)
+        if old is not None:
+            crc = _crc_of(old)[0]
+            digest -= (crc + FACTOR) * crc
+            size -= len(old) + len(key)
+            if record is None:
+                delete(key, db=base)
+        if record is not None:
+            body = record[CRC_BYTES:]
+            crc = crc32(body, crc32(key))
+            put(key, _pack_crc(crc) + body, db=base)
+            digest += (crc + FACTOR) * crc
+            size += len(record) + len(key)
+    return digest, size
+
+
+def _merged(
+    base: Iterator[tuple[bytes, bytes]],
+    changed: list[tuple[bytes, bytes | None]],
+    *,
+    descending: bool,
+) -> Iterator[tuple[bytes, bytes]]:
+    """``base`` with ``changed`` laid over it; both in the same order."""
+    at = 0
+    for found in base:
+        key = found[0]
+        while at < len(changed) and (changed[at][0] > key if descending else changed[at][0] < key):
+            name, record = changed[at]
+            at += 1
+            if record is not None:
+                yield name, record
+        if at < len(changed) and changed[at][0] == key:
+            record = changed[at][1]
+            at += 1
+            if record is not None:
+                yield key, record
+        else:
+            yield found
+    for name, record in changed[at:]:
+        if record is not None:
+            yield name, record
+
+
+class LiveView:
+    """Reads what was committed last. ``get`` is the environment's own method."""
+
+    __slots__ = ("env", "get")
+
+    def __init__(self, env: WriteBehind) -> None:
+        self.env = env
+        self.get = env.get
+
+    def scan(
+        self, db: Table, start: bytes, stop: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Records with start <= key < stop, ascending."""
+        table = cast("BehindTable", db)
+        return self.env.scan(table, start, stop, table.dirty)
+
+    def scan_back(
+        self, db: Table, start: bytes, stop: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """The same, descending."""
+        table = cast("BehindTable", db)
+        return self.env.scan_back(table, start, stop, table.dirty)
+
+    def scan_keys(self, db: Table, start: bytes, stop: bytes | None = None) -> Iterator[bytes]:
+        """Keys of the same records as ``scan``."""
+        return (key for key, _ in self.scan(db, start, stop))
+
+    def count(self, db: Table) -> int:
+        """Number of records in the table."""
+        table = cast("BehindTable", db)
+        return self.env.count(table, table.dirty)
+
+    def close(self) -> None:
+        """Nothing is pinned."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class BehindWriter:
+    """The one write transaction. Its changes lie in ``fresh`` of the tables."""
+
+    __slots__ = ("env",)
+
+    def __init__(self, env: WriteBehind) -> None:
+        self.env = env
+
+    def get(self, key: bytes, _default: None, db: Table, /) -> bytes | None:
+        """The record as this transaction sees it, sealed."""
+        table = cast("BehindTable", db)
+        if key in table.fresh:
+            return table.shown(key, table.fresh[key])
+        return self.env.get(key, None, db)
+
+    def put(self, key: bytes, value: bytes, *, db: Table) -> object:
+        """Store ``value`` under ``key``; its first bytes are room for the checksum where the
+        table's records are sealed by the fold."""
+        cast("BehindTable", db).fresh[key] = value
+        return True
+
+    def delete(self, key: bytes, *, db: Table) -> bool:
+        """Remove ``key``; False if there was none."""
+        existed = self.get(key, None, db) is not None
+        cast("BehindTable", db).fresh[key] = None
+        return existed
+
+    def scan(
+        self, db: Table, start: bytes, stop: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Records with start <= key < stop, ascending."""
+        table = cast("BehindTable", db)
+        return self.env.scan(table, start, stop, table.dirty, table.fresh)
+
+    def scan_back(
+        self, db: Table, start: bytes, stop: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """The same, descending."""
+        table = cast("BehindTable", db)
+        return self.env.scan_back(table, start, stop, table.dirty, table.fresh)
+
+    def scan_keys(self, db: Table, start: bytes, stop: bytes | None = None) -> Iterator[bytes]:
+        """Keys of the same records as ``scan``."""
+        return (key for key, _ in self.scan(db, start, stop))
+
+    def count(self, db: Table) -> int:
+        """Number of records in the table."""
+        table = cast("BehindTable", db)
+        return self.env.count(table, table.dirty, table.fresh)
+
+    def commit(self) -> None:
+        """Make the changes visible; a fold makes them survive the process."""
+        self.env.commit()
+
+    def abort(self) -> None:
+        """Drop the changes; harmless after ``commit``."""
+        self.env.abort()
+
+    def close(self) -> None:
+        """As ``abort``."""
+        self.env.abort()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.env.abort()
