@@ -11,7 +11,6 @@ write submitted before them is durable; entries are applied only once durable on
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -129,7 +128,8 @@ class Driver:
         """Readys that wait for their turn of durability. Invariant: seqs grow, and the first is
         not durable yet."""
         self._committed: list[LogSlice] = []
-        self._applying: Generator[None, None, AppliedBatch] | None = None
+        self._applying: Generator[None, None, Any] | None = None
+        """The batch ``_current`` on its way into the tree; if that is empty, a fold."""
         self._apply_pause_due = False
         self._reads: deque[tuple[int, Index]] = deque()
         self._leadership: tuple[Term, NodeId] = (raft.term, raft.leader)
@@ -348,10 +348,13 @@ class Driver:
         if self._apply_pause_due or self._installing:
             return
         deadline_ms = self._clock.monotonic_ms() + APPLY_BUDGET_MS
-        while self._applying is not None or self._committed:
+        machine = self.store.machine
+        while self._applying is not None or self._committed or machine.must_fold:
             if self._applying is None:
-                self._current = self._take_committed()
-                self._applying = self.store.machine.apply_steps(self._current)
+                self._current = [] if machine.must_fold else self._take_committed()
+                self._applying = (
+                    machine.apply_steps(self._current) if self._current else machine.fold_steps()
+                )
             try:
                 while True:
                     next(self._applying)
@@ -360,7 +363,8 @@ class Driver:
                         return
             except StopIteration as end:
                 self._applying = None
-                self._applied(end.value)
+                if self._current:
+                    self._applied(end.value)
             except (CorruptionError, NewerFormatError) as error:
                 self._applying = None
                 self.stopped = True
@@ -378,14 +382,6 @@ class Driver:
             if self._clock.monotonic_ms() >= deadline_ms and self._committed:
                 self._pause_apply(0)
                 return
-
-    def _fold_if_due(self) -> None:
-        """Between two batches, their replies being on the way. A failure shows when the next
-        batch is applied."""
-        machine = self.store.machine
-        if machine.must_fold:
-            with suppress(StorageError):
-                machine.fold()
 
     def _take_committed(self) -> list[LogSlice]:
         taken: list[LogSlice] = []
@@ -418,7 +414,6 @@ class Driver:
         self.raft.applied(Index(batch.last))
         self._events.on_applied(batch)
         self._confirm_reads()
-        self._fold_if_due()
 
     def _confirm_reads(self) -> None:
         applied = self.store.machine.applied_index

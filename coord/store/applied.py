@@ -46,6 +46,7 @@ class AppliedBatch:
         self.last, self.term = later.last, later.term
         self.results += later.results
         self.changes += later.changes
+        self.over_quota |= later.over_quota
 
 
 @dataclass(frozen=True, slots=True)

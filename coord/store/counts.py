@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from coord.store.kv import Environment
 from coord.store.schema import open_tables
-from coord.store.state import load_state
+from coord.store.write_behind import WriteBehind
 
 
 class TreeCounts(NamedTuple):
@@ -17,11 +16,11 @@ class TreeCounts(NamedTuple):
     data_bytes: int
 
 
-def tree_counts(env: Environment) -> TreeCounts:
+def tree_counts(env: WriteBehind) -> TreeCounts:
     """As of the newest committed state."""
     tables = open_tables(env)
     with env.read() as txn:
-        state = load_state(txn, tables)
+        state = env.head
         assert state is not None, "the state machine has initialised the tree"
         return TreeCounts(
             txn.count(tables.nodes),

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 import struct
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -164,36 +163,19 @@ def _write_stats(tree: Tree, root: bytes, stats: Numbers) -> None:
 
 
 def _measure(tree: Tree, root: bytes) -> tuple[int, int]:
-    """(nodes, bytes of data) of a subtree as the batch sees it: stored or changed since."""
-    changed: dict[bytes, list[bytes]] = defaultdict(list)
-    for key in tree.nodes.before:
-        changed[key[:HASH_BYTES]].append(key)
+    """(nodes, bytes of data) of a subtree as the batch sees it."""
     record = tree.nodes.load(tree.keys.key(root))
     if record is None or not is_at(record, root):
         return 0, 0
     count, size, waiting = 1, Node.of(record).data_length, [root]
     while waiting:
         parent = waiting.pop()
-        of_parent = changed.get(tree.keys.prefix(parent), [])
-        for key, length, children in _current_children(tree, parent, of_parent):
+        for key, length, children in _stored_children(tree.txn, tree.tables, tree.keys, parent):
             count += 1
             size += length
             if children:
                 waiting.append(parent + b"/" + key[HASH_BYTES:])
     return count, size
-
-
-def _current_children(tree: Tree, parent: bytes, changed: list[bytes]) -> Iterator[_Child]:
-    """A node's children; ``changed``: keys of children that differ from what is stored."""
-    before = tree.nodes.before
-    for child in _stored_children(tree.txn, tree.tables, tree.keys, parent):
-        if child[0] not in before:
-            yield child
-    for key in changed:
-        now = tree.nodes.now[key]
-        if now is not None and is_at(now, parent + b"/" + key[HASH_BYTES:]):
-            node = Node.of(now)
-            yield key, node.data_length, node.children
 
 
 def _stored_children(

@@ -72,11 +72,10 @@ class Run:
         self.txn = txn
         self.tables = tables
         self.limits = limits
-        self.totals = Totals(state.digest, state.size)
+        self.totals = Totals(0, 0)
+        """What this batch adds outside the folds: the journal's part."""
         self.sessions = SessionBatch(sessions)
-        self.tree = Tree(
-            txn, tables, keys, self.sessions, limits.ephemerals_per_session, limited
-        )
+        self.tree = Tree(txn, tables, keys, self.sessions, limits.ephemerals_per_session, limited)
         self.journal = JournalWriter(txn, tables.journal, self.totals, tail, state.journal_size)
         self.index = state.applied
         self.wall_ms = 0
@@ -150,15 +149,15 @@ class Run:
         self.keep(kind, session, seq, acked, outcome)
         self.answer(kind, session, generation, seq, code, body)
 
-    def state(self, term: int) -> State:
+    def state(self, before: State, term: int) -> State:
         """What is committed with this batch: digest and size without what is not folded."""
         return State(
             FORMAT_VERSION,
             self.index,
             term,
             self.log_ms,
-            self.totals.digest & MASK,
-            self.totals.size,
+            (before.digest + self.totals.digest) & MASK,
+            before.size + self.totals.size,
             self.journal.size,
             self.first_block,
             self.oldest_ms,

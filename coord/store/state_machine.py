@@ -9,7 +9,7 @@ the batch is applied, and the same batch may be tried again.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -79,8 +79,6 @@ class StateMachine:
         self.membership = b""
         with env.read() as txn:
             state = load_state(txn, self._tables)
-        self._sampled = 0
-        """Index of the newest digest sample."""
         self._state = state or initialise(env, self._tables)
         env.head = self._state
         if state is None:
@@ -170,11 +168,18 @@ class StateMachine:
         Raises StorageError or one of the environment's ``failures``: nothing after the entries
         that ``applied_index`` then names was applied.
         """
-        now, rest = cut_batch(slices)
-        batch = _run(self.apply_steps(now))
+        batch: AppliedBatch | None = None
+        rest = slices
         while rest:
+            if self.must_fold:
+                self.fold()
             now, rest = cut_batch(rest)
-            batch.absorb(_run(self.apply_steps(now)))
+            applied = _run(self.apply_steps(now))
+            if batch is None:
+                batch = applied
+            else:
+                batch.absorb(applied)
+        assert batch is not None, "there is something to apply"
         return batch
 
     def apply_steps(self, slices: list[LogSlice]) -> Generator[None, None, AppliedBatch]:
@@ -184,8 +189,6 @@ class StateMachine:
         the last step. Closing the generator early applies nothing.
         """
         assert not self._busy, "batches are applied one after the other"
-        if self.must_fold:
-            self.fold()
         self._busy = True
         try:
             with self._env.write() as txn:
@@ -194,7 +197,7 @@ class StateMachine:
                     assert piece.first == run.index + 1, "entries are applied in order"
                     yield from self._piece(run, piece)
                 run.journal.write()
-                state = run.state(slices[-1].term)
+                state = run.state(self._state, slices[-1].term)
                 assert cut_batch(slices)[1] == [], "a sampled index ends its batch"
                 facts = dict(cast("BehindTable", self._tables.facts).fresh)
                 txn.commit()
@@ -212,7 +215,8 @@ class StateMachine:
     @property
     def _is_sample_due(self) -> bool:
         applied = self._state.applied
-        return not applied & _SAMPLE_MASK and applied > self._sampled
+        sampled = self.digests[-1][0] if self.digests else 0
+        return not applied & _SAMPLE_MASK and applied > sampled
 
     def fold(self) -> None:
         """Write what was applied to the engine, in one transaction.
@@ -221,22 +225,28 @@ class StateMachine:
         """
         if self._env.has_pending or self._is_sample_due:
             self._env.fold()
-            self._env.head = self._state = self._folding
-            if self._is_sample_due:
-                self._sampled = self.applied_index
-                self.digests.append((self.applied_index, self._state.digest))
 
-    def _finish_fold(self, txn: WriteTxn, digest: int, size: int) -> None:
+    def fold_steps(self) -> Steps:
+        """``fold`` in steps; nothing may be applied meanwhile."""
+        return self._env.fold_steps()
+
+    def _finish_fold(self, txn: WriteTxn, digest: int, size: int) -> Callable[[], None]:
         """The state record, and a sample where one is due, go into the fold's transaction."""
         state = self._state
         state = state._replace(digest=(state.digest + digest) & MASK, size=state.size + size)
-        self._folding = state
+        samples = list(self.digests)
+        if self._is_sample_due:
+            samples.append((state.applied, state.digest))
         meta = cast("BehindTable", self._tables.meta).base
         txn.put(STATE, state.encode(), db=meta)
-        if self._is_sample_due:
-            samples = [*self.digests, (state.applied, state.digest)][-DIGEST_SAMPLES_KEPT:]
-            packed: bytes = msgpack.packb(samples)
-            txn.put(SAMPLES, seal(SAMPLES, packed), db=meta)
+        packed: bytes = msgpack.packb(samples[-DIGEST_SAMPLES_KEPT:])
+        txn.put(SAMPLES, seal(SAMPLES, packed), db=meta)
+
+        def adopt() -> None:
+            self._env.head = self._state = state
+            self.digests = deque(samples, maxlen=DIGEST_SAMPLES_KEPT)
+
+        return adopt
 
     def _run(self, txn: BehindWriter) -> Run:
         return Run(
@@ -292,7 +302,6 @@ class StateMachine:
         if sampled is not None:
             samples = msgpack.unpackb(unseal("meta", SAMPLES, sampled), use_list=False)
             self.digests.extend(samples)
-            self._sampled = samples[-1][0]
 
     def _read_facts(self, records: Any) -> None:
         if records.get(CLUSTER):

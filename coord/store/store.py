@@ -14,7 +14,6 @@ from coord.model.limits import MAP_BYTES, SPACE_RESERVE_BYTES
 from coord.raft import bootstrap_entries
 from coord.raft.types import Incarnation, Index, Membership, NodeId
 from coord.store.applied import ApplyLimits
-from coord.store.kv import Environment
 from coord.store.log_writer import LogWriter
 from coord.store.raft_log import RaftLog
 from coord.store.reader import TreeReader
@@ -23,6 +22,7 @@ from coord.store.space import SpaceGuard
 from coord.store.state_machine import StateMachine
 from coord.store.tree_keeper import TreeKeeper
 from coord.store.worker import Worker
+from coord.store.write_behind import WriteBehind
 
 _WORKER_WAIT_S: Final = 1.0
 """How long a clean stop waits for a snapshot being copied, before leaving it behind."""
@@ -93,7 +93,7 @@ class MemberStore:
         return self._keeper.machine
 
     @property
-    def tree(self) -> Environment:
+    def tree(self) -> WriteBehind:
         """The tree's environment; another object after an installation."""
         return self._keeper.env
 

@@ -17,7 +17,7 @@ transactions are stable, to whatever must outlive the next commit or runs elsewh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from struct import Struct
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -38,10 +38,16 @@ milliseconds."""
 FOLD_BYTES: Final = 4 * MIB
 """The same for their bytes."""
 
+STEP_RECORDS: Final = 1_024
+"""Records written between two pauses of a large fold."""
+
 Layer = dict[bytes, bytes | None]
 """Key to record; None: deleted."""
-Finish = Callable[[WriteTxn, int, int], None]
-"""Called at the end of a fold with what it adds to digest and size of the replicated records."""
+Changed = list[tuple[bytes, bytes | None]]
+Steps = Generator[None, None, None]
+Finish = Callable[[WriteTxn, int, int], Callable[[], None]]
+"""Called at the end of a fold with what it adds to digest and size of the replicated records;
+returns what to do once the fold is committed."""
 
 _CRC: Final = Struct(">I")
 _crc_of: Final = _CRC.unpack_from
@@ -94,6 +100,7 @@ class WriteBehind:
         self._txn = engine.read()
         self.engine_get: Any = self._txn.get
         self._is_closed = False
+        self._is_folding = False
 
     # --- Environment ----------------------------------------------------------------------------
 
@@ -153,28 +160,45 @@ class WriteBehind:
 
         Raises StorageError: then nothing has changed.
         """
+        for _ in self.fold_steps():
+            pass
+
+    def fold_steps(self) -> Steps:
+        """``fold`` in steps of about a thousand records. Nothing may be committed meanwhile.
+
+        Closing the generator early changes nothing.
+        """
+        if self._is_folding:
+            raise StorageError(f"{self.name}: what has gathered is being written; try again")
+        self._is_folding = True
         try:
-            self._write()
+            adopt = yield from self._write()
         except self.failures as error:
             raise StorageError(f"{self.name}: cannot be written: {error}") from error
+        finally:
+            self._is_folding = False
         for table in self._tables.values():
             table.dirty.clear()
         self._changes = self._bytes = 0
         self.folds += 1
         self._renew()
+        adopt()
 
-    def _write(self) -> None:
+    def _write(self) -> Generator[None, None, Callable[[], None]]:
         digest = size = 0
         with self._engine.write() as txn:
             for table in self._tables.values():
-                if table.is_lazy:
-                    terms = _fold_sealing(txn, table)
+                write = _fold_sealing if table.is_lazy else _fold_as_is
+                changed = list(table.dirty.items())
+                for at in range(0, len(changed), STEP_RECORDS):
+                    terms = write(txn, table.base, changed[at : at + STEP_RECORDS])
                     digest += terms[0]
                     size += terms[1]
-                else:
-                    _fold_as_is(txn, table)
-            self.finish(txn, digest, size)
+                    if len(changed) > at + STEP_RECORDS:
+                        yield
+            adopt = self.finish(txn, digest, size)
             txn.commit()
+        return adopt
 
     def folded(self) -> Environment:
         """The engine, holding everything that was committed. Raises as ``fold`` does."""
@@ -237,24 +261,26 @@ class WriteBehind:
             table.fresh.clear()
 
 
-def _nothing(_txn: WriteTxn, _digest: int, _size: int) -> None:
+def _nothing(_txn: WriteTxn, _digest: int, _size: int) -> Callable[[], None]:
     """Before there is a state machine."""
+    return lambda: None
 
 
-def _fold_as_is(txn: WriteTxn, table: BehindTable) -> None:
-    put, delete, base = txn.put, txn.delete, table.base
-    for key, record in table.dirty.items():
+def _fold_as_is(txn: WriteTxn, base: Table, changed: Changed) -> tuple[int, int]:
+    put, delete = txn.put, txn.delete
+    for key, record in changed:
         if record is None:
             delete(key, db=base)
         else:
             put(key, record, db=base)
+    return 0, 0
 
 
-def _fold_sealing(txn: WriteTxn, table: BehindTable) -> tuple[int, int]:
+def _fold_sealing(txn: WriteTxn, base: Table, changed: Changed) -> tuple[int, int]:
     """Seal and write; returns what that adds to digest (any integer, mod 2⁶⁴) and size."""
-    put, delete, get, base = txn.put, txn.delete, txn.get, table.base
+    put, delete, get = txn.put, txn.delete, txn.get
     digest = size = 0
-    for key, record in table.dirty.items():
+    for key, record in changed:
         old = get(key, None, base)
         if old is not None:
             crc = _crc_of(old)[0]

@@ -25,6 +25,7 @@ from coord.store.memory_kv import MemoryEnvironment
 from coord.store.run import STEP_OPERATIONS
 from coord.store.schema import FORMAT_VERSION, STATE, open_tables, seal
 from coord.store.state_machine import StateMachine
+from coord.store.write_behind import STEP_RECORDS, WriteBehind
 from tests.store.tree_fixtures import (
     FailingEnvironment,
     Log,
@@ -61,12 +62,12 @@ def creating(count: int, prefix: str = "/n") -> list[bytes]:
 
 def steps_of(log: Log, *payloads: bytes) -> int:
     """Apply in steps; nothing is visible before the last; how many times it paused."""
-    revision, digest = log.reader.revision, log.machine.digest
+    revision, before = log.reader.revision, contents(log.env)
     paused = 0
     for _ in log.machine.apply_steps(slices_of(revision + 1, entries(*payloads))):
         paused += 1
         log.reader.refresh()
-        assert (log.reader.revision, log.machine.digest) == (revision, digest)
+        assert (log.reader.revision, contents(log.env)) == (revision, before)
         assert log.machine.applied_index == revision
     log.reader.refresh()
     assert log.reader.revision == revision + len(payloads)
@@ -74,9 +75,31 @@ def steps_of(log: Log, *payloads: bytes) -> int:
 
 
 def test_a_long_batch_pauses_every_five_hundred_operations(log: Log) -> None:
-    """Pauses while applying and while writing out."""
-    assert steps_of(log, *creating(STEP_OPERATIONS)) == 0 + 1
-    assert steps_of(log, *creating(4 * STEP_OPERATIONS, "/m")) >= 3 + 3
+    """Pauses while applying, and in the fold while writing out."""
+    assert steps_of(log, *creating(STEP_OPERATIONS)) == 0
+    assert steps_of(log, *creating(4 * STEP_OPERATIONS, "/m")) == 3
+    paused, engine = 0, contents(log.engine)
+    for _ in log.machine.fold_steps():
+        paused += 1
+        assert contents(log.engine) == engine
+        with pytest.raises(StorageError, match="try again"):
+            log.machine.fold()
+    assert paused >= 4 * STEP_OPERATIONS // STEP_RECORDS
+    assert not log.machine.must_fold
+    assert contents(log.engine) != engine
+
+
+def test_a_fold_that_is_dropped_changes_nothing(log: Log) -> None:
+    """The driver may drop it half-way too."""
+    log.apply_all(*creating(2_000))
+    engine, view = contents(log.engine), log.reader.subtree("/")
+    steps = log.machine.fold_steps()
+    next(steps)
+    steps.close()
+    assert contents(log.engine) == engine
+    assert log.reader.subtree("/") == view
+    log.machine.fold()
+    assert contents(log.engine) != engine
 
 
 def test_a_big_transaction_pauses(log: Log) -> None:
@@ -97,7 +120,7 @@ def test_the_end_of_a_session_with_all_its_ephemerals_pauses(log: Log) -> None:
         applied = log.apply(commands.encode_write(multi, session, 1, seq, seq - 1, None))
         assert applied.code == 0
     closing = commands.close_session(session, 1, count // per_entry + 1, 0)
-    assert steps_of(log, closing) >= 2 * (count // STEP_OPERATIONS) - 2
+    assert steps_of(log, closing) >= count // STEP_OPERATIONS - 1
     assert len(list(log.reader.changes_after(log.reader.revision - 1))) == count
     ended = log.machine.ended_session(session)
     assert ended is not None
@@ -130,23 +153,20 @@ def test_a_failing_disk_leaves_everything_as_it_was(log: Log, left: int) -> None
         commands.close_session(session, 1, 4, 2),
     )
     slices = slices_of(log.machine.applied_index + 1, batch)
-    assert isinstance(log.env, FailingEnvironment)
-    log.env.left = left
-    with pytest.raises(StorageError, match="disk failed"):
-        log.machine.apply(slices)
-    assert contents(log.env) == before
-    assert kept == (
-        log.machine.sessions.get(session),
-        log.machine.digest,
-        log.machine.applied_index,
-    )
-    log.env.left = None
+    assert isinstance(log.engine, FailingEnvironment)
     assert [one.code for one in log.machine.apply(slices).results] == [0] * 103
+    log.engine.left = left
+    with pytest.raises(StorageError, match="disk failed"):
+        log.machine.fold()
+    assert contents(log.engine) == before
+    lost = StateMachine(WriteBehind(log.engine))
+    assert kept == (lost.sessions.get(session), lost.digest, lost.applied_index)
+    log.engine.left = None
+    log.machine.fold()
     other = Log(MemoryEnvironment())
-    other.open_session()
-    other.seqs = dict(log.seqs)
-    other.create("/a", b"x" * 2_000, session=0)
-    assert other.machine.applied_index == 2
+    other.create("/a", b"x" * 2_000, session=other.open_session())
+    other.machine.apply(slices)
+    assert contents(log.engine) == contents(other.env)
     check_structure(log.env)
 
 
@@ -178,13 +198,13 @@ def test_an_unknown_kind_asks_for_an_upgrade(log: Log) -> None:
 def test_a_tree_of_a_newer_format_is_refused() -> None:
     """An older version does not touch it."""
     env = MemoryEnvironment()
-    StateMachine(env)
+    StateMachine(WriteBehind(env))
     with env.write() as txn:
         body = msgpack.packb((FORMAT_VERSION + 1,))
         txn.put(STATE, seal(STATE, body), db=open_tables(env).meta)
         txn.commit()
     with pytest.raises(NewerFormatError, match="upgrade coord"):
-        StateMachine(env)
+        StateMachine(WriteBehind(env))
 
 
 def test_log_time_never_decreases(log: Log) -> None:
@@ -226,12 +246,3 @@ def test_a_tree_belongs_to_one_cluster(log: Log) -> None:
     log.machine.adopt_cluster(b"c", 1)
     with pytest.raises(MisuseError):
         log.machine.adopt_cluster(b"d", 1)
-
-
-def test_an_empty_batch_changes_nothing(log: Log) -> None:
-    """No slices, no index."""
-    log.create("/a")
-    digest = log.machine.digest
-    batch = log.machine.apply([])
-    assert (batch.results, batch.changes, log.machine.digest) == ([], [], digest)
-    assert log.machine.applied_index == 1

@@ -14,6 +14,7 @@ from coord.store.digest import MASK, digest_of, mix64
 from coord.store.memory_kv import MemoryEnvironment
 from coord.store.schema import DIGESTED, Tables, open_tables, seal, unseal
 from coord.store.state_machine import StateMachine
+from coord.store.write_behind import WriteBehind
 from tests.store.tree_fixtures import Log, contents, log, slices_of
 
 __all__ = ["log"]
@@ -71,7 +72,7 @@ def test_terms_of_the_sum_do_not_cancel() -> None:
 def test_all_tables_but_meta_are_covered() -> None:
     """A record in any of them changes the recomputed digest."""
     env = MemoryEnvironment()
-    StateMachine(env)
+    StateMachine(WriteBehind(env))
     found = set()
     for name in Tables._fields:
         damage(env, name, b"key", seal(b"key", b""))
@@ -83,7 +84,7 @@ def test_all_tables_but_meta_are_covered() -> None:
 def test_samples_are_taken_at_fixed_indexes() -> None:
     """Every 4,096 entries, at exactly that entry, wherever the batch ends; they survive."""
     one, other = MemoryEnvironment(), MemoryEnvironment()
-    machine, cut = StateMachine(one), StateMachine(other)
+    machine, cut = StateMachine(WriteBehind(one)), StateMachine(WriteBehind(other))
     payload = b"\x00" * 16
     create = requests.Create("/n", b"", OPEN, 2, 0)
     command = payload + encode_write(create, 0, 0, 0, 0, None)
@@ -94,19 +95,21 @@ def test_samples_are_taken_at_fixed_indexes() -> None:
         cut.apply(slices_of(start + 1, entries[start : start + 1_000]))
     assert [index for index, _ in machine.digests] == [4_096, 8_192]
     assert list(machine.digests) == list(cut.digests)
-    exact = StateMachine(MemoryEnvironment())
+    exact = StateMachine(WriteBehind(MemoryEnvironment()))
     exact.apply(slices_of(1, entries[: 2 * DIGEST_SAMPLE_ENTRIES]))
     assert exact.digest == machine.digests[-1][1]
-    assert list(StateMachine(other).digests) == list(machine.digests)
+    cut.fold()
+    assert list(StateMachine(WriteBehind(other)).digests) == list(machine.digests)
 
 
 def test_the_last_samples_are_kept() -> None:
     """64 of them, in the table too."""
     env = MemoryEnvironment()
-    machine = StateMachine(env)
+    machine = StateMachine(WriteBehind(env))
     count = (DIGEST_SAMPLES_KEPT + 2) * DIGEST_SAMPLE_ENTRIES
     machine.apply(slices_of(1, [(EntryKind.NOOP, b"")] * count))
-    for found in (machine.digests, StateMachine(env).digests):
+    machine.fold()
+    for found in (machine.digests, StateMachine(WriteBehind(env)).digests):
         assert len(found) == DIGEST_SAMPLES_KEPT
         assert found[0][0] == 3 * DIGEST_SAMPLE_ENTRIES
 
@@ -116,9 +119,9 @@ def test_a_flipped_bit_is_found_by_every_read(log: Log) -> None:
     log.create("/a", b"data")
     key = key_of(log, b"/a")
     record = contents(log.env)["nodes"][key]
-    assert isinstance(log.env, MemoryEnvironment)
-    damage(log.env, "nodes", key, record[:-1] + bytes([record[-1] ^ 1]))
-    log.reader.refresh()
+    assert isinstance(log.engine, MemoryEnvironment)
+    damage(log.engine, "nodes", key, record[:-1] + bytes([record[-1] ^ 1]))
+    log.reopen()
     computed = int.from_bytes(seal(key, record[4:-1] + bytes([record[-1] ^ 1]))[:4], "big")
     message = (
         f"tree environment, table 'nodes', key {key.hex()}: checksum is {computed:08x}, "
@@ -130,7 +133,7 @@ def test_a_flipped_bit_is_found_by_every_read(log: Log) -> None:
         lambda: log.reader.stat("/a"),
         lambda: log.reader.children("/"),
         lambda: log.set("/a", b"new"),
-        lambda: digest_of(log.env, log.env.read()),
+        lambda: digest_of(log.engine, log.engine.read()),
     ):
         with pytest.raises(CorruptionError) as caught:
             read()
@@ -144,9 +147,13 @@ def test_damage_in_other_tables_is_found_on_load(log: Log, table: str) -> None:
     log.write(requests.Create("/e", b"", OPEN, 1, 0), session)
     log.apply_all(Membership().encode(), kind=EntryKind.CONFIG)
     key, record = next(iter(contents(log.env)[table].items()))
-    assert isinstance(log.env, MemoryEnvironment)
-    damage(log.env, table, key, bytes([record[0] ^ 1]) + record[1:])
-    reads = (lambda: log.close(session)) if table == "ephemerals" else log.reopen
+    assert isinstance(log.engine, MemoryEnvironment)
+    damage(log.engine, table, key, bytes([record[0] ^ 1]) + record[1:])
+
+    def reads() -> None:
+        log.reopen()
+        log.close(session)
+
     with pytest.raises(CorruptionError, match=f"table '{table}', key {key.hex()}"):
         reads()
 

@@ -142,14 +142,14 @@ def test_the_old_tree_is_open_until_told_and_gone_afterwards(tmp_path: Path) -> 
     kind = Kind("directory", tmp_path)
     leader, (machine, store) = Leader(kind), follower(kind)
     assert isinstance(machine, DirectoryMachine)
-    reader, old = store.reader(), store.tree
+    reader, old = store.reader().pin(), store.tree
     seen: list[int] = []
     leader.send(store)
     store.snapshots.install(leader.meta, lambda _: seen.append(reader.revision))
     settle(machine, store)
     assert seen == [31]
     with pytest.raises(StorageError, match="cannot read"):
-        old.read()
+        old.folded().read()
     assert [path.name for path in machine.directory.glob("tree-*")] == ["tree-2"]
     store.close(clean=True)
 

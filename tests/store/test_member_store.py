@@ -233,6 +233,7 @@ def test_a_tree_ahead_of_its_log_is_not_trusted(machine: Machine) -> None:
     """Applied beyond the end of the log: the log was reverted or replaced."""
     store = founded(machine)
     grow(store, 50)
+    store.machine.fold()
     rewrite_log(store, 40, 2)
     machine.kill(store)
     store = machine.open()
@@ -244,6 +245,7 @@ def test_a_tree_of_another_term_is_not_trusted(machine: Machine) -> None:
     """The entry that was applied is not the one in the log."""
     store = founded(machine)
     grow(store, 50)
+    store.machine.fold()
     rewrite_log(store, 51, 2)
     machine.kill(store)
     store = machine.open()

@@ -11,6 +11,7 @@ from coord.raft.types import EntryKind, Index, LogSlice, Term
 from coord.store.lmdb_kv import DATA_FILE, structural_problems
 from coord.store.memory_kv import MemoryEnvironment
 from coord.store.state_machine import StateMachine
+from coord.store.write_behind import WriteBehind
 from tests.store.log_fixtures import MEMBERS, read_all
 from tests.store.store_fixtures import CLUSTER, DirectoryMachine, catch_up, entry
 
@@ -37,7 +38,7 @@ def run_and_kill(directory: Path, lines: int) -> int:
 
 def digest_after(last: int) -> int:
     """Digest of a tree that applied the same entries one after the other, in memory."""
-    machine = StateMachine(MemoryEnvironment())
+    machine = StateMachine(WriteBehind(MemoryEnvironment()))
     machine.adopt_cluster(CLUSTER, 1)
     first = LogSlice(Index(1), Term(1), EntryKind.CONFIG, [MEMBERS.encode()])
     payloads = [entry(index - 2) for index in range(2, last + 1)]

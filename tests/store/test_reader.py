@@ -11,7 +11,6 @@ from coord.model.acl import READ_ONLY
 from coord.model.znode import CreateMode, Stat
 from coord.raft.types import EntryKind, Incarnation, Member, Membership, NodeId
 from coord.store.kv import Environment
-from coord.store.reader import TreeReader
 from tests.store.tree_fixtures import Log, make_lmdb, make_memory
 
 
@@ -96,14 +95,15 @@ def test_a_subtree_is_listed_depth_first_and_can_be_resumed_anywhere(log: Log) -
     assert len(log.reader.subtree("/")[0]) == len(paths) + 4
 
 
-def test_a_reader_stays_where_it_is_until_refreshed(log: Log) -> None:
+def test_a_pinned_reader_stays_where_it_is_until_refreshed(log: Log) -> None:
     """Neither a committed batch nor one in the making is seen before."""
     log.create("/a", b"1")
-    other = TreeReader(log.env)
+    other = log.reader.pin()
     log.set("/a", b"2")
     first = other.get("/a")
     assert first is not None
     assert (first[0], other.revision) == (b"1", 1)
+    log.machine.fold()
     other.refresh()
     second = other.get("/a")
     assert second is not None

@@ -210,8 +210,9 @@ def test_a_tree_that_differs_from_its_digest_is_not_snapshotted(machine: Machine
     """A record that apply did not write is found, although its own checksum is right."""
     store = founded(machine)
     grow(store, 30)
-    nodes, key = store.tree.table("nodes"), bytes(16) + b"stray"
-    with store.tree.write() as txn:
+    engine = store.tree.folded()
+    nodes, key = engine.table("nodes"), bytes(16) + b"stray"
+    with engine.write() as txn:
         txn.put(key, seal(key, b"body"), db=nodes)
         txn.commit()
     taken: list[SnapshotMeta | BaseException] = []

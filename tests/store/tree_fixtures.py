@@ -21,6 +21,7 @@ from coord.store.memory_kv import MemoryEnvironment
 from coord.store.reader import TreeReader
 from coord.store.schema import GRAVE_BLOB, GRAVE_NODE, U64, Tables, open_tables
 from coord.store.state_machine import StateMachine
+from coord.store.write_behind import WriteBehind
 from coord.store.znode_record import BLOB, CONTAINER, TTL, Node
 
 MAP_BYTES = 64 * 1024 * 1024
@@ -39,7 +40,9 @@ def slices_of(first: int, entries: list[Entry]) -> list[LogSlice]:
 
 
 def contents(env: Environment) -> dict[str, dict[bytes, bytes]]:
-    """Every record of every table."""
+    """Every record of every table, as a fold leaves them."""
+    if isinstance(env, WriteBehind):
+        env = env.folded()
     tables = open_tables(env)
     with env.read() as txn:
         return {
@@ -132,10 +135,11 @@ class Log:
     """A log that is applied as it is written; assertions read its ``machine`` and ``reader``."""
 
     def __init__(self, env: Environment, limits: ApplyLimits | None = None) -> None:
-        self.env = env
+        self.engine = env
+        self.env = WriteBehind(env)
         self.limits = limits
-        self.machine = StateMachine(env, limits)
-        self.reader = TreeReader(env)
+        self.machine = StateMachine(self.env, limits)
+        self.reader = TreeReader(self.env)
         self.now_ms = 0
         self.seqs: dict[int, int] = {}
 
@@ -228,8 +232,10 @@ class Log:
         return Stat.unpack(raw)
 
     def reopen(self) -> None:
-        """Load machine and reader again from the environment."""
+        """Load machine and reader again from what a fold leaves."""
+        self.machine.fold()
         self.reader.close()
+        self.env = WriteBehind(self.engine)
         self.machine = StateMachine(self.env, self.limits)
         self.reader = TreeReader(self.env)
 
