@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
+from coord.model.errors import StorageError
 from coord.store.schema import open_tables
 from coord.store.write_behind import WriteBehind
 
@@ -17,8 +19,10 @@ class TreeCounts(NamedTuple):
 
 
 def tree_counts(env: WriteBehind) -> TreeCounts:
-    """As of the newest committed state."""
+    """As of the newest committed state; bytes as of the last fold, if no more can be folded now."""
     tables = open_tables(env)
+    with suppress(StorageError):
+        env.folded()
     with env.read() as txn:
         state = env.head
         assert state is not None, "the state machine has initialised the tree"

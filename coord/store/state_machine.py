@@ -209,7 +209,7 @@ class StateMachine:
 
     @property
     def must_fold(self) -> bool:
-        """No more may be applied before a fold: enough has gathered, or a digest is sampled here."""
+        """No more may be applied before a fold: much has gathered, or a digest is sampled here."""
         return self._env.is_fold_due() or self._is_sample_due
 
     @property

@@ -246,7 +246,8 @@ class WriteBehind:
         return total
 
     def commit(self) -> None:
-        """What the writer left in ``fresh`` is committed."""
+        """What the writer left in ``fresh`` is committed, and ``head`` with it."""
+        self._changes += 1
         for table in self._tables.values():
             fresh = table.fresh
             if fresh:

@@ -406,9 +406,11 @@ def test_damage_is_found_where_nodes_are_counted_and_quotas_looked_for(log: Log,
     log.reopen()
     nodes = contents(log.env)["nodes"]
     key, record = next((k, r) for k, r in nodes.items() if path_of(r).encode().endswith(path))
-    with log.env.write() as txn:
-        txn.put(key, record[:4] + bytes([record[4] ^ 1]) + record[5:], db=log.env.table("nodes"))
+    with log.engine.write() as txn:
+        damaged = record[:4] + bytes([record[4] ^ 1]) + record[5:]
+        txn.put(key, damaged, db=log.engine.table("nodes"))
         txn.commit()
 
     with pytest.raises(CorruptionError, match=key.hex()):
-        log.create(stats_path("/a")) if when == "count" else log.reopen()
+        log.reopen()
+        log.create(stats_path("/a"))
