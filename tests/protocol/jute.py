@@ -5,7 +5,7 @@ here field by field, what it receives is taken apart again. Imports nothing of `
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 STAT: Final = struct.Struct(">4q3iqiiq")
@@ -111,13 +111,19 @@ class Reader:
     """One payload, read front to back; a test ends with :meth:`end`."""
 
     def __init__(self, payload: bytes) -> None:
-        self.rest = payload
+        self._payload = payload
+        self._at = 0
+
+    @property
+    def rest(self) -> bytes:
+        """What has not been read."""
+        return self._payload[self._at :]
 
     def take(self, size: int) -> bytes:
         """The next bytes."""
-        assert 0 <= size <= len(self.rest), f"{size} of {len(self.rest)} bytes"
-        taken, self.rest = self.rest[:size], self.rest[size:]
-        return taken
+        start, self._at = self._at, self._at + size
+        assert start <= self._at <= len(self._payload), f"{size} bytes of {self._payload!r:.200}"
+        return self._payload[start : self._at]
 
     def i32(self) -> int:
         """An int."""
@@ -153,11 +159,4 @@ class Reader:
 
     def end(self) -> None:
         """Nothing may be left."""
-        assert not self.rest, f"{len(self.rest)} bytes too many"
-
-
-def frames(stream: bytes) -> Iterator[bytes]:
-    """Whole payloads of a stream."""
-    reader = Reader(stream)
-    while reader.rest:
-        yield reader.buffer()
+        assert self._at == len(self._payload), f"{len(self.rest)} bytes too many"
