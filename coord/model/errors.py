@@ -104,6 +104,12 @@ class SessionMovedError(RequestError):
     code = zookeeper_code = -118
 
 
+class NotReadOnlyError(RequestError):
+    """A write to a node that serves reads alone, for want of a quorum."""
+
+    code = zookeeper_code = -119
+
+
 class NoWatcherError(RequestError):
     """There is no such watch on this connection."""
 

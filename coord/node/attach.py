@@ -23,6 +23,7 @@ from coord.model.errors import (
 )
 from coord.model.limits import SECRET_BYTES, SESSION_TIMEOUT_MS, SESSIONS_MAX
 from coord.model.types import NO_SESSION, SessionId
+from coord.node import read_only
 from coord.node.connection import Phase
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Attachments:
         conn.phase = Phase.ATTACHING
         if conn.is_zookeeper:
             if self._gateway.is_cut_off:
-                self._gateway.close(conn)
+                self._without_quorum(conn, xid, request)
                 return
             conn.holds += 1
             conn.hush()
@@ -129,6 +130,22 @@ class Attachments:
             self._forwarder.wake()
         else:
             self._start(conn, xid, request)
+
+    def _without_quorum(self, conn: Connection, xid: int, request: Connect) -> None:
+        """Nothing can enter the log: served reads alone, if both sides want that, else closed."""
+        applied = self._store.machine.applied_index
+        is_ahead = request.last_revision > applied
+        if is_ahead or not self._gateway.is_read_only or not read_only.is_content(conn):
+            self._gateway.close(conn)
+            return
+        conn.timeout_ms = self._clamp(request.timeout_ms)
+        try:
+            session, secret = read_only.admit(conn, request, self._store, self._random_bytes)
+        except CoordError as error:
+            self._fail(conn, xid, error)
+            return
+        body = (session, secret, 0, conn.timeout_ms, 0, self._info())
+        self._gateway.send(conn, conn.codec.reply(xid, applied, body))
 
     def _start(self, conn: Connection, xid: int, request: Connect) -> None:
         if request.session_id == NO_SESSION:

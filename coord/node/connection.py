@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 class Phase(IntEnum):
     """NEW: no session yet. ATTACHING: its open or attach is in the log. ATTACHED: serving.
-    CLOSED: the link is gone or going; nothing is sent any more."""
+    CLOSED: the link is gone or going; nothing is sent any more. READ_ONLY: served reads without
+    being attached, for want of a quorum."""
 
     NEW = 0
     ATTACHING = 1
     ATTACHED = 2
     CLOSED = 3
+    READ_ONLY = 4
 
 
 InFlight = tuple[int, int, bytes]

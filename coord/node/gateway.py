@@ -22,6 +22,7 @@ from coord.model.errors import (
 )
 from coord.model.limits import CONNECTION_REQUESTS_MAX, KIB, REPLY_BURST_BYTES
 from coord.model.types import NO_SESSION, ReadLevel
+from coord.node import read_only
 from coord.node.admission import Admission
 from coord.node.callers import with_acls_resolved
 from coord.node.connection import Connection, Phase, Waiting
@@ -69,6 +70,8 @@ class Gateway:
         liveness: Liveness,
         admin: Any,
         traffic: NodeTraffic,
+        *,
+        offers_read_only: bool,
     ) -> None:
         self.connections: dict[Connection, None] = {}
         self.attached: dict[int, Connection] = {}
@@ -79,6 +82,7 @@ class Gateway:
         self.is_cut_off = False
         """The leader has not confirmed this node's contacts for too long: what ZooKeeper's clients
         are told by their pings would not be true."""
+        self._offers_read_only = offers_read_only
         self.traffic = traffic
         self._store = store
         self._reads = reads
@@ -177,12 +181,19 @@ class Gateway:
         self.admission.has_space = has_space
         self.admission.admit(self.release)
 
+    @property
+    def is_read_only(self) -> bool:
+        """Without a quorum, sessions that allow it are served what was applied last."""
+        return self.is_cut_off and self._offers_read_only
+
     def set_cut_off(self, is_cut_off: bool) -> None:
-        """Cut off: ZooKeeper's clients go elsewhere, and are not let in again before it is over."""
-        self.is_cut_off = is_cut_off
-        if is_cut_off:
+        """Cut off: ZooKeeper's clients go elsewhere, and are not let in again before it is over,
+        or only to read; those come back when it is."""
+        if is_cut_off != self.is_cut_off:
+            self.is_cut_off = is_cut_off
             for conn in [conn for conn in self.connections if conn.is_zookeeper]:
-                self.close(conn)
+                if is_cut_off or conn.phase is Phase.READ_ONLY:
+                    self.close(conn)
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -230,7 +241,9 @@ class Gateway:
     ) -> None:
         if conn.phase is Phase.CLOSED:
             return
-        if kind is rq.Ping and conn.phase is Phase.ATTACHED:
+        if conn.phase is Phase.READ_ONLY and kind in read_only.REFUSED:
+            self._wait(conn, xid, read_only.refusal(), 0, 0)
+        elif kind is rq.Ping and conn.phase is Phase.ATTACHED:
             if conn.is_zookeeper:
                 self._pong(conn, xid, request)
             else:
@@ -311,6 +324,9 @@ class Gateway:
             if not conn.is_zookeeper:
                 self._out_of_order(conn, xid, seq)
                 return
+            if conn.phase is Phase.READ_ONLY:
+                self._write_without_quorum(conn, xid, request)
+                return
             assert conn.phase is Phase.ATTACHED, "held until then, and from its end on"
             seq = conn.next_seq
             acked = seq - 1
@@ -333,6 +349,13 @@ class Gateway:
         self.admission.writes_in_flight += 1
         self.admission.bytes_in_flight += len(command)
         self._forwarder.commands.append(command)
+
+    def _write_without_quorum(self, conn: Connection, xid: int, request: Any) -> None:
+        if type(request) is rq.Close:
+            self.send(conn, conn.codec.reply(xid, self._reads.reader.revision, ()))
+            self.close(conn)
+        else:
+            self.refuse(conn, xid, read_only.refusal())
 
     def _put_off(self, conn: Connection, xid: int, request: Any, refusal: CoordError) -> None:
         """The write is not taken on: refused, or first in line for room."""

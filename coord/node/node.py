@@ -114,6 +114,7 @@ class Node:
             self.liveness,
             self.admin,
             NodeTraffic(clock),
+            offers_read_only=settings.read_only,
         )
         self.gateway.attachments = self._attachments(random_bytes)
         self.admin.gateway = self.gateway
