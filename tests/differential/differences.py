@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from tests.differential import jute
 from tests.differential.player import OPEN_ACL, Play, Player, fresh_root
 from tests.differential.sequences import digest
 from tests.differential.steps import ROOT, Step, contract
@@ -174,6 +175,40 @@ def _late_malformed_part(address: Address) -> Any:
     return [part[1] for part in reply.body] if reply.err == 0 else reply.err
 
 
+def _null_paths(address: Address) -> Any:
+    """Errors of requests that ZooKeeper serves for no path at all."""
+    steps = [
+        Step(0, "sync", {"path": None}),
+        Step(0, "removeWatches", {"path": None, "kind": 3}),
+        Step(0, "addWatch", {"path": None, "mode": 0}),
+    ]
+    return _errors(address, *steps)
+
+
+def _null_path_in_multi(address: Address) -> Any:
+    """The multi's error, and its part's."""
+    part = ["setData", {"path": None, "data": "", "version": -1}]
+    reply = _played(address, Step(0, "multi", {"operations": [part]})).outcomes[0].reply
+    assert reply is not None
+    return [reply.err, reply.body and reply.body[0][1]]
+
+
+def _numbered_container(address: Address) -> Any:
+    return _errors(address, Step(0, "createContainer", _node("~/a", flags=2)))[0]
+
+
+def _garbled_auth(address: Address) -> Any:
+    """The answer's error, None if there is none; then the connection is closed in any case."""
+    with Wire(address) as wire:
+        wire.send_frame(jute.integer(-4) + jute.integer(100))
+        try:
+            error = wire.receive("auth").err
+        except Disconnected:
+            return None
+        assert wire.is_hung_up()
+        return error
+
+
 def _sasl(address: Address) -> Any:
     with Wire(address) as wire:
         return wire.call("sasl", {"token": ""}).err
@@ -317,6 +352,34 @@ DIFFERENCES: Final = (
         "coord: a part that cannot be read spoils the multi (−5) wherever it stands",
         _late_malformed_part,
         zookeeper_38=[-101, -2],
+        coord=-5,
+    ),
+    Difference(
+        "null paths that do no harm",
+        "coord: a request without its path cannot be read (−5)",
+        _null_paths,
+        zookeeper_38=[0, -121, 0],
+        coord=[-5, -5, -5],
+    ),
+    Difference(
+        "a null path in a multi",
+        "coord: setData and check refuse it as they do outside (−8), in its place",
+        _null_path_in_multi,
+        zookeeper_38=[-5, None],
+        coord=[0, -8],
+    ),
+    Difference(
+        "createContainer with the flags of a sequential node",
+        "coord: containers are not numbered",
+        _numbered_container,
+        zookeeper_38=0,
+        coord=-8,
+    ),
+    Difference(
+        "an auth that cannot be read",
+        "coord: is answered (−5) before the connection is closed",
+        _garbled_auth,
+        zookeeper_38=None,
         coord=-5,
     ),
     Difference(

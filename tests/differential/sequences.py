@@ -1,7 +1,7 @@
 """Draws sequences of operations: mostly sensible ones, always some that must be refused.
 
-Nodes below ``~/p`` have access control lists that shut some sessions out; elsewhere everybody may
-read.
+Nodes called ``p``, and those below, may have access control lists that shut some sessions out;
+elsewhere everybody may read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tests.differential.steps import ROOT, SESSIONS, Sequence, Step
 from tests.differential.world import World
 
 STEPS_MAX: Final = 40
-GUARDED: Final = f"{ROOT}/p"
-"""Nodes whose path starts so may be closed to some."""
+NODES_SOON: Final = 4
+"""A sequence begins by making nodes, for the others to have something to succeed with."""
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
@@ -32,10 +32,10 @@ def digest(user: str, password: str) -> str:
 # --- vocabulary ---------------------------------------------------------------------------------
 
 # The longest name has room for the digits of a sequential one within coord's 480 bytes.
-_NAMES: Final = ["a", "b", "c", "ü", "p", "n" * 469]
+_NAMES: Final = ["a", "b", "ü", "p", "n" * 469]
 _BAD_PATHS: Final = [
     "", "a", "a/b", "//", "~/", "~//a", "~/./a", "~/a/..", "~/a/", "~/x\0y", "~/x\x01y", "~/x\x7f",
-    "~/none/a", "~/a/none/b", None,
+    "~/none/a", "~/a/none/b", None, None, None,
 ]  # fmt: skip
 _RESERVED: Final = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"]
 _DATA: Final = ["", "x", "some data", "\x00\xff", "long" * 500, None]
@@ -52,6 +52,9 @@ _READABLE_ACLS: Final = [
 ]
 _GUARDED_ACLS: Final = [
     OPEN,
+    OPEN,
+    OPEN,
+    [[29, "world", "anyone"]],
     [[31, "auth", ""]],
     [[31, "digest", _ANN]],
     [[31, "digest", _ANN], [31, "digest", _BOB]],
@@ -82,7 +85,13 @@ _WEIGHTS: Final = {
     "ping": 1, "whoAmI": 1, "auth": 3, "close": 2, "reattach": 2, "reattachWrong": 1,
     "reattachEnded": 1, "reconfig": 1, "unknown": 1,
 }  # fmt: skip
+_CREATES: Final = ["create", "create", "create2", "createContainer", "createTTL"]
 _KINDS: Final = [name for name, weight in _WEIGHTS.items() for _ in range(weight)]
+
+
+def is_guarded(path: str | None) -> bool:
+    """Whether a node of this path may be closed to some sessions."""
+    return "/p" in (path or "")
 
 
 @st.composite
@@ -114,7 +123,8 @@ class _Drawing:
     def step(self) -> Step:
         """The next step; the world follows it."""
         session = self._draw(st.integers(0, SESSIONS - 1))
-        name = self._one(_KINDS)
+        is_bare = len(self._world.nodes) < NODES_SOON and self.often(60)
+        name = self._one(_CREATES if is_bare else _KINDS)
         args: Args = ARGUMENTS.get(name, _no_arguments)(self, session)
         if name in {"reattach", "reattachWrong"}:
             self._world.disconnect(session)
@@ -129,7 +139,7 @@ class _Drawing:
     def _existing(self) -> str:
         return str(self._one(list(self._world.nodes)))
 
-    def _any_path(self, good: list[str], percent: int = 85) -> str | None:
+    def _any_path(self, good: list[str], percent: int = 92) -> str | None:
         """One of ``good`` mostly, else any path there could be."""
         if good and self.often(percent):
             return str(self._one(good))
@@ -143,7 +153,7 @@ class _Drawing:
         return self._one(_RESERVED) if path == "" else path
 
     def _version(self, right: int) -> int:
-        if self.often(85):
+        if self.often(90):
             return int(self._one([-1, right]))
         return int(self._one([right + 1, -2, 7]))
 
@@ -154,7 +164,7 @@ class _Drawing:
         return self._new_node() | {"flags": flags}
 
     def create_container(self, session: int) -> Args:
-        return self._new_node() | {"flags": 4 if self.often(90) else self._one([0, 1, 2, 3, 5, 9])}
+        return self._new_node() | {"flags": 4 if self.often(90) else self._one([0, 1, 5, 9])}
 
     def create_ttl(self, session: int) -> Args:
         # Without a TTL mode, 3.8 does not survive a TTL of −1.
@@ -175,21 +185,24 @@ class _Drawing:
             for name in _NAMES
             if (path := f"{parent}/{name}") not in self._world.nodes
         ]
-        if free and self.often(88):
+        if free and self.often(92):
             return str(self._one(free))
+        if self._world.ephemerals() and self.often(40):
+            return f"{self._one(self._world.ephemerals())}/a"
         return self._any_path([path for path in self._world.nodes if path != ROOT], 50)
 
     def _acl(self, path: str | None) -> list[Any] | None:
         acls = _READABLE_ACLS
-        if (path or "").startswith(GUARDED):
+        if is_guarded(path):
             acls = _GUARDED_ACLS
         chosen: list[Any] | None = self._one(acls if self.often(95) else _BAD_ACLS)
         return chosen
 
     def delete(self, session: int) -> Args:
-        path = self._any_path(self._world.leaves())
+        nodes = [each for each in self._world.nodes if each != ROOT]
+        path = self._any_path(self._world.leaves() if self.often(80) else nodes)
         if path is not None and self.often(5):
-            path = self._one([*_RESERVED, *(p for p in self._world.nodes if p != ROOT)])
+            path = self._one(_RESERVED)
         return {"path": path, "version": self._version(self._data_version(path))}
 
     def _data_version(self, path: str | None) -> int:
@@ -202,7 +215,7 @@ class _Drawing:
         return {"path": path, "data": self._one(_DATA), "version": version}
 
     def set_acl(self, session: int) -> Args:
-        path = self._any_path([each for each in self._world.nodes if each != ROOT])
+        path = self._any_path([*self._world.nodes])
         node = self._world.nodes.get(path or "")
         version = self._version(node.acl_version if node else 0)
         return {"path": path, "acl": self._acl(path), "version": version}
@@ -220,6 +233,8 @@ class _Drawing:
             args = ARGUMENTS[name](self, session)
             if name != "createTTL" and args.get("flags") in {5, 6}:
                 args["flags"] = 9  # what a TTL mode without a TTL spoils differs
+            if name in {"setData", "check"} and args["path"] is None:
+                args["path"] = "a"  # and so does what a null path spoils
             operations.append([name, args])
             self._world.apply(session, name, args)
         changed, self._world = self._world, world
@@ -242,6 +257,10 @@ class _Drawing:
 
     def only_path(self, session: int) -> Args:
         return {"path": self._read_path()}
+
+    def sync(self, session: int) -> Args:
+        """ZooKeeper even syncs null."""
+        return {"path": self._read_path() or ROOT}
 
     def count(self, session: int) -> Args:
         return {"path": self._any_path([*self._world.nodes])}
@@ -276,7 +295,7 @@ class _Drawing:
         return path
 
     def a_watch(self, session: int) -> Args:
-        path = self._any_path(self._world.watched(session), 90)
+        path = self._any_path(self._world.watched(session), 90) or f"{ROOT}/unwatched"
         is_lasting = (session, path) in self._world.lasting
         kinds = [3] if is_lasting else [1, 2, 3]
         return {"path": path, "kind": self._one(kinds) if self.often(95) else self._one([0, 6])}
@@ -302,7 +321,7 @@ class _Drawing:
 
     def _one_shots(self, session: int) -> list[str]:
         # coord asks for READ when it re-arms, ZooKeeper does not.
-        readable = [path for path in self._world.nodes if not path.startswith(GUARDED)]
+        readable = [path for path in self._world.nodes if not is_guarded(path)]
         candidates = [*readable, f"{ROOT}/missing"]
         wanted = self._draw(st.lists(st.sampled_from(candidates), max_size=2, unique=True))
         return [path for path in wanted if self._arm(session, path)]
@@ -337,7 +356,7 @@ ARGUMENTS: Final[dict[str, Callable[[_Drawing, int], Args]]] = {
     "getChildren": _Drawing.read,
     "getChildren2": _Drawing.read,
     "getACL": _Drawing.only_path,
-    "sync": _Drawing.only_path,
+    "sync": _Drawing.sync,
     "getAllChildrenNumber": _Drawing.count,
     "getEphemerals": _Drawing.ephemerals,
     "multiRead": _Drawing.multi_read,

@@ -49,6 +49,10 @@ class World:
         """What could have children, not too deep."""
         return [p for p, node in self.nodes.items() if node.owner is None and p.count("/") < 3]
 
+    def ephemerals(self) -> list[str]:
+        """What cannot have children."""
+        return [path for path, node in self.nodes.items() if node.owner is not None]
+
     def watched(self, session: int) -> list[str]:
         """Paths on which the session has, or had, a watch."""
         return sorted(path for owner, path in self.one_shot | self.lasting if owner == session)
