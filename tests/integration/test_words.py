@@ -6,9 +6,14 @@ import re
 import socket
 
 import pytest
+from kazoo.client import KazooClient
+from kazoo.exceptions import NotReadOnlyCallError
+from kazoo.protocol.states import KeeperState
 
 from tests.integration.conftest import MakeCluster
 from tests.integration.processes import READY_WITHIN_S, Cluster
+
+pytestmark = pytest.mark.needs("kazoo")
 
 NOT_SERVING = "This ZooKeeper instance is not currently serving requests\n"
 
@@ -72,6 +77,30 @@ def test_a_cluster_as_its_operators_see_it(cluster: Cluster) -> None:
     assert ask(follower, b"ruok") == "imok"
     assert ask(follower, b"isro") == "null"
     assert ask(follower, b"envi").startswith("Environment:\nzookeeper.version=3.9.")
+
+
+def test_a_node_that_is_left_alone_serves_reads_if_it_may(make_cluster: MakeCluster) -> None:
+    """It says so, and a client that is content with that finds it and reads."""
+    cluster = make_cluster(3)
+    for node in cluster.nodes.values():
+        node.start(cluster.initial, "--set", "zookeeper.read_only=true")
+    for node in cluster.nodes.values():
+        node.wait_ready()
+    serving(cluster)
+    for gone in (1, 2):
+        cluster[gone].kill()
+    while mode(cluster, 3) != "read-only":
+        pass
+    assert ask(cluster[3].client, b"isro") == "ro"
+
+    client = KazooClient(cluster[3].client, read_only=True)
+    client.start(READY_WITHIN_S)
+    assert client.get_children("/") == ["zookeeper"]
+    assert client.client_state == KeeperState.CONNECTED_RO
+    with pytest.raises(NotReadOnlyCallError):
+        client.create("/a")
+    client.stop()
+    client.close()
 
 
 def test_words_are_configured(make_cluster: MakeCluster) -> None:

@@ -24,8 +24,8 @@ VERSION = "3.9.3-coord-0.1.0, built on 2026-01-31 12:00 UTC"
 class Office:
     """A node on its own, and a desk that answers about it."""
 
-    def __init__(self, directory: Path, allowed: str | None = None) -> None:
-        self.single = Single()
+    def __init__(self, directory: Path, allowed: str | None = None, **settings: Any) -> None:
+        self.single = Single(**settings)
         listener = cast("Any", SimpleNamespace(connections=2, refused=7))
         self.collector = Collector(self.single.node, listener, VERSION, directory, SETTINGS)
         words = {word.decode() for word in FOUR_LETTER_WORDS}
@@ -99,6 +99,21 @@ def test_a_node_that_is_cut_off_is_not_serving(office: Office) -> None:
     office.single.node.gateway.set_cut_off(True)
 
     assert "not currently serving" in office.ask("srvr")
+
+
+def test_a_read_only_node_says_so(tmp_path: Path) -> None:
+    """Clients that look for such a node, like kazoo's, ask ``isro``."""
+    office = Office(tmp_path, read_only=True)
+    assert office.ask("isro") == "rw"
+    office.lose_leader()
+    office.single.node.gateway.set_cut_off(True)
+
+    assert office.ask("isro") == "ro"
+    first, second, *_ = office.ask("srvr").splitlines()
+    assert first == f"Zookeeper version: {VERSION}"
+    assert second == "READ-ONLY mode; serving only read-only clients"
+    assert "\nMode: read-only\n" in office.ask("stat")
+    assert office.row("server_state") == "read-only"
 
 
 def test_the_server_in_numbers(office: Office) -> None:

@@ -93,6 +93,17 @@ def test_a_leader_adds_the_sizes_of_its_proposals() -> None:
     )
 
 
+def test_a_read_only_server_says_so_in_its_second_line() -> None:
+    """In ``stat`` too."""
+    facts = replace(FOLLOWER, mode="read-only")
+
+    assert render.srvr(facts) == (
+        f"Zookeeper version: {VERSION}\nREAD-ONLY mode; serving only read-only clients\n"
+        f"{SERVER_LINES}Mode: read-only\nNode count: 11\n"
+    )
+    assert "READ-ONLY mode; serving only read-only clients\nClients:\n" in render.stat(facts, [])
+
+
 def test_a_latency_of_nothing_is_a_decimal() -> None:
     """Readers expect one, whatever was measured."""
     facts = replace(FOLLOWER, latency=Latency(0, 0.0, 0))

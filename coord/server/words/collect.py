@@ -63,8 +63,11 @@ class Collector:
     # --- the node -------------------------------------------------------------------------------
 
     def is_serving(self) -> bool:
-        """In quorum and caught up, as far as this node knows: what a ZooKeeper server is before it
-        answers at all."""
+        """In quorum and caught up, as far as this node knows, or content to be read: what a
+        ZooKeeper server is before it answers at all."""
+        return self._has_quorum() or self._node.gateway.is_read_only
+
+    def _has_quorum(self) -> bool:
         node = self._node
         return (
             node.raft.leader != NO_NODE
@@ -76,6 +79,8 @@ class Collector:
         """What part a serving node plays, by ZooKeeper's names."""
         raft = self._node.raft
         members = raft.membership.members
+        if self._node.gateway.is_read_only:
+            return render.READ_ONLY
         if len(members) == 1:
             return render.STANDALONE
         if raft.leader == self._node.id:
