@@ -29,9 +29,9 @@ def _field(path: str, name: str) -> str:
 
 
 def commit() -> str:
-    """The commit that is checked out, with a + if the sources differ from it."""
+    """The commit that is checked out; says if the sources differ from it."""
     dirty = _said("git", "status", "--porcelain", "--", "coord", "client", "bench/load")
-    return _said("git", "rev-parse", "--short", "HEAD") + ("+" if dirty else "")
+    return _said("git", "rev-parse", "--short", "HEAD") + (" with changes" if dirty else "")
 
 
 def versions() -> dict[str, str]:
@@ -53,7 +53,7 @@ def describe() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{kib / 2**20:.0f} GiB",
         "kernel": platform.release(),
-        "file system": _said("stat", "-f", "-c", "%T", tempfile.gettempdir()),
+        "file system": _said("df", "--output=fstype", tempfile.gettempdir()).split()[-1],
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }

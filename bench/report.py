@@ -135,19 +135,19 @@ def _place(results: Results) -> str:
 def _measured(results: Results) -> str:
     scale = results["scale"]
     return (
-        f"Medians of {scale['rounds']} rounds of {scale['seconds']} s each after "
-        f"{scale['warmup']} s; failovers: medians of {_failovers(results)}."
+        f"Rounds: {scale['rounds']}; each load: {scale['seconds']} s after {scale['warmup']} s; "
+        f"failovers: {_failovers(results)}."
     )
 
 
 def _failovers(results: Results) -> str:
     counts = [
-        f"{one.count} ({LABELS[system]}, {row.metric.label.rpartition(' ')[2]})"
+        f"{LABEL_OF[row.metric.case]}, "
+        + " and ".join(f"{one.count} times on {LABELS[name]}" for name, one in row.found.items())
         for row in found.rows(results)
         if row.metric.case.startswith("failover")
-        for system, one in row.found.items()
     ]
-    return ", ".join(counts) or "none"
+    return "; ".join(counts) or "none"
 
 
 def _stall(record: Record) -> str:
@@ -176,8 +176,8 @@ def aligned(lines: list[list[str]]) -> str:
 def markdown(lines: list[list[str]]) -> str:
     """For a page: text to the left, numbers to the right."""
     head, *body = lines
-    is_number = [any(line[at][:1].isdigit() for line in body) for at in range(len(head))]
-    rule = ["---:" if right else "---" for right in is_number]
+    numbers = [sum(line[at][:1].isdigit() for line in body) for at in range(len(head))]
+    rule = ["---:" if count > len(body) / 2 else "---" for count in numbers]
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *body])
 
 
