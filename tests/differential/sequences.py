@@ -301,10 +301,12 @@ class _Drawing:
         return {"path": path, "kind": self._one(kinds) if self.often(95) else self._one([0, 6])}
 
     def check_watches(self, session: int) -> Args:
-        """3.8 takes anybody's watch on the path for the caller's."""
+        """3.8 takes anybody's watch on the path for the caller's, and stumbles over an invalid path
+        while anybody has a recursive watch."""
         args = self.a_watch(session)
         watched = self._world.one_shot | self._world.lasting
-        if any(path == args["path"] for other, path in watched if other != session):
+        others = {path for other, path in watched if other != session}
+        if args["path"] in others.union(_BAD_PATHS):
             args["path"] = f"{ROOT}/unwatched"
         return args
 
