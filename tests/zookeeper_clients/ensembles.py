@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import signal
 import socket
 import subprocess
 import threading
@@ -47,12 +48,16 @@ class Ensemble(Protocol):
     def kill(self, node: int) -> None:
         """``kill -9``."""
 
+    def signal(self, node: int, number: signal.Signals) -> None:
+        """Send it a signal."""
+
     def is_running(self, node: int) -> bool:
         """Whether its process is there."""
 
 
 _SETTINGS: Final = {
     "COORD_SESSIONS_TIMEOUT_MS_MIN": f"{SESSION_MS_MIN}ms",
+    "COORD_ZOOKEEPER_READ_ONLY": "true",
     "COORD_ZOOKEEPER_SUPER_DIGEST": digest_id("super", SUPER_PASSWORD),
     "COORD_ZOOKEEPER_WORDS": "*",
 }
@@ -83,6 +88,10 @@ class CoordEnsemble:
     def kill(self, node: int) -> None:
         """``kill -9``."""
         self._cluster[node].kill()
+
+    def signal(self, node: int, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._cluster[node].signal(number)
 
     def is_running(self, node: int) -> bool:
         """Whether its process is there."""
@@ -154,6 +163,10 @@ class ZooKeeperEnsemble:
         if process is not None:
             process.kill()
             process.wait()
+
+    def signal(self, node: int, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._processes[node].send_signal(number)
 
     def is_running(self, node: int) -> bool:
         """Whether its process is there."""

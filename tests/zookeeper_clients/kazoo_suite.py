@@ -25,7 +25,6 @@ for _name in ("OpenSSL", "jks"):
 from kazoo.testing import harness  # noqa: E402 - after the two stand-ins
 
 SETTINGS = {
-    "COORD_ZOOKEEPER_READ_ONLY": "true",
     "COORD_ZOOKEEPER_RECONFIG": "true",
     "COORD_ZOOKEEPER_WORDS": "*",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 import uuid
@@ -36,6 +37,7 @@ class Lab:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self._ensemble = ensemble
+        self._frozen = 0
         self._relay = Relay(list(ensemble.addresses.values()))
         self.hosts = ",".join(ensemble.addresses.values())
         self.relayed = self._relay.address
@@ -67,8 +69,23 @@ class Lab:
         self._ensemble.kill(node)
         return node
 
+    def kill_majority(self) -> None:
+        """``kill -9`` nodes 1 and 2, once node 3 has all that anybody was told."""
+        with self.control(self._ensemble.addresses[3]):
+            pass
+        self._ensemble.kill(1)
+        self._ensemble.kill(2)
+
+    def freeze_node_of(self, process: int) -> None:
+        """``kill -STOP`` the node that this process is connected to."""
+        self._frozen = self.node_of(process)
+        self._ensemble.signal(self._frozen, signal.SIGSTOP)
+
     def restart(self) -> None:
-        """Start what was killed."""
+        """Start what was killed, let go on what was frozen."""
+        if self._frozen:
+            self._ensemble.signal(self._frozen, signal.SIGCONT)
+            self._frozen = 0
         dead = [node for node in NODES if not self._ensemble.is_running(node)]
         if dead:
             self._ensemble.start(*dead)
@@ -82,9 +99,9 @@ class Lab:
         self.mend()
 
     @contextlib.contextmanager
-    def control(self) -> Iterator[Any]:
-        """A client of the test's own, on the direct way."""
-        client = KazooClient(self.hosts, timeout=10.0)
+    def control(self, hosts: str = "") -> Iterator[Any]:
+        """A client of the test's own, on the direct way, that has seen all there is to see."""
+        client = KazooClient(hosts or self.hosts, timeout=10.0)
         client.start(timeout=PATIENCE_S)
         client.sync("/")
         try:

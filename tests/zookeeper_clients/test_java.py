@@ -81,6 +81,12 @@ def test_plain_client(worker: Worker, lab: Lab, scenario: str) -> None:
     worker.run(f"Plain.{scenario}", lab)
 
 
+@pytest.mark.usefixtures("read_only_mode")
+def test_plain_client_without_a_quorum(worker: Worker, lab: Lab) -> None:
+    """The scenario ``readOnly`` of ``Plain.java``."""
+    worker.run("Plain.readOnly", lab)
+
+
 @pytest.mark.parametrize("scenario", RECIPES)
 def test_curator(worker: Worker, lab: Lab, scenario: str) -> None:
     """A scenario of ``Recipes.java``."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 from kazoo import exceptions as errors
 from kazoo.client import KazooClient
-from kazoo.protocol.states import KazooState
+from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.security import make_acl, make_digest_acl
 
 from tests.zookeeper_clients.ensembles import (
@@ -299,6 +299,19 @@ def test_a_session_outlives_the_node_it_was_on(lab: Lab, connect: Connect) -> No
     assert client.retry(client.create, "/after", b"") == "/after"
 
 
+def test_a_session_outlives_the_silence_of_its_node(lab: Lab, connect: Connect) -> None:
+    """That node hangs: the client notices, and takes its session elsewhere before it expires."""
+    client = connect(ms=2 * SHORT_SESSION_MS)
+    states = States(client)
+    client.create("/e", b"", ephemeral=True)
+    before = client.client_id
+    lab.freeze_node_of(os.getpid())
+    states.wait_for(KazooState.SUSPENDED)
+    states.wait_for(KazooState.CONNECTED)
+    assert client.client_id == before
+    assert client.exists("/e").ephemeralOwner == before[0]
+
+
 def test_an_expired_session_is_reported_as_lost(lab: Lab, connect: Connect) -> None:
     """Kept away for longer than its timeout, the client is told, and starts a new session."""
     client = connect(lab.relayed, SHORT_SESSION_MS)
@@ -311,6 +324,24 @@ def test_an_expired_session_is_reported_as_lost(lab: Lab, connect: Connect) -> N
     assert client.client_id[0] != before[0]
     client.sync("/")
     assert client.exists("/e") is None
+
+
+@pytest.mark.usefixtures("read_only_mode")
+def test_without_a_quorum_a_client_may_read(lab: Lab, connect: Connect) -> None:
+    """One that is content with it keeps its session, and writes again when there is a quorum."""
+    client = connect(read_only=True)
+    wait_until(lambda: client.client_state == KeeperState.CONNECTED)
+    client.create("/e", b"x", ephemeral=True)
+    before = client.client_id
+    lab.kill_majority()
+    wait_until(lambda: client.client_state == KeeperState.CONNECTED_RO)
+    assert client.get("/e")[0] == b"x"
+    with pytest.raises(errors.NotReadOnlyCallError):
+        client.create("/no")
+    lab.restart()
+    wait_until(lambda: client.client_state == KeeperState.CONNECTED)
+    assert client.client_id == before
+    assert client.retry(client.set, "/e", b"y").version == 1
 
 
 def close_session(address: str, session: int, password: bytes) -> None:

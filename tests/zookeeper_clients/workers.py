@@ -4,7 +4,8 @@ The program reads ``run NAME HOSTS RELAYED ROOT``. While it runs it may ask for 
 cannot do itself, one line each, answered by ``done``:
 
     @kill            kill -9 the node this process is connected to
-    @restart         start it again
+    @kill-majority   kill -9 two of the three nodes
+    @restart         start what was killed
     @drop            end the connections through the relay
     @cut, @mend      end them and let nothing pass; let it pass again
     @expire PATH     keep the client away until its session, which owns PATH, has ended
@@ -92,6 +93,8 @@ def _obey(process: subprocess.Popen[str], word: str, argument: str, lab: Lab) ->
     match word:
         case "@kill":
             lab.kill_node_of(process.pid)
+        case "@kill-majority":
+            lab.kill_majority()
         case "@expire":
             lab.expire(argument)
         case "@restart":

@@ -286,6 +286,24 @@ final class Plain {
         }
     }
 
+    static void readOnly(Lab lab) throws Exception {
+        Events session = new Events();
+        try (ZooKeeper zk = new ZooKeeper(lab.hosts + lab.root, Lab.SESSION_MS, session, true)) {
+            session.state(KeeperState.SyncConnected);
+            zk.create("/e", Lab.bytes("x"), OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
+            long before = zk.getSessionId();
+            lab.ask("kill-majority");
+            session.state(KeeperState.ConnectedReadOnly);
+            Lab.equal(new String(zk.getData("/e", false, null)), "x");
+            Lab.refused(KeeperException.NotReadOnlyException.class,
+                    () -> zk.create("/no", null, OPEN_ACL_UNSAFE, CreateMode.PERSISTENT));
+            lab.ask("restart");
+            session.state(KeeperState.SyncConnected);
+            Lab.equal(zk.getSessionId(), before);
+            Lab.equal(zk.setData("/e", Lab.bytes("y"), 0).getVersion(), 1);
+        }
+    }
+
     static void expiry(Lab lab) throws Exception {
         Events session = new Events();
         Events watch = new Events();
