@@ -142,7 +142,7 @@ class Client:
         proofs = [self._prove(credential) for credential in self._auth]
         try:
             await self.wait_connected(timeout_s)
-            await asyncio.gather(*proofs)  # answered before the session was
+            await self._proven(proofs, timeout_s)
         except BaseException:
             await self._stop()
             raise
@@ -242,18 +242,21 @@ class Client:
         AuthFailedError if the service refuses it; it is then forgotten.
         """
         self._check_usable()
-        limit_s = self.limit_s(timeout_s)
-        proof = self._prove(checked_credential(scheme, credential))
-        try:
-            async with asyncio.timeout(limit_s):
-                await proof
-        except TimeoutError:
-            raise OperationTimeoutError(f"add_auth {scheme}: no answer in {limit_s:g} s") from None
+        await self._proven([self._prove(checked_credential(scheme, credential))], timeout_s)
 
     async def who_am_i(self, *, timeout_s: float | None = None) -> list[tuple[str, str]]:
         """(scheme, name) of every identity that the node knows this connection by."""
         reply = await self._call(rq.WhoAmI(), Kind.READ, timeout_s)
         return [(scheme, name) for scheme, name in reply.body[0]]
+
+    async def _proven(self, proofs: list[asyncio.Future[Reply]], timeout_s: float | None) -> None:
+        limit_s = self.limit_s(timeout_s)
+        try:
+            async with asyncio.timeout(limit_s):
+                await asyncio.gather(*proofs)
+        except TimeoutError:
+            text = f"auth: no verdict on a credential within {limit_s:g} s"
+            raise OperationTimeoutError(text) from None
 
     def _prove(self, credential: rq.Auth) -> asyncio.Future[Reply]:
         assert self._loop is not None

@@ -106,7 +106,7 @@ class FakeCluster:
         """Called once, right before the next transaction is applied."""
         self.attach_refusals: deque[CoordError] = deque()
         self.auth_refusals: deque[CoordError] = deque()
-        self.withhold_pings = False
+        self.withhold_pings = self.withhold_auth = False
         self.page = 3
         self.users = {b"alice:secret", b"bob:secret"}
         """Credentials of scheme digest that are accepted."""
@@ -347,7 +347,8 @@ class FakeConnection(asyncio.Transport):
             elif isinstance(request, rq.Watch):
                 self._watch(xid, request)
             elif isinstance(request, rq.Auth):
-                self._reply(xid, self._auth(request))
+                if not cluster.withhold_auth:
+                    self._reply(xid, self._auth(request))
             else:
                 self._reply(xid, self._read(xid, request))
         except CoordError as error:

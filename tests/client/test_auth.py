@@ -150,13 +150,23 @@ async def test_credential_nobody_waits_for_is_dropped(cluster: FakeCluster) -> N
     async with client_of(cluster) as client:
         for host in ("n1", "n2", "n3"):
             cluster.kill(host)
-        with pytest.raises(OperationTimeoutError, match="add_auth digest"):
+        with pytest.raises(OperationTimeoutError, match="no verdict on a credential"):
             await client.add_auth(*ALICE, timeout_s=0.5)
         cluster.received.clear()
         cluster.down.clear()
         await client.wait_connected()
 
         assert asked(cluster) == [rq.Connect]
+
+
+@in_virtual_time
+async def test_start_does_not_wait_for_ever(cluster: FakeCluster) -> None:
+    """A node that attaches the session and says nothing about the credential: time runs out."""
+    cluster.withhold_auth = True
+    client = with_auth(cluster, ALICE)
+    with pytest.raises(OperationTimeoutError, match="no verdict on a credential"):
+        await client.start(timeout_s=2.0)
+    assert client.state is ConnectionState.CLOSED
 
 
 @in_virtual_time
