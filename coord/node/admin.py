@@ -5,6 +5,8 @@ do is passed on to it.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,13 +29,12 @@ from coord.model.errors import (
 from coord.model.limits import FRAME_BYTES_MAX, REVISION_MAX
 from coord.model.paths import check_path
 from coord.node.peer_messages import AdminAnswer, AdminCall
+from coord.node.reconfig import ACTION as RECONFIGURE
 from coord.node.replacement import tolerance
 from coord.raft import RaftRefusal
 from coord.raft.types import NO_NODE, Index, NodeId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from coord.node.connection import Connection
     from coord.node.driver import Driver
     from coord.node.gateway import Gateway
@@ -48,6 +49,10 @@ CALL_MS_MAX: Final = 5_000
 SESSIONS_LISTED_MAX: Final = 1_000
 HISTORY_LISTED_MAX: Final = 1_000
 LEADER_ONLY: Final = frozenset({rq.MEMBER_CHANGE, rq.TRANSFER})
+
+
+Done = Callable[[list[Any] | CoordError], None]
+"""Takes the answer to a call."""
 
 
 class Admin:
@@ -69,7 +74,7 @@ class Admin:
         self._keeper = keeper
         self._housekeeping = housekeeping
         self._status = status
-        self._calls: dict[int, tuple[Connection, int]] = {}
+        self._calls: dict[int, tuple[Connection, Done]] = {}
         """Passed to the leader, by number, oldest first."""
         self._stale_call = 1
         """Calls below this number have waited since before the last ``expire``."""
@@ -94,12 +99,30 @@ class Admin:
         try:
             if request.op == rq.SNAPSHOT:
                 self._snapshot(conn, xid)
-            elif request.op in LEADER_ONLY and not self._driver.is_leader:
-                self._pass_on(conn, xid, request)
+            elif request.op in LEADER_ONLY:
+                self.ask_leader(conn, request, partial(self._finish, conn, xid))
             else:
                 self._reply(conn, xid, self._run(conn, request.op, request.arguments))
         except CoordError as error:
             self._fail(conn, xid, error)
+
+    def ask_leader(self, conn: Connection, request: rq.Admin, done: Done) -> None:
+        """Have it done here or by whoever leads; nobody is told once the client has gone."""
+        try:
+            if self._driver.is_leader:
+                outcome: list[Any] | CoordError = self._run(conn, request.op, request.arguments)
+            else:
+                self._pass_on(conn, request, done)
+                return
+        except CoordError as error:
+            outcome = error
+        done(outcome)
+
+    def _finish(self, conn: Connection, xid: int, outcome: list[Any] | CoordError) -> None:
+        if isinstance(outcome, CoordError):
+            self._fail(conn, xid, outcome)
+        else:
+            self._reply(conn, xid, outcome)
 
     def _run(self, conn: Connection | None, op: int, arguments: dict[str, Any]) -> list[Any]:
         handler = self._table.get(op)
@@ -110,14 +133,14 @@ class Admin:
         except KeyError as error:
             raise BadArgumentsError(f"admin operation {op}: argument {error} is missing") from error
 
-    def _pass_on(self, conn: Connection, xid: int, request: rq.Admin) -> None:
+    def _pass_on(self, conn: Connection, request: rq.Admin, done: Done) -> None:
         leader = self._driver.raft.leader
         if leader == NO_NODE:
             raise NotLeaderError("this operation needs the leader and none is known here")
         if len(self._calls) >= CALLS_MAX:
             raise LimitError(f"{CALLS_MAX} admin calls are under way on this node")
         call, self._next_call = self._next_call, self._next_call + 1
-        self._calls[call] = (conn, xid)
+        self._calls[call] = (conn, done)
         self._driver.post(leader, AdminCall(call, request.op, request.arguments))
 
     def lost(self, conn: Connection) -> None:
@@ -128,8 +151,8 @@ class Admin:
     def expire(self) -> None:
         """Called every CALL_MS_MAX: give up on calls that have waited that long."""
         for call in [call for call in self._calls if call < self._stale_call]:
-            conn, xid = self._calls.pop(call)
-            self._fail(conn, xid, NotLeaderError("the leader did not answer; it may have acted"))
+            _, done = self._calls.pop(call)
+            done(NotLeaderError("the leader did not answer; it may have acted"))
         self._stale_call = self._next_call
 
     # --- between nodes --------------------------------------------------------------------------
@@ -150,16 +173,14 @@ class Admin:
         waiting = self._calls.pop(message.call, None)
         if waiting is None:
             return
-        if message.code == OK:
-            self._reply(*waiting, message.body)
-        else:
-            self._fail(*waiting, from_code(message.code, message.message))
+        _, done = waiting
+        done(message.body if message.code == OK else from_code(message.code, message.message))
 
     def on_leadership(self) -> None:
         """Calls passed to the old leader may have had effect; say that the answer is lost."""
         calls, self._calls = self._calls, {}
-        for conn, xid in calls.values():
-            self._fail(conn, xid, NotLeaderError("the leader changed before it answered"))
+        for _, done in calls.values():
+            done(NotLeaderError("the leader changed before it answered"))
 
     def _reply(self, conn: Connection, xid: int, body: list[Any]) -> None:
         self.gateway.send(conn, conn.codec.reply(xid, self.reader.revision, tuple(body)))
@@ -204,6 +225,8 @@ class Admin:
 
     def _do_member_change(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
         del conn
+        if arguments["action"] == RECONFIGURE:
+            return [self._keeper.reconfigure(*_reconfiguration(arguments))]
         action, node = str(arguments["action"]), _integer(arguments, "id")
         before = tolerance(self._driver.raft.membership)
         after = tolerance(self._keeper.change(action, node))
@@ -334,6 +357,16 @@ def _integer(arguments: dict[str, Any], name: str, default: int | None = None) -
     if type(value) is not int or not 0 <= value <= REVISION_MAX:
         raise BadArgumentsError(f"{name} must be an integer from 0 to {REVISION_MAX}")
     return value
+
+
+def _reconfiguration(arguments: dict[str, Any]) -> tuple[dict[int, bool], list[int], bool]:
+    """(who joins and whether it votes, who leaves, whether the others stay)."""
+    try:
+        joining = {int(node): bool(votes) for node, votes in arguments["joining"]}
+        leaving = [int(node) for node in arguments["leaving"]]
+    except (TypeError, ValueError) as error:
+        raise BadArgumentsError("joining is [[id, votes], …] and leaving [id, …]") from error
+    return joining, leaving, bool(arguments["keep"])
 
 
 def _path(arguments: dict[str, Any]) -> str:

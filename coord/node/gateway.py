@@ -9,7 +9,7 @@ it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from coord.model import commands
 from coord.model import requests as rq
@@ -36,11 +36,9 @@ if TYPE_CHECKING:
     from coord.node.forwarding import Forwarder
     from coord.node.liveness import Liveness
     from coord.node.ports import ClientLink, Codec
-    from coord.node.questions import Questions
     from coord.node.reads import ReadRounds, ReadServer
     from coord.node.streams import Streams
     from coord.node.traffic import NodeTraffic
-    from coord.node.watch_requests import WatchRequests
     from coord.store.applied import Applied, AppliedBatch
     from coord.store.member_store import Store
 
@@ -55,6 +53,17 @@ _BARE_WRITES: Final = frozenset({rq.Set, rq.Delete})
 """Carry no ACL."""
 
 
+class Service(Protocol):
+    """Serves kinds of requests in their turn."""
+
+    KINDS: ClassVar[tuple[type, ...]]
+    gateway: Gateway
+
+    def serve(self, conn: Connection, xid: int, request: Any) -> None:
+        """Answer now, or hold the connection and answer later."""
+        ...
+
+
 class Gateway:
     """All client connections of one node."""
 
@@ -64,8 +73,7 @@ class Gateway:
         reads: ReadServer,
         rounds: ReadRounds,
         streams: Streams,
-        questions: Questions,
-        watch_requests: WatchRequests,
+        services: Sequence[Service],
         forwarder: Forwarder,
         liveness: Liveness,
         admin: Any,
@@ -96,13 +104,13 @@ class Gateway:
         """One socket write for each connection with output."""
         self._waiting_reads: dict[Connection, None] = {}
         self._special: dict[type, Callable[[Connection, int, Any], None]] = {
-            **dict.fromkeys((rq.Watch, rq.ListWatch, rq.Unwatch), streams.serve),
-            **dict.fromkeys(questions.KINDS, questions.serve),
-            **dict.fromkeys(watch_requests.KINDS, watch_requests.serve),
             rq.HangUp: self._refuse_and_close,
             rq.Ping: self._pong,
         }
         """What neither reads one node nor writes."""
+        for service in (streams, *services):
+            service.gateway = self
+            self._special.update(dict.fromkeys(service.KINDS, service.serve))
 
     # --- connections ----------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from coord.node.peer_messages import (
 from coord.node.questions import Questions
 from coord.node.quota_warnings import QuotaWarnings
 from coord.node.reads import ReadRounds, ReadServer
+from coord.node.reconfig import Reconfigurer
 from coord.node.replacement import MembershipKeeper
 from coord.node.status import NodeStatus, describe
 from coord.node.streams import Streams
@@ -92,9 +93,6 @@ class Node:
         self.rounds = ReadRounds()
         self.reads = ReadServer(self.reader, self.registry, clock)
         self.streams = Streams(self.registry, self.reader, store, scheduler)
-        self.turns = Turns(scheduler)
-        self.questions = Questions(self.reads, self.turns, settings.super_digest)
-        self.watch_requests = WatchRequests(self.registry, self.reads, self.turns)
         self.forwarder = Forwarder(self.driver, scheduler)
         self.liveness = Liveness(self.driver, store, clock, self.id, self.rounds, settings.grace_ms)
         self.keeper = MembershipKeeper(self.driver, self.id)
@@ -103,25 +101,9 @@ class Node:
         self.admin = Admin(
             self.driver, store, self.reader, self.keeper, self.housekeeping, self._status_dict
         )
-        self.gateway = Gateway(
-            store,
-            self.reads,
-            self.rounds,
-            self.streams,
-            self.questions,
-            self.watch_requests,
-            self.forwarder,
-            self.liveness,
-            self.admin,
-            NodeTraffic(clock),
-            offers_read_only=settings.read_only,
-        )
+        self.gateway = self._make_gateway(scheduler)
         self.gateway.attachments = self._attachments(random_bytes)
         self.admin.gateway = self.gateway
-        self.turns.gateway = self.gateway
-        self.questions.gateway = self.gateway
-        self.watch_requests.gateway = self.gateway
-        self.streams.gateway = self.gateway
         self.liveness.gateway = self.gateway
         self.forwarder.bind(self._unapplied)
         self.ticker = Ticker(clock, scheduler, self._tick, self.woke_after_stall, settings.stall_ms)
@@ -134,6 +116,27 @@ class Node:
         self.apply_stalls = 0
         self._links: set[NodeId] = set()
         self._periodic = self._upkeep_table()
+
+    def _make_gateway(self, scheduler: Scheduler) -> Gateway:
+        turns = Turns(scheduler)
+        gateway = Gateway(
+            self.store,
+            self.reads,
+            self.rounds,
+            self.streams,
+            (
+                Questions(self.reads, turns, self.settings.super_digest),
+                WatchRequests(self.registry, self.reads, turns),
+                Reconfigurer(self, scheduler, is_allowed=self.settings.reconfig),
+            ),
+            self.forwarder,
+            self.liveness,
+            self.admin,
+            NodeTraffic(self.clock),
+            offers_read_only=self.settings.read_only,
+        )
+        turns.gateway = gateway
+        return gateway
 
     def _attachments(self, random_bytes: Callable[[int], bytes]) -> Attachments:
         return Attachments(

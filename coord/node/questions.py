@@ -4,7 +4,7 @@ how large a subtree is, who it is; and its credentials, which take effect in the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from coord.model import requests as rq
 from coord.model.errors import (
@@ -12,7 +12,6 @@ from coord.model.errors import (
     CoordError,
     NoAuthError,
     NoNodeError,
-    ReconfigDisabledError,
     StorageError,
     TooLargeError,
 )
@@ -39,13 +38,12 @@ COUNTED_AT_ONCE: Final = 1_000
 class Questions:
     """Answers them for the connections of one node."""
 
-    KINDS: Final = (
+    KINDS: ClassVar[tuple[type, ...]] = (
         rq.MultiRead,
         rq.Ephemerals,
         rq.CountDescendants,
         rq.WhoAmI,
         rq.Auth,
-        rq.Reconfig,
     )
 
     def __init__(self, reads: ReadServer, turns: Turns, super_digest: str) -> None:
@@ -58,7 +56,6 @@ class Questions:
             rq.Ephemerals: self._ephemerals,
             rq.WhoAmI: lambda conn, _request: (user_names(conn.identities_here),),
             rq.Auth: self._auth,
-            rq.Reconfig: self._reconfig,
         }
 
     def serve(self, conn: Connection, xid: int, request: Any) -> None:
@@ -110,10 +107,6 @@ class Questions:
     def _auth(self, conn: Connection, request: rq.Auth) -> tuple[Any, ...]:
         authenticate(conn, request, self._super_digest)
         return ()
-
-    def _reconfig(self, conn: Connection, request: rq.Reconfig) -> tuple[Any, ...]:
-        del conn, request
-        raise ReconfigDisabledError("members change through `coord member`, not through clients")
 
     def _counting(self, conn: Connection, xid: int, path: str) -> Job:
         """What changes between two slices may count or not."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from coord.model.errors import MembershipError
+from coord.model.errors import BadArgumentsError, MembershipError
 from coord.raft import RaftRefusal
 from coord.raft.types import Incarnation, Member, MemberRole, Membership, NodeId
 
@@ -109,14 +109,50 @@ class MembershipKeeper:
             return after
         raise MembershipError(f"unknown action {action!r}: add, promote or remove")
 
+    def reconfigure(self, joining: dict[int, bool], leaving: list[int], keep: bool) -> list[int]:
+        """Propose, as one change, that some leave and that others join as voters (True) or
+        learners; members not named stay if ``keep`` says so. Returns the ids of all members then.
+
+        Raises BadArgumentsError, or MembershipError if it is not possible now.
+        """
+        before = self._driver.raft.membership
+        known = {int(member.id): member for member in before.members}
+        after = {node: it for node, it in known.items() if keep and node not in leaving}
+        for node, votes in joining.items():
+            after[node] = self._joined(node, known.get(node), votes=votes)
+        if not any(member.role is MemberRole.VOTER for member in after.values()):
+            raise BadArgumentsError("nobody who votes now would stay")
+        ids = sorted(after)
+        change = Membership(tuple(after[node] for node in ids))
+        if change.members != before.members:
+            self._propose(change)
+            for node in ids:
+                self._candidates.pop(NodeId(node), None)
+        return ids
+
+    def _joined(self, node: int, known: Member | None, *, votes: bool) -> Member:
+        """The member as it then is; one that is to vote does so once it has caught up."""
+        if known is None:
+            candidate = self._candidates.get(NodeId(node))
+            if candidate is None:
+                raise BadArgumentsError(f"node {node} has not introduced itself; start it first")
+            return replace(candidate, role=MemberRole.JOINING) if votes else candidate
+        if votes and known.role is MemberRole.LEARNER:
+            return replace(known, role=MemberRole.JOINING)
+        if not votes and known.role is not MemberRole.LEARNER:
+            raise BadArgumentsError(f"node {node} votes: remove it, then add it as an observer")
+        return known
+
     def apply_change(self, action: str, node: int) -> None:
         """Propose it. Raises MembershipError."""
-        change = self.change(action, node)
+        self._propose(self.change(action, node))
+        self._candidates.pop(NodeId(node), None) if action == "add" else None
+
+    def _propose(self, change: Membership) -> None:
         try:
             self._driver.raft.propose_membership(change)
         except RaftRefusal as refusal:
             raise MembershipError(str(refusal)) from refusal
-        self._candidates.pop(NodeId(node), None) if action == "add" else None
         self._driver.wake()
 
 

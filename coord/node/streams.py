@@ -6,7 +6,7 @@ exactly what changes after R, and a listing taken with it is the tree at R.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from coord.model import requests as rq
 from coord.model.acl import READ, Acl, permits, permits_packed
@@ -49,6 +49,8 @@ REPLAY_PAUSE_MS: Final = 5
 
 class Streams:
     """Watch streams and one-shot watches of one node."""
+
+    KINDS: ClassVar[tuple[type, ...]] = (rq.Watch, rq.ListWatch, rq.Unwatch)
 
     def __init__(
         self, registry: WatchRegistry, reader: TreeReader, store: Store, scheduler: Scheduler

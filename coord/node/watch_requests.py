@@ -5,7 +5,7 @@ after a reconnect.
 from __future__ import annotations
 
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from coord.model import requests as rq
 from coord.model.errors import CoordError, StorageError
@@ -31,7 +31,12 @@ NO_REVISION: Final = -1
 class WatchRequests:
     """Serves them for the connections of one node."""
 
-    KINDS: Final = (rq.AddWatch, rq.RemoveWatches, rq.CheckWatches, rq.SetWatches)
+    KINDS: ClassVar[tuple[type, ...]] = (
+        rq.AddWatch,
+        rq.RemoveWatches,
+        rq.CheckWatches,
+        rq.SetWatches,
+    )
 
     def __init__(self, registry: WatchRegistry, reads: ReadServer, turns: Turns) -> None:
         self.gateway: Gateway
