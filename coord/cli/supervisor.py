@@ -152,8 +152,10 @@ class Supervisor:
         stopping.cancel()
         if not ending.done():
             running.was_stopped = True
+            # A frozen node hears nothing else. SIGTERM comes last: to send a signal, the library
+            # looks whether the process has ended, and would take its exit code from who waits.
+            _signal(process, signal.SIGCONT)
             _signal(process, signal.SIGTERM)
-            _signal(process, signal.SIGCONT)  # A node that was frozen could not hear the first.
             done, _ = await asyncio.wait({ending}, timeout=self._stop_within_s)
             if not done:
                 _signal(process, signal.SIGKILL)
