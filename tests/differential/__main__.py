@@ -39,7 +39,7 @@ def _replayed(sides: tuple[Side, Side], table: Table) -> list[Difference]:
     found = []
     for name, sequence in (CORNERS | regressions()).items():
         records, difference = compare(sequence, *sides)
-        table.add(sequence, records)
+        table.add(sequence, records, is_handmade=name in CORNERS)
         if difference is not None:
             _say(f"the stored sequence {name!r} differs\n{difference}")
             found.append(difference)

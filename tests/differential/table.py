@@ -8,10 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from tests.differential.normal import Record
-from tests.differential.steps import Sequence, Step
+from tests.differential.steps import CONNECTION_STEPS, Sequence, Step
 
+CONNECTION_LOST: Final = -4
+"""What a client makes of a connection that ends without a reply."""
 ERRORS: Final = {
-    0: "ok", -2: "not tried", -5: "marshalling", -6: "unimplemented", -8: "bad arguments",
+    0: "ok", CONNECTION_LOST: "no reply",
+    -2: "not tried", -5: "marshalling", -6: "unimplemented", -8: "bad arguments",
     -101: "no node", -102: "no auth", -103: "bad version", -108: "no children for ephemerals",
     -110: "node exists", -111: "not empty", -114: "invalid ACL", -115: "auth failed",
     -121: "no watcher", -123: "reconfig disabled",
@@ -29,10 +32,19 @@ class Cell(NamedTuple):
 def cells(step: Step, record: Record) -> Iterator[Cell]:
     """What one step adds: itself, and the parts of a multi."""
     err = record["err"]
-    yield Cell(step.name, 0 if err is None else err, _outcome(record))
+    if err is None:
+        err = 0 if step.name in CONNECTION_STEPS else CONNECTION_LOST
+    yield Cell(step.name, err, _outcome(record))
     parts = record.get("body") if err == 0 and step.name in {"multi", "multiRead"} else None
     for (name, _), (_, code, _) in zip(step.args.get("operations", ()), parts or (), strict=False):
         yield Cell(f"{step.name}/{name}", code, "")
+
+
+def _is_success(step: Step, record: Record) -> bool:
+    parts = record.get("body") if step.name == "multi" else None
+    if step.name in CONNECTION_STEPS:
+        return True
+    return record["err"] == 0 and all(code == 0 for _, code, _ in parts or ())
 
 
 def _outcome(record: Record) -> str:
@@ -101,35 +113,26 @@ class Table:
     def __init__(self) -> None:
         self._counts: Counter[Cell] = Counter()
         self.sequences = 0
+        self.operations = 0
+        self._drawn = 0
+        self._succeeded = 0
 
-    def add(self, sequence: Sequence, records: Iterable[Record]) -> None:
-        """Count one play."""
+    def add(
+        self, sequence: Sequence, records: Iterable[Record], *, is_handmade: bool = False
+    ) -> None:
+        """Count one play. What was made by hand, to fail, has no part in ``succeeded``."""
         self.sequences += 1
+        self.operations += len(sequence)
         for step, record in zip(sequence, records, strict=True):
             self._counts.update(cells(step, record))
-
-    @property
-    def operations(self) -> int:
-        """Steps played."""
-        return sum(count for cell, count in self._counts.items() if "/" not in cell.operation)
+            if not is_handmade:
+                self._drawn += 1
+                self._succeeded += _is_success(step, record)
 
     @property
     def succeeded(self) -> float:
-        """The part of the steps that succeeded; a multi does if all its parts do."""
-        good = sum(
-            count
-            for cell, count in self._counts.items()
-            if "/" not in cell.operation and cell.err == 0
-        )
-        return (good - self._failed_multis()) / max(1, self.operations)
-
-    def _failed_multis(self) -> int:
-        """Each failed multi has exactly one part whose error is its own."""
-        return sum(
-            count
-            for cell, count in self._counts.items()
-            if cell.operation.startswith("multi/") and cell.err not in {0, -2}
-        )
+        """The part of the drawn steps that succeeded; a multi does if all its parts do."""
+        return self._succeeded / max(1, self._drawn)
 
     def missing(self) -> list[tuple[str, int]]:
         """Reachable cells that nothing has reached."""
