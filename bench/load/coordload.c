@@ -100,8 +100,9 @@ static bool run(unsigned count, uint64_t limit_s)
         client_open(&clients[i], i, epoll_fd);
     int timer_fd = start_timer(epoll_fd);
     uint64_t started_ns = now_ns(), due_ns = started_ns + TICK_MS * NS_PER_MS;
+    uint64_t give_up_ns = started_ns + limit_s * NS_PER_S;
     bool finished;
-    while (!(finished = is_finished(clients, count)) && now_ns() < started_ns + limit_s * NS_PER_S) {
+    while (!(finished = is_finished(clients, count)) && now_ns() < give_up_ns) {
         int n = epoll_wait(epoll_fd, events, EVENTS, 100);
         for (int i = 0; i < n; i++) {
             client *c = events[i].data.ptr;

@@ -10,7 +10,8 @@
  *           the middle and the last session has its event is taken, from the sending of the set.
  *
  * Each prints one line of JSON. The first two then keep the sessions alive until standard input
- * ends. One thread; a session that is lost ends the program with code 75.
+ * ends. One thread. A server that closes a connection before it has a session is dialled again, and
+ * that is counted ("retries"); a session that is lost ends the program with code 75.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -27,9 +28,10 @@ enum {
     PATH_BYTES = 64,
     ARMING_MAX = 200, /* requests of one session in flight */
     GREETING_XID = 1,
+    REDIAL_MS = 20,
 };
 
-typedef enum { DIALLING, GREETING, UP } phase;
+typedef enum { DOWN, DIALLING, GREETING, UP } phase;
 
 typedef struct {
     stream stream;
@@ -38,6 +40,7 @@ typedef struct {
     int64_t xid, seq, ping_xid;
     unsigned in_flight, to_arm, arm_next, arm_step;
     uint64_t heard_at_ns; /* the event of this round */
+    uint64_t redial_ns;   /* while DOWN */
 } member;
 
 static struct {
@@ -51,7 +54,7 @@ static struct {
 static const char WATCHED[] = "/bench-watched";
 
 static member *members;
-static unsigned opened, opening, answers, events_seen;
+static unsigned opened, opening, down, retries, answers, events_seen;
 static int epoll_fd;
 static uint64_t pinged_ns;
 
@@ -73,10 +76,21 @@ static void ask(member *m, int op, const char *path, bool watch)
     m->in_flight++;
 }
 
+static void try_again(member *m)
+{
+    if (m->phase == UP)
+        fail("a session was lost");
+    stream_close(&m->stream);
+    m->phase = DOWN;
+    m->redial_ns = now_ns() + REDIAL_MS * NS_PER_MS;
+    down++;
+    retries++;
+}
+
 static void flush(member *m)
 {
     if (!stream_flush(&m->stream))
-        fail("a connection broke");
+        try_again(m);
 }
 
 /* Arm what is still to be armed, as far as the window allows. */
@@ -86,6 +100,29 @@ static void arm(member *m)
     for (; m->to_arm && m->in_flight < ARMING_MAX; m->to_arm--, m->arm_next += m->arm_step) {
         snprintf(path, sizeof path, "/bench/k%08u", m->arm_next);
         ask(m, OP_GET, path, true);
+    }
+}
+
+static void dial(member *m)
+{
+    const host *to = &options.host[(size_t)(m - members) % options.hosts];
+    m->phase = DIALLING;
+    if (stream_dial(&m->stream, to))
+        options.wire->put_greeting(&m->stream.out, &m->session, SESSION_TIMEOUT_MS);
+    else
+        try_again(m);
+}
+
+static void dial_again(void)
+{
+    uint64_t now = now_ns();
+    for (unsigned i = 0; down && i < options.members; i++) {
+        member *m = &members[i];
+        if (m->phase == DOWN && m->redial_ns && now >= m->redial_ns) {
+            m->redial_ns = 0;
+            down--;
+            dial(m);
+        }
     }
 }
 
@@ -120,11 +157,15 @@ static void heard(member *m, reader *body, uint64_t now)
 static void ready(member *m, uint32_t events)
 {
     reader body;
+    if (m->stream.fd < 0)
+        return;
     if (m->phase == DIALLING && events & EPOLLOUT)
         m->phase = GREETING;
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-        if (!stream_receive(&m->stream))
-            fail("a connection was closed");
+        if (!stream_receive(&m->stream)) {
+            try_again(m);
+            return;
+        }
         uint64_t now = now_ns();
         while (stream_next(&m->stream, &body))
             heard(m, &body, now);
@@ -153,6 +194,7 @@ static void turn(int timeout_ms)
     int n = epoll_wait(epoll_fd, events, EVENTS, timeout_ms);
     for (int i = 0; i < n; i++)
         ready(events[i].data.ptr, events[i].events);
+    dial_again();
     keep_alive();
 }
 
@@ -176,9 +218,7 @@ static void open_members(void)
         member *m = &members[i];
         m->xid = GREETING_XID;
         m->stream = (stream){.fd = -1, .epoll_fd = epoll_fd, .owner = m};
-        if (!stream_dial(&m->stream, &options.host[i % options.hosts]))
-            fail("a connection was refused");
-        options.wire->put_greeting(&m->stream.out, &m->session, SESSION_TIMEOUT_MS);
+        dial(m);
         opening++;
         while (opening >= OPENING_MAX)
             turn(100);
@@ -221,8 +261,9 @@ static void arm_all(void)
         flush(m);
     }
     await(&answers, options.watches, "watches armed");
-    printf("{\"probe\":\"watches\",\"watches\":%u,\"sessions\":%u,\"arms_s\":%.0f}\n",
-           options.watches, options.members,
+    printf("{\"probe\":\"watches\",\"watches\":%u,\"sessions\":%u,\"retries\":%u,"
+           "\"arms_s\":%.0f}\n",
+           options.watches, options.members, retries,
            options.watches / ((double)(now_ns() - since) / 1e9));
 }
 
@@ -278,7 +319,7 @@ static void fan_out(void)
            "\"middle_ms\":%.1f,\"last_ms\":%.1f",
            options.members - 1, options.rounds, median(first, options.rounds),
            median(middle, options.rounds), median(last, options.rounds));
-    printf(",\"worst_ms\":%.1f}\n", last[options.rounds - 1]); /* sorted by now */
+    printf(",\"retries\":%u,\"worst_ms\":%.1f}\n", retries, last[options.rounds - 1]); /* sorted */
 }
 
 static unsigned number(const char *text)
@@ -333,8 +374,8 @@ int main(int argc, char **argv)
         arm_all();
         hold();
     } else {
-        printf("{\"probe\":\"sessions\",\"sessions\":%u,\"opens_s\":%.0f}\n", options.members,
-               opens_s);
+        printf("{\"probe\":\"sessions\",\"sessions\":%u,\"retries\":%u,\"opens_s\":%.0f}\n",
+               options.members, retries, opens_s);
         hold();
     }
     close_members();

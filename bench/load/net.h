@@ -14,7 +14,7 @@ typedef struct {
     socklen_t bytes;
 } host;
 
-/* in[0 … consumed) has been read; out[done …) waits to be sent. fd is −1 while there is none. */
+/* in[0 … consumed) has been read; out[done …) waits to be sent. Without a socket fd is −1. */
 typedef struct {
     int fd, epoll_fd;
     bool wants_write;
