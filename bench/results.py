@@ -46,9 +46,12 @@ def read(path: Path) -> Results:
 
 
 def write(path: Path, results: Results) -> None:
-    """Keep them."""
-    text = json.dumps({"format": FORMAT, **results}, indent=1, sort_keys=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    """Keep them, a trial a line."""
+    head = {"format": FORMAT, **{key: results[key] for key in results if key != "records"}}
+    parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    trials = ",\n".join(json.dumps(record, sort_keys=True) for record in results["records"])
+    parts.append(f'"records": [\n{trials}\n]')
+    path.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
 
 
 def counted(records: Iterable[Record]) -> list[Record]:

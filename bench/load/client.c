@@ -41,7 +41,7 @@ static uint64_t next_random(client *c)
     return c->rng;
 }
 
-/* --- requests ------------------------------------------------------------------------------------ */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static char *write_digits(char *at, uint32_t number, int digits)
 {
@@ -105,7 +105,7 @@ static bool may_issue(void)
     return is_preparing() ? shared.next_key < options.keys : !shared.stopping;
 }
 
-/* --- connections --------------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static void hang_up(client *c)
 {
@@ -158,7 +158,7 @@ void client_say_goodbye(client *c)
     stream_flush(&c->stream);
 }
 
-/* --- answers ------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 /* The session is attached: everything unanswered goes out again, in its old order. */
 static bool greeted(client *c, reader *r, uint64_t now)
