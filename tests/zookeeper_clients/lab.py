@@ -85,7 +85,8 @@ class Lab:
         """Start what was killed, let go on what was frozen."""
         if self._frozen:
             self._ensemble.signal(self._frozen, signal.SIGCONT)
-            self._frozen = 0
+            with self.control(self._ensemble.addresses[self._frozen]):
+                self._frozen = 0  # It has caught up.
         dead = [node for node in NODES if not self._ensemble.is_running(node)]
         if dead:
             self._ensemble.start(*dead)
