@@ -54,7 +54,7 @@ LOADS: Final = (
 )
 PROBES: Final = (
     Case("sessions", "5,000 sessions", systems=ON_ZOOKEEPERS_WIRE),
-    Case("fanout", "5,000 watchers of one node", systems=ON_ZOOKEEPERS_WIRE),
+    Case("fanout", "5,000 watchers of one node", systems=("zookeeper", "coord", "coord-native")),
     Case("memory", "200,000 nodes of 100 bytes", systems=("zookeeper", "etcd", "coord")),
 )
 FAILOVERS: Final = (
