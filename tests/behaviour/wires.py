@@ -171,7 +171,9 @@ class NativeWire:
                 for operation, result in zip(request.operations, body, strict=True)
             )
             return Answer(reply.xid, OK, reply.revision, results)
-        return Answer(reply.xid, OK, reply.revision, _native_body(request, body))
+        # ZooKeeper answers an authentication without saying a revision.
+        revision = 0 if isinstance(request, rq.Auth) else reply.revision
+        return Answer(reply.xid, OK, revision, _native_body(request, body))
 
 
 def _native_result(operation: Any, code: int, *body: Any) -> tuple[Any, ...]:
@@ -222,7 +224,8 @@ class ZooKeeperWire:
         self._pending: deque[tuple[int, int, Any]] = deque()
 
     def hello(self, session: int, secret: bytes, timeout_ms: int) -> bytes:
-        """The handshake."""
+        """The handshake, which has no number; requests are numbered as on the other wire."""
+        self._xid = 1
         return jute.handshake(session, secret or bytes(16), timeout_ms)
 
     def encode(self, request: Request) -> tuple[int, bytes]:
@@ -281,11 +284,8 @@ class ZooKeeperWire:
         return Answer(identity, code, revision, body)
 
 
-_RESULT_KINDS: Final = {rq.Create: 1, rq.Delete: 2, rq.Set: 5, rq.Check: 13}
-_RESULT_BODIES: Final[dict[type, Callable[[Reader], tuple[Any, ...]]]] = {
-    **_ZOOKEEPER_BODIES,
-    rq.Create: lambda reader: (reader.text(),),
-}
+_RESULT_KINDS: Final = {rq.Delete: 2, rq.Set: 5, rq.Check: 13}
+_PLAIN_MODES: Final = frozenset(range(4))
 
 
 def _results(operations: tuple[Any, ...], reader: Reader) -> tuple[Any, ...]:
@@ -296,11 +296,22 @@ def _results(operations: tuple[Any, ...], reader: Reader) -> tuple[Any, ...]:
         if kind == -1:
             assert reader.i32() == code
             results.append((code,))
-            continue
-        assert (kind, code) == (_RESULT_KINDS[type(operation)], OK)
-        results.append((OK, *_RESULT_BODIES.get(type(operation), _read_nothing)(reader)))
+        else:
+            assert code == OK
+            results.append((OK, *_result(operation, kind, reader)))
     assert (reader.i32(), reader.flag(), reader.i32()) == (-1, True, -1)
     return tuple(results)
+
+
+def _result(operation: Any, kind: int, reader: Reader) -> tuple[Any, ...]:
+    if isinstance(operation, rq.Create):
+        path = reader.text()
+        assert kind == (1 if operation.mode in _PLAIN_MODES else 15)
+        if kind == 15:
+            reader.stat()
+        return (path,)
+    assert kind == _RESULT_KINDS[type(operation)]
+    return _ZOOKEEPER_BODIES.get(type(operation), _read_nothing)(reader)
 
 
 WIRES: Final[dict[str, Callable[[], Wire]]] = {"native": NativeWire, "zookeeper": ZooKeeperWire}
