@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -91,12 +90,11 @@ class Player:
         refused = wire.call("getData", {"path": args["path"]})
         return refused if refused.err == -102 else None
 
-    def wait_until_expired(self, handshake: Handshake, marker: str) -> None:
-        """Wait until the session's ephemeral ``marker`` is gone."""
-        deadline = time.monotonic() + 30.0
-        while self._administrator().call("exists", {"path": marker}).err == 0:
-            assert time.monotonic() < deadline, f"session {handshake.session_id} does not expire"
-            time.sleep(0.05)
+    def wait_until_gone(self, path: str) -> None:
+        """Wait until a node is deleted, by being told."""
+        admin = self._administrator()
+        if admin.call("exists", {"path": path, "watch": True}).err == 0:
+            assert admin.wait_for_event().path == path
 
     def close(self) -> None:
         """Let go of the server."""
@@ -248,7 +246,7 @@ class _Stage:
         made = wire.call("create", {"path": marker, "data": "", "acl": OPEN_ACL, "flags": 1})
         assert made.err == 0
         wire.drop()
-        self._player.wait_until_expired(known, marker)
+        self._player.wait_until_gone(marker)
         self._ended[session] = self._sessions.pop(session)
         return self._tried(known)
 

@@ -7,6 +7,7 @@ here is about durability. Both know the same super user, who cleans up.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import shutil
 import socket
@@ -113,9 +114,9 @@ class ZooKeeper:
     def _wait_until_serving(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
         while "Mode:" not in four_letter_word(self.address, "srvr"):
-            assert process.poll() is None, "ZooKeeper has ended"
             assert time.monotonic() < deadline, "ZooKeeper is not ready"
-            time.sleep(0.05)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                raise AssertionError(f"ZooKeeper has ended with {process.wait(timeout=0.05)}")
 
 
 class Coord:

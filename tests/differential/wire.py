@@ -17,6 +17,7 @@ from tests.differential.operations import SPECS, XIDS, Args
 
 PATIENCE_S: Final = 15.0
 """How long a reply may take before the test gives up on the server."""
+EVENT_XID: Final = -1
 NO_PASSWORD: Final = b"\0" * 16
 
 
@@ -50,6 +51,12 @@ class Handshake(NamedTuple):
     session_id: int
     password: bytes | None
     read_only: bool | None
+
+
+def _event(zxid: int, reader: jute.Reader) -> Event:
+    kind, state, path = reader.integer(), reader.integer(), reader.string()
+    assert not reader.rest(), "bytes behind an event"
+    return Event(kind, state, path, zxid)
 
 
 class Disconnected(Exception):  # noqa: N818 - what happened, and often what a test expects
@@ -145,13 +152,20 @@ class Wire:
         while True:
             reader = jute.Reader(self.receive_frame())
             xid, zxid, err = reader.integer(), reader.long(), reader.integer()
-            if xid == -1:
-                kind, state, path = reader.integer(), reader.integer(), reader.string()
-                self.events.append(Event(kind, state, path, zxid))
-                assert not reader.rest(), "bytes behind an event"
+            if xid == EVENT_XID:
+                self.events.append(_event(zxid, reader))
                 continue
             body = None if err else SPECS[name].decode(reader)
             return Reply(xid, zxid, err, body, reader.rest())
+
+    def wait_for_event(self) -> Event:
+        """The next event, where nothing but events can come. Raises Disconnected."""
+        if not self.events:
+            reader = jute.Reader(self.receive_frame())
+            xid, zxid, _ = reader.integer(), reader.long(), reader.integer()
+            assert xid == EVENT_XID, "a reply to nothing"
+            return _event(zxid, reader)
+        return self.events.pop(0)
 
     def take_events(self) -> list[Event]:
         """Events since the last call, in order of arrival."""
@@ -194,7 +208,7 @@ class Wire:
         with contextlib.suppress(Disconnected):
             while True:
                 reader = jute.Reader(self.receive_frame())
-                if reader.integer() != -1:
+                if reader.integer() != EVENT_XID:
                     return False
         return True
 
