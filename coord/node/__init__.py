@@ -7,7 +7,10 @@ Data goes round one way::
     client reply   ← gateway ← streams (watches) ← store.apply
 
 ``node`` wires it; ``driver`` is the only caller of the Raft core and of apply; ``gateway`` keeps
-each session's order; ``attach`` opens and moves sessions; ``liveness`` decides who is alive;
+each session's order, whichever protocol its client speaks: it takes writes (``admission`` bounds
+them), serves ``reads``, and hands everything else to what knows it (``streams``, ``questions``,
+``watch_requests``, ``reconfig``; long work in ``turns``); ``outboxes`` writes what comes of it.
+``attach`` opens and moves sessions; ``liveness`` decides who is alive;
 ``replacement`` and ``housekeeping`` run between times. ``ports`` names what the outside must
 bring: clock, scheduler, transport. Sockets are in ``transport`` and ``peer_link`` alone.
 

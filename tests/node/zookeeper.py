@@ -67,6 +67,8 @@ class ZooLink:
     def __init__(self) -> None:
         self.handshake: Handshake | None = None
         self.received: list[Reply | Event] = []
+        self.trace: list[tuple[bool, int]] = []
+        """(whether it was an event, zxid of its header) of all that came, never cleared."""
         self.writes = 0
         self.is_closed = False
         self.is_paused = False
@@ -89,6 +91,7 @@ class ZooLink:
             self.handshake = Handshake(reader.i32(), reader.i64(), reader.buffer())
             return
         xid, zxid, err = reader.i32(), reader.i64(), reader.i32()
+        self.trace.append((xid == -1, zxid))
         if xid == -1:
             kind, state, path = reader.i32(), reader.i32(), reader.text()
             assert state == 3
