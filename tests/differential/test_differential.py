@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.needs("java", "zookeeper.jar"),
     pytest.mark.xdist_group("differential"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(420),  # of which shrinking takes up to 300, if anything differs
 ]
 
 SEQUENCES: Final = 120
