@@ -86,6 +86,8 @@ def played(wire: str, stream: rq.Watch, steps: list[Step], closing: int) -> list
     for client in clients:
         client.open(timeout_ms=60_000)
     clients[-1].ok(stream)
+    for path in ("/a", "/a/x", "/b"):
+        clients[0].ok(create(path))
     for chosen, requests, pass_ms in steps:
         client = clients[chosen]
         sent = map(_unwatched, requests) if client is clients[-1] else requests
