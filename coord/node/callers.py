@@ -33,7 +33,7 @@ def with_acls_resolved(request: Any, conn: Connection) -> Any:
     the tree refuses that in its turn."""
     kind = type(request)
     if kind is rq.Create or kind is rq.SetAcl:
-        if request.acl is OPEN:
+        if request.acl == OPEN:
             return request
         return request._replace(acl=resolve_acl(request.acl, conn.identities or ()))
     if kind is rq.Multi:
