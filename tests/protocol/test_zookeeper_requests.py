@@ -147,6 +147,15 @@ def test_what_goes_the_short_way(
         assert (not taken) is is_short, path
 
 
+def test_paths_beyond_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of plain paths is bounded, and makes no difference."""
+    monkeypatch.setattr(zookeeper, "_KNOWN_PATHS_MAX", 3)
+    zookeeper._known_paths.clear()
+    for number in (1, 2, 3, 4, 5, 1, 2):
+        assert decoded(5, text(f"/n{number}"), buffer(b""), i32(0)) == rq.Set(f"/n{number}", b"", 0)
+        assert 0 < len(zookeeper._known_paths) <= 3
+
+
 @pytest.mark.parametrize("flags", range(5))
 @pytest.mark.parametrize("operation", [1, 15, 19])
 def test_flags_decide_what_is_created(operation: int, flags: int) -> None:
