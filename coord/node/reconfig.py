@@ -60,8 +60,7 @@ class Reconfigurer:
     def serve(self, conn: Connection, xid: int, request: rq.Reconfig) -> None:
         """Answer with the new /zookeeper/config once it is applied here."""
         try:
-            self._check(conn, request)
-            arguments = wanted(request)
+            arguments = self._checked(conn, request)
         except CoordError as error:
             self.gateway.refuse(conn, xid, error)
             return
@@ -69,19 +68,22 @@ class Reconfigurer:
         change = rq.Admin(rq.MEMBER_CHANGE, arguments)
         self._node.admin.ask_leader(conn, change, partial(self._decided, conn, xid))
 
-    def _check(self, conn: Connection, request: rq.Reconfig) -> None:
+    def _checked(self, conn: Connection, request: rq.Reconfig) -> dict[str, Any]:
+        """What is to be changed. In ZooKeeper's order: the version, what is asked for, who asks."""
         if not self._is_allowed:
             raise ReconfigDisabledError("the settings do not let clients change the members")
         reader = self._node.reader
         acl, data = reader.acl(CONFIG), reader.get(CONFIG)
         assert acl is not None, "reserved nodes exist"
         assert data is not None, "the same"
-        if not permits(acl[0], WRITE, conn.identities_here):
-            raise NoAuthError(f"the ACL of {CONFIG} does not allow this")
         found = _VERSION.search(data[0])
         current = int(found[1], 16) if found else 0
         if request.version not in (-1, current):
             raise BadVersionError(f"the configuration has version {current}")
+        arguments = wanted(request)
+        if not permits(acl[0], WRITE, conn.identities_here):
+            raise NoAuthError(f"the ACL of {CONFIG} does not allow this")
+        return arguments
 
     def _decided(self, conn: Connection, xid: int, outcome: list[Any] | CoordError) -> None:
         """The leader has proposed it or refused."""

@@ -208,6 +208,8 @@ def test_only_who_may_write_the_configuration_may_change_it(single: Single) -> N
     peer = zoo(single)
 
     assert peer.call(reconfig(ONE)).err == -102
+    assert peer.call(reconfig("some thing")).err == -8, "what nobody may ask for comes first"
+    assert peer.call(reconfig(ONE, version=99)).err == -103
     assert peer.call(put("/zookeeper/config", b"")).err == -102
 
 
