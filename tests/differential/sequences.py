@@ -31,8 +31,9 @@ def digest(user: str, password: str) -> str:
 
 # --- vocabulary ---------------------------------------------------------------------------------
 
-# The longest name has room for the digits of a sequential one within coord's 480 bytes.
-_NAMES: Final = ["a", "b", "ü", "p", "n" * 469]
+NAME_MAX: Final = 469
+"""Leaves room for the digits of a sequential name within coord's 480 bytes."""
+_NAMES: Final = ["a", "b", "ü", "p", "n" * NAME_MAX]
 _BAD_PATHS: Final = [
     "", "a", "a/b", "//", "~/", "~//a", "~/./a", "~/a/..", "~/a/", "~/x\0y", "~/x\x01y", "~/x\x7f",
     "~/none/a", "~/a/none/b", None, None, None,
@@ -190,7 +191,8 @@ class _Drawing:
             return str(self._one(free))
         if self._world.ephemerals() and self.often(40):
             return f"{self._one(self._world.ephemerals())}/a"
-        return self._any_path([path for path in self._world.nodes if path != ROOT], 50)
+        room = [p for p in self._world.nodes if p != ROOT and len(p.rpartition("/")[2]) <= NAME_MAX]
+        return self._any_path(room, 50)
 
     def _acl(self, path: str | None) -> list[Any] | None:
         acls = _READABLE_ACLS
