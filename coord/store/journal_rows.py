@@ -41,7 +41,11 @@ from coord.store.schema import CRC_BYTES, NO_CRC, U64
 from coord.store.znode_record import STAT_AT, STAT_END, path_of
 
 ROW: Final = struct.Struct(">IQ16sHiQQQBBI")
+ROW_HEAD: Final = struct.Struct(">I8s16sHiQQQBBI")
+"""``ROW`` for whoever has the index packed."""
 CHANGE: Final = struct.Struct(">BQII")
+CHANGE_HEAD: Final = struct.Struct(">B8sII")
+"""``CHANGE`` with the previous revision as it was read."""
 CHANGES_INLINE_MAX: Final = 8
 ADDRESS_CHARS_MAX: Final = 63
 """Its UTF-8 form fits the byte that holds the length."""

@@ -24,12 +24,13 @@ class Records:
     ``undo``: where to note what each store replaced, for a transaction that may fail.
     """
 
-    __slots__ = ("_base", "_dirty", "_env", "_fresh", "_name", "undo")
+    __slots__ = ("_base", "_clean", "_dirty", "_env", "_fresh", "_name", "undo")
 
     def __init__(self, txn: BehindWriter, handle: Table) -> None:
         table = cast("BehindTable", handle)
         self._name = table.name
-        self._fresh, self._dirty, self._base = table.fresh, table.dirty, table.base
+        self._fresh, self._dirty, self._clean = table.fresh, table.dirty, table.clean
+        self._base = table.base
         self._env = txn.env
         self.undo: Undo | None = None
 
@@ -41,7 +42,7 @@ class Records:
         if key not in self._fresh:
             record = self._dirty.get(key)
             if record is None and key not in self._dirty:
-                return self._folded(key)
+                return self._clean.get(key) or self._folded(key)
         return record
 
     def _folded(self, key: bytes) -> bytes | None:

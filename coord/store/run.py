@@ -110,6 +110,7 @@ class Run:
         self.log_ms = max(self.log_ms, log_ms)
         tree = self.tree
         tree.index, tree.wall_ms, tree.log_ms = index, wall_ms, self.log_ms
+        tree.index_packed, tree.wall_packed = index.to_bytes(8, "big"), wall_ms.to_bytes(8, "big")
         tree.session, tree.who = session, who
         tree.row = []
 

@@ -32,7 +32,7 @@ from coord.model.limits import (
 from coord.model.paths import QUOTA, RESERVED, ROOT, sequence_suffix
 from coord.model.znode import STAT_BYTES, CreateMode
 from coord.store import quotas
-from coord.store.journal_rows import CHANGE, pack_change
+from coord.store.journal_rows import CHANGE_HEAD, pack_change
 from coord.store.records import Records
 from coord.store.schema import (
     CRC_BYTES,
@@ -83,7 +83,8 @@ _CONTAINER_DUE: Final = U64.pack(0)
 _new: Final = tuple.__new__
 _unpack_written: Final = WRITTEN.unpack_from
 _pack_rewritten: Final = REWRITTEN.pack
-_pack_change: Final = CHANGE.pack
+_pack_change_head: Final = CHANGE_HEAD.pack
+_join: Final = b"".join
 _pack_stamped: Final = STAMPED.pack
 _unpack_children: Final = CHILDREN.unpack_from
 _pack_children: Final = CHILDREN.pack
@@ -129,6 +130,7 @@ class Tree:
         "gone",
         "graves",
         "index",
+        "index_packed",
         "keys",
         "limited",
         "log_ms",
@@ -141,6 +143,7 @@ class Tree:
         "tables",
         "txn",
         "wall_ms",
+        "wall_packed",
         "who",
     )
 
@@ -169,7 +172,10 @@ class Tree:
         self._load, self._store = self.nodes.load, self.nodes.store
         self._prefixes = keys.cache
         self.index = 0
+        self.index_packed = bytes(8)
         self.wall_ms = 0
+        self.wall_packed = bytes(8)
+        """``index`` and ``wall_ms`` as records hold them."""
         self.log_ms = 0
         self.session = 0
         self.who: list[Any] | None = None
@@ -203,8 +209,9 @@ class Tree:
         if version not in (-1, current):
             raise BadVersionError(f"{path} has version {current}, not {version}")
         current = current + 1 if current < INT32_MAX else -INT32_MAX - 1
+        packed = self.index_packed
         stamped = _pack_rewritten(
-            czxid, index, ctime, self.wall_ms, current, kept, length, counts, index
+            czxid, packed, ctime, self.wall_packed, current, kept, length, counts, packed
         )
         if flags or length > INLINE_DATA_BYTES_MAX:
             return self._set_special(path, key, record, stamped, data)
@@ -215,7 +222,8 @@ class Tree:
         self._store(key, new)
         before, after = record[STAT_AT:], new[STAT_AT:]
         stat = after[:STAT_BYTES]
-        self.row.append(_pack_change(DATA, changed, len(before), len(after)) + before + after)
+        head = _pack_change_head(DATA, changed, len(before), len(after))
+        self.row.append(_join((head, before, after)))
         self.changes.append(
             _new(Change, (DATA, path, index, stat, data, before[:STAT_BYTES], record[end:], acl))
         )

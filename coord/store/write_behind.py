@@ -7,7 +7,7 @@ written once. A fold is one transaction, the applied index included: what is on 
 state after some entry. A failed fold changes nothing here or there and may be tried again.
 
 Layers of a table, newest first: ``fresh`` (the open write transaction), ``dirty`` (committed, not
-folded), the engine. Records of most tables are sealed (``schema.seal``) when they are folded;
+folded), the engine, of which ``clean`` remembers what was folded lately. Records of most tables are sealed (``schema.seal``) when they are folded;
 ``dirty`` and ``fresh`` hold them with room for the checksum. Whoever reads through ``get`` and
 ``scan`` sees sealed records; hot paths look into the layers themselves.
 
@@ -38,6 +38,9 @@ milliseconds."""
 FOLD_BYTES: Final = 4 * MIB
 """The same for their bytes."""
 
+CLEAN_RECORDS_MAX: Final = 16_384
+"""Folded records that a table remembers; past it all are forgotten."""
+CLEAN_BYTES_MAX: Final = 16 * MIB
 STEP_RECORDS: Final = 1_024
 """Records written between two pauses of a large fold."""
 
@@ -57,7 +60,7 @@ _pack_crc: Final = _CRC.pack
 class BehindTable:
     """Handle of one table. The layers are the same objects as long as the environment lives."""
 
-    __slots__ = ("base", "dirty", "fresh", "is_lazy", "name")
+    __slots__ = ("base", "clean", "clean_bytes", "dirty", "fresh", "is_lazy", "name")
 
     def __init__(self, name: str, base: Table) -> None:
         self.name = name
@@ -65,6 +68,24 @@ class BehindTable:
         self.is_lazy = name not in SEALED_BY_WRITER
         self.dirty: Layer = {}
         self.fresh: Layer = {}
+        self.clean: dict[bytes, bytes] = {}
+        """Invariant: what it holds is what the engine holds, but for the checksum."""
+        self.clean_bytes = 0
+
+    def folded(self) -> None:
+        """What was dirty is in the engine now."""
+        clean = self.clean
+        if self.is_lazy:
+            for key, record in self.dirty.items():
+                if record is None:
+                    clean.pop(key, None)
+                else:
+                    clean[key] = record
+                    self.clean_bytes += len(record)
+            if len(clean) > CLEAN_RECORDS_MAX or self.clean_bytes > CLEAN_BYTES_MAX:
+                clean.clear()
+                self.clean_bytes = 0
+        self.dirty.clear()
 
     def shown(self, key: bytes, record: bytes | None) -> bytes | None:
         """A record of a layer as readers get it: sealed."""
@@ -178,7 +199,7 @@ class WriteBehind:
         finally:
             self._is_folding = False
         for table in self._tables.values():
-            table.dirty.clear()
+            table.folded()
         self._changes = self._bytes = 0
         self.folds += 1
         self._renew()

@@ -18,15 +18,16 @@ from coord.model.errors import OK, CorruptionError, RequestError
 from coord.model.limits import JOURNAL_BLOCK_ENTRIES
 from coord.raft.types import LogSlice
 from coord.store.applied import Applied
-from coord.store.journal_rows import ROW, pack_extra
+from coord.store.journal_rows import ROW_HEAD, pack_extra
 from coord.store.retention import end_block
 from coord.store.run import Outcome, Run, obstacle
 from coord.store.sessions import NOBODY, SessionRow
 
 _BLOCK_MASK: Final = JOURNAL_BLOCK_ENTRIES - 1
 SET: Final = requests.SET
-_ROW_BYTES: Final = ROW.size
-_pack_row: Final = ROW.pack
+_ROW_BYTES: Final = ROW_HEAD.size
+_pack_row: Final = ROW_HEAD.pack
+_join: Final = b"".join
 _new: Final = tuple.__new__
 _unpackb: Final = msgpack.unpackb
 
@@ -60,6 +61,7 @@ def apply_writes(run: Run, piece: LogSlice, start: int, stop: int) -> int:
         if kind not in operations:
             return at
         run.index = tree.index = index = first + at
+        tree.index_packed = packed = index.to_bytes(8, "big")
         facts, current, last, known, results, ephemerals, _ = (
             live.get(session) or rows.get(session) or NOBODY
         )
@@ -75,9 +77,9 @@ def apply_writes(run: Run, piece: LogSlice, start: int, stop: int) -> int:
             else:
                 body = operations[kind](*fields[6:])
                 ephemerals = (row_of(session) or NOBODY).ephemerals
-            tail = changes.pop()
+            change = changes.pop()
         except RequestError as error:
-            code, detail, tail = error.code, str(error), b""
+            code, detail, change = error.code, str(error), b""
             body = (detail,)
         if acked > known:
             acked = min(acked, last)
@@ -90,13 +92,10 @@ def apply_writes(run: Run, piece: LogSlice, start: int, stop: int) -> int:
         )
         address = facts.address.encode()
         extra = b"" if who is None and not code else pack_extra(who, detail)
-        tail = address + extra + tail
-        keep(
-            _pack_row(
-                _ROW_BYTES + len(tail), index, kept_stamp, kind, code, session, seq, acked, 0,
-                len(address), len(extra),
-            ) + tail
-        )  # fmt: skip
+        sizes = len(address), len(extra)
+        length = _ROW_BYTES + sizes[0] + sizes[1] + len(change)
+        head = _pack_row(length, packed, kept_stamp, kind, code, session, seq, acked, 0, *sizes)
+        keep(_join((head, address, extra, change)))
         answer(_new(Applied, (index, kind, session, current, seq, code, body)))
         if not index & _BLOCK_MASK:
             end_block(run)
@@ -129,5 +128,6 @@ def _enter_stamp(run: Run, stamp: bytes) -> bytes:
     decreases."""
     wall_ms, log_ms = STAMP.unpack(stamp)
     run.wall_ms = run.tree.wall_ms = wall_ms
+    run.tree.wall_packed = stamp[:8]
     run.log_ms = run.tree.log_ms = max(run.log_ms, log_ms)
     return STAMP.pack(wall_ms, run.log_ms)

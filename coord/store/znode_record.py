@@ -32,11 +32,12 @@ NODE: Final = struct.Struct(">IqqqqiiiqiiqQBHH")
 """crc, the eleven fields of Stat, changed, flags, ACL length, path length."""
 STAMPED: Final = struct.Struct(">IqqqqiiiqiiqQ")
 """crc, Stat and changed: what a new node begins with."""
-WRITTEN: Final = struct.Struct(">4x8s8x8s8xi16s4x12sQBHH")
+WRITTEN: Final = struct.Struct(">4x8s8x8s8xi16s4x12s8sBHH")
 """What a write reads of the old record: czxid, ctime, version, (cversion, aversion, owner),
 (child count, pzxid), changed, flags, ACL length, path length."""
-REWRITTEN: Final = struct.Struct(">4x8sq8sqi16si12sQ")
-"""What it makes: czxid, mzxid, ctime, mtime, version, (…), data length, (…), changed."""
+REWRITTEN: Final = struct.Struct(">4x8s8s8s8si16si12s8s")
+"""What it makes: czxid, mzxid, ctime, mtime, version, (…), data length, (…), changed. Numbers that
+are only passed on stay bytes."""
 CHILDREN: Final = struct.Struct(">iiqiiq")
 """cversion, aversion, ephemeral owner, data length, child count, pzxid: at CHILDREN_AT."""
 TTL_FIELDS: Final = struct.Struct(">QQ")
