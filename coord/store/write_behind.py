@@ -7,9 +7,10 @@ written once. A fold is one transaction, the applied index included: what is on 
 state after some entry. A failed fold changes nothing here or there and may be tried again.
 
 Layers of a table, newest first: ``fresh`` (the open write transaction), ``dirty`` (committed, not
-folded), the engine, of which ``clean`` remembers what was folded lately. Records of most tables are sealed (``schema.seal``) when they are folded;
-``dirty`` and ``fresh`` hold them with room for the checksum. Whoever reads through ``get`` and
-``scan`` sees sealed records; hot paths look into the layers themselves.
+folded), the engine, of which ``clean`` remembers what was folded lately. Records of most tables are
+sealed (``schema.seal``) when they are folded; the layers hold them with room for the checksum.
+Whoever reads through ``get`` and ``scan`` sees sealed records; hot paths look into the layers
+themselves.
 
 One thread. Views are live: they show what was committed last. ``folded`` gives the engine, whose
 transactions are stable, to whatever must outlive the next commit or runs elsewhere.

@@ -411,6 +411,9 @@ def test_damage_is_found_where_nodes_are_counted_and_quotas_looked_for(log: Log,
         txn.put(key, damaged, db=log.engine.table("nodes"))
         txn.commit()
 
-    with pytest.raises(CorruptionError, match=key.hex()):
+    def look() -> None:
         log.reopen()
         log.create(stats_path("/a"))
+
+    with pytest.raises(CorruptionError, match=key.hex()):
+        look()
