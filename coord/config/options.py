@@ -213,7 +213,7 @@ _ALL: Final = (
     Option(
         "tree.reap_interval_ms",
         _duration(100, 3_600_000),
-        1_000,
+        60_000,
         "How often the leader looks for expired TTL nodes and emptied containers.",
         _show_ms,
     ),
