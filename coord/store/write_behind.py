@@ -348,27 +348,35 @@ def _merged(
 
 
 class LiveView:
-    """Reads what was committed last. ``get`` is the environment's own method."""
+    """Reads what was committed last."""
 
-    __slots__ = ("env", "get")
+    __slots__ = ("env",)
 
     def __init__(self, env: WriteBehind) -> None:
         self.env = env
-        self.get = env.get
+
+    def get(self, key: bytes, default: None, db: Table, /) -> bytes | None:
+        """The committed record, sealed."""
+        return self.env.get(key, default, db)
+
+    @staticmethod
+    def layers(table: BehindTable) -> tuple[Layer, ...]:
+        """What lies over the engine here, oldest first."""
+        return (table.dirty,)
 
     def scan(
         self, db: Table, start: bytes, stop: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
         """Records with start <= key < stop, ascending."""
         table = cast("BehindTable", db)
-        return self.env.scan(table, start, stop, table.dirty)
+        return self.env.scan(table, start, stop, *self.layers(table))
 
     def scan_back(
         self, db: Table, start: bytes, stop: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
         """The same, descending."""
         table = cast("BehindTable", db)
-        return self.env.scan_back(table, start, stop, table.dirty)
+        return self.env.scan_back(table, start, stop, *self.layers(table))
 
     def scan_keys(self, db: Table, start: bytes, stop: bytes | None = None) -> Iterator[bytes]:
         """Keys of the same records as ``scan``."""
@@ -377,7 +385,7 @@ class LiveView:
     def count(self, db: Table) -> int:
         """Number of records in the table."""
         table = cast("BehindTable", db)
-        return self.env.count(table, table.dirty)
+        return self.env.count(table, *self.layers(table))
 
     def close(self) -> None:
         """Nothing is pinned."""
@@ -394,20 +402,22 @@ class LiveView:
         self.close()
 
 
-class BehindWriter:
+class BehindWriter(LiveView):
     """The one write transaction. Its changes lie in ``fresh`` of the tables."""
 
-    __slots__ = ("env",)
+    __slots__ = ()
 
-    def __init__(self, env: WriteBehind) -> None:
-        self.env = env
+    @staticmethod
+    def layers(table: BehindTable) -> tuple[Layer, ...]:
+        """Its own changes on top."""
+        return (table.dirty, table.fresh)
 
-    def get(self, key: bytes, _default: None, db: Table, /) -> bytes | None:
+    def get(self, key: bytes, default: None, db: Table, /) -> bytes | None:
         """The record as this transaction sees it, sealed."""
         table = cast("BehindTable", db)
         if key in table.fresh:
             return table.shown(key, table.fresh[key])
-        return self.env.get(key, None, db)
+        return self.env.get(key, default, db)
 
     def put(self, key: bytes, value: bytes, *, db: Table) -> object:
         """Store ``value`` under ``key``; its first bytes are room for the checksum where the
@@ -421,29 +431,6 @@ class BehindWriter:
         cast("BehindTable", db).fresh[key] = None
         return existed
 
-    def scan(
-        self, db: Table, start: bytes, stop: bytes | None = None
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Records with start <= key < stop, ascending."""
-        table = cast("BehindTable", db)
-        return self.env.scan(table, start, stop, table.dirty, table.fresh)
-
-    def scan_back(
-        self, db: Table, start: bytes, stop: bytes | None = None
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """The same, descending."""
-        table = cast("BehindTable", db)
-        return self.env.scan_back(table, start, stop, table.dirty, table.fresh)
-
-    def scan_keys(self, db: Table, start: bytes, stop: bytes | None = None) -> Iterator[bytes]:
-        """Keys of the same records as ``scan``."""
-        return (key for key, _ in self.scan(db, start, stop))
-
-    def count(self, db: Table) -> int:
-        """Number of records in the table."""
-        table = cast("BehindTable", db)
-        return self.env.count(table, table.dirty, table.fresh)
-
     def commit(self) -> None:
         """Make the changes visible; a fold makes them survive the process."""
         self.env.commit()
@@ -454,15 +441,4 @@ class BehindWriter:
 
     def close(self) -> None:
         """As ``abort``."""
-        self.env.abort()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
         self.env.abort()
