@@ -9,10 +9,9 @@ stored form and a record that changes often is sealed once.
 from __future__ import annotations
 
 from typing import cast
-from zlib import crc32
 
 from coord.store.kv import Table
-from coord.store.schema import CRC_BYTES, verify
+from coord.store.schema import verify
 from coord.store.write_behind import BehindTable, BehindWriter
 
 Undo = list[tuple["Records", bytes, "bytes | None"]]
@@ -47,9 +46,7 @@ class Records:
 
     def _folded(self, key: bytes) -> bytes | None:
         record: bytes | None = self._env.engine_get(key, None, self._base)
-        if record is not None and crc32(record[CRC_BYTES:], crc32(key)) != int.from_bytes(
-            record[:CRC_BYTES], "big"
-        ):
+        if record is not None:
             verify(self._name, key, record)
         return record
 

@@ -174,7 +174,7 @@ class StateMachine:
             if self.must_fold:
                 self.fold()
             now, rest = cut_batch(rest)
-            applied = _run(self.apply_steps(now))
+            applied = _to_end(self.apply_steps(now))
             if batch is None:
                 batch = applied
             else:
@@ -234,13 +234,13 @@ class StateMachine:
         """The state record, and a sample where one is due, go into the fold's transaction."""
         state = self._state
         state = state._replace(digest=(state.digest + digest) & MASK, size=state.size + size)
+        meta = cast("BehindTable", self._tables.meta).base
         samples = list(self.digests)
         if self._is_sample_due:
             samples.append((state.applied, state.digest))
-        meta = cast("BehindTable", self._tables.meta).base
+            packed: bytes = msgpack.packb(samples[-DIGEST_SAMPLES_KEPT:])
+            txn.put(SAMPLES, seal(SAMPLES, packed), db=meta)
         txn.put(STATE, state.encode(), db=meta)
-        packed: bytes = msgpack.packb(samples[-DIGEST_SAMPLES_KEPT:])
-        txn.put(SAMPLES, seal(SAMPLES, packed), db=meta)
 
         def adopt() -> None:
             self._env.head = self._state = state
@@ -371,7 +371,7 @@ def cut_batch(slices: list[LogSlice]) -> tuple[list[LogSlice], list[LogSlice]]:
     return now, rest
 
 
-def _run(steps: Generator[None, None, AppliedBatch]) -> AppliedBatch:
+def _to_end(steps: Generator[None, None, AppliedBatch]) -> AppliedBatch:
     """Take all steps at once."""
     while True:
         try:

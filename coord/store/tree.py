@@ -79,7 +79,6 @@ ACL: Final = int(ChangeKind.ACL)
 _UNDELETABLE: Final = frozenset((ROOT, *RESERVED))
 _QUOTAS: Final = QUOTA.encode() + b"/"
 _PROTECTED_ROOT: Final = b"/"
-_CONTAINER_DUE: Final = U64.pack(0)
 _new: Final = tuple.__new__
 _unpack_written: Final = WRITTEN.unpack_from
 _pack_rewritten: Final = REWRITTEN.pack

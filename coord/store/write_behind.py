@@ -72,15 +72,15 @@ class BehindTable:
         self.clean: dict[bytes, bytes] = {}
         """Invariant: what it holds is what the engine holds, but for the checksum."""
         self.clean_bytes = 0
+        """Of the records in ``clean``."""
 
-    def folded(self) -> None:
+    def settle(self) -> None:
         """What was dirty is in the engine now."""
         clean = self.clean
         if self.is_lazy:
             for key, record in self.dirty.items():
-                if record is None:
-                    clean.pop(key, None)
-                else:
+                self.clean_bytes -= len(clean.pop(key, b""))
+                if record is not None:
                     clean[key] = record
                     self.clean_bytes += len(record)
             if len(clean) > CLEAN_RECORDS_MAX or self.clean_bytes > CLEAN_BYTES_MAX:
@@ -200,7 +200,7 @@ class WriteBehind:
         finally:
             self._is_folding = False
         for table in self._tables.values():
-            table.folded()
+            table.settle()
         self._changes = self._bytes = 0
         self.folds += 1
         self._renew()

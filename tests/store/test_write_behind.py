@@ -138,5 +138,11 @@ def test_what_it_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         env.fold()
         sizes.append(len(cast("BehindTable", table).clean))
     assert sizes == [1, 2, 0, 1]
+    with env.write() as txn:
+        txn.put(b"d", NO_CRC + b"longer", db=table)
+        txn.commit()
+    env.fold()
+    remembered = cast("BehindTable", table)
+    assert remembered.clean_bytes == sum(map(len, remembered.clean.values())) == 10
     with env.read() as view:
         assert len(shown(view, table, is_lazy=True)) == 4
