@@ -36,8 +36,14 @@ READ_ONLY: Final[tuple[Acl, ...]] = (Acl(READ, "world", "anyone"),)
 
 def identities_of_address(address: str) -> tuple[Identity, ...]:
     """What a caller has proven by connecting from "host:port": its ip identity, if it has one."""
-    host = host_of(address)
-    return () if host is None else (("ip", host),)
+    return _identities_of_host(address.rpartition(":")[0])
+
+
+@lru_cache(maxsize=4_096)
+def _identities_of_host(host: str) -> tuple[Identity, ...]:
+    """One tuple for all connections from a host."""
+    found = host_of(f"{host}:0")
+    return () if found is None else (("ip", found),)
 
 
 _SMALL_BYTES_MAX: Final = 1_024

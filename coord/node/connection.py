@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from coord.model.acl import identities_of_address
 from coord.model.limits import WAITING_BYTES_MAX
@@ -41,6 +41,10 @@ class Waiting(NamedTuple):
     seq: int
     acked: int
     round: int
+
+
+_NOTHING: Final[deque[Any]] = deque(maxlen=0)
+"""An empty deque takes 760 bytes: idle connections share one that cannot be filled."""
 
 
 def _bytes_of(value: Any) -> int:
@@ -102,8 +106,10 @@ class Connection:
         self.next_seq = 1
         """A refusal that consumes no seq leaves it: every later write is then out of order."""
         self.acked = 0
-        self.in_flight: deque[InFlight] = deque()
-        self.waiting: deque[Waiting] = deque()
+        self.in_flight: deque[InFlight] = _NOTHING
+        """Filled by :meth:`launch` alone."""
+        self.waiting: deque[Waiting] = _NOTHING
+        """Filled by :meth:`wait` and :meth:`wait_first` alone."""
         self.outbox: list[bytes] = []
         self.events: list[tuple[int, bytes]] = []
         """(revision, frame) of events that leave with the next flush, before later replies."""
@@ -117,6 +123,24 @@ class Connection:
         self.unweighed = 0
         """Bound on the bytes of what waits; put right when it is reached."""
         self.traffic = Traffic()
+
+    def launch(self, seq: int, xid: int, command: bytes) -> None:
+        """A write is on its way."""
+        if self.in_flight is _NOTHING:
+            self.in_flight = deque()
+        self.in_flight.append((seq, xid, command))
+
+    def wait(self, waiting: Waiting) -> None:
+        """A request waits behind all others."""
+        if self.waiting is _NOTHING:
+            self.waiting = deque()
+        self.waiting.append(waiting)
+
+    def wait_first(self, waiting: Waiting) -> None:
+        """A request waits ahead of all others that wait."""
+        if self.waiting is _NOTHING:
+            self.waiting = deque()
+        self.waiting.appendleft(waiting)
 
     @property
     def backlog(self) -> int:

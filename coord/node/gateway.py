@@ -281,7 +281,7 @@ class Gateway:
             round_id = self._rounds.join()
             self._forwarder.wake()
             self._waiting_reads[conn] = None
-        conn.waiting.append(Waiting(xid, request, seq, acked, round_id))
+        conn.wait(Waiting(xid, request, seq, acked, round_id))
         if not conn.in_flight:
             self._pump(conn)
 
@@ -353,7 +353,7 @@ class Gateway:
                 request, conn.session, conn.generation, seq, acked, conn.identities
             )
         conn.next_seq = seq + 1
-        conn.in_flight.append((seq, xid, command))
+        conn.launch(seq, xid, command)
         self.admission.writes_in_flight += 1
         self.admission.bytes_in_flight += len(command)
         self._forwarder.commands.append(command)
@@ -368,7 +368,7 @@ class Gateway:
     def _put_off(self, conn: Connection, xid: int, request: Any, refusal: CoordError) -> None:
         """The write is not taken on: refused, or first in line for room."""
         if conn.is_zookeeper and isinstance(refusal, OverloadedError):
-            conn.waiting.appendleft(Waiting(xid, request, 0, 0, 0))
+            conn.wait_first(Waiting(xid, request, 0, 0, 0))
             self.admission.line_up(conn)
         else:
             self._answer_in_order(conn, xid, refusal)
@@ -383,7 +383,7 @@ class Gateway:
     def _answer_in_order(self, conn: Connection, xid: int, error: CoordError) -> None:
         """The refused write was next in line: it stays ahead of everything that waits."""
         if conn.in_flight:
-            conn.waiting.appendleft(Waiting(xid, error, 0, 0, 0))
+            conn.wait_first(Waiting(xid, error, 0, 0, 0))
         else:
             self.refuse(conn, xid, error)
 

@@ -7,7 +7,6 @@ decoded in one pass and handed to the gateway, which answers with one ``write``.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
@@ -15,13 +14,13 @@ from coord.model.errors import ProtocolError
 from coord.model.limits import CONNECTION_OUTBOX_BYTES_MAX, DATA_BYTES_MAX, REPLY_BURST_BYTES
 from coord.node.connection import Phase
 from coord.protocol.native import NativeCodec
-from coord.protocol.sniff import SNIFF_TIMEOUT_MS, WORD_BYTES, Front, sniff
+from coord.protocol.sniff import WORD_BYTES, Front, sniff
 from coord.protocol.zookeeper import ZooKeeperCodec
 
 if TYPE_CHECKING:
     from coord.node.connection import Connection
     from coord.node.gateway import Gateway
-
+    from coord.server.newcomers import Newcomers
 
 LINGER_MS: Final = 5_000
 """For the last bytes of a connection that the node ends: nobody holds one by not reading."""
@@ -33,9 +32,25 @@ Words = Callable[[bytes], bytes | None]
 class ClientConnection(asyncio.Protocol):
     """The ClientLink of a real socket. ``request_bytes_max`` binds ZooKeeper's clients."""
 
+    __slots__ = (
+        "_address",
+        "_codec",
+        "_conn",
+        "_gateway",
+        "_head",
+        "_newcomers",
+        "_on_closed",
+        "_request_bytes_max",
+        "_serves_zookeeper",
+        "_timer",
+        "_transport",
+        "_words",
+    )
+
     def __init__(
         self,
         gateway: Gateway,
+        newcomers: Newcomers,
         on_closed: Callable[[ClientConnection], None] | None = None,
         *,
         words: Words = lambda _word: None,
@@ -43,6 +58,7 @@ class ClientConnection(asyncio.Protocol):
         request_bytes_max: int = DATA_BYTES_MAX,
     ) -> None:
         self._gateway = gateway
+        self._newcomers = newcomers
         self._words = words
         self._serves_zookeeper = serves_zookeeper
         self._request_bytes_max = request_bytes_max
@@ -53,7 +69,7 @@ class ClientConnection(asyncio.Protocol):
         self._head = b""
         self._address = ""
         self._timer: asyncio.TimerHandle | None = None
-        """How long the first bytes may take; later, how long the last."""
+        """How long the last bytes may take."""
 
     # --- asyncio.Protocol -----------------------------------------------------------------------
 
@@ -61,13 +77,9 @@ class ClientConnection(asyncio.Protocol):
         """The socket is open; a client that says nothing for 5 s is closed."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=REPLY_BURST_BYTES)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            # A client that vanished without a word is noticed in minutes, not never.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         peer = transport.get_extra_info("peername")
         self._address = f"{peer[0]}:{peer[1]}" if peer else ""
-        self._set_timer(SNIFF_TIMEOUT_MS, self._give_up)
+        self._newcomers.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Requests, in whatever pieces the network cut them."""
@@ -90,6 +102,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """EOF, reset or our own close."""
         del exc
+        self._newcomers.discard(self)
         self._stop_timer()
         self._transport = None
         if self._conn is not None:
@@ -154,7 +167,7 @@ class ClientConnection(asyncio.Protocol):
             case Front.UNDECIDED:
                 pass
             case Front.NATIVE:
-                self._stop_timer()
+                self._newcomers.discard(self)
                 self._open(NativeCodec())
             case Front.ZOOKEEPER if self._serves_zookeeper:
                 self._open(ZooKeeperCodec(request_bytes_max=self._request_bytes_max))
@@ -169,7 +182,7 @@ class ClientConnection(asyncio.Protocol):
         head, self._head = self._head, b""
         self.data_received(head)
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
         """Nothing was said, or a handshake stopped halfway."""
         if self._conn is None or self._conn.phase is Phase.NEW:
             self.close()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model.limits import DATA_BYTES_MAX
+from coord.protocol.sniff import SNIFF_TIMEOUT_MS
 from coord.server.connection import ClientConnection, Words
+from coord.server.newcomers import Newcomers
 
 if TYPE_CHECKING:
-    import socket
-
     from coord.node.gateway import Gateway
 
 REFUSALS_PER_LINE: Final = 1_000
@@ -44,6 +45,7 @@ class ClientListener:
         self.serves_zookeeper = serves_zookeeper
         self.request_bytes_max = request_bytes_max
         self.before_input = before_input
+        self.newcomers = Newcomers(SNIFF_TIMEOUT_MS)
         self.refused = 0
         self._connections_max = connections_max
         self._per_address_max = per_address_max
@@ -57,6 +59,8 @@ class ClientListener:
     async def start(self, sock: socket.socket) -> None:
         """Accept on a bound socket."""
         loop = asyncio.get_running_loop()
+        # Accepted sockets inherit it: a client that vanished is noticed in minutes, not never.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._server = await loop.create_server(lambda: ListenedConnection(self), sock=sock)
 
     def stop_accepting(self) -> None:
@@ -118,9 +122,12 @@ class ClientListener:
 class ListenedConnection(ClientConnection):
     """A client connection that is counted, and ahead of whose input a stall is noticed."""
 
+    __slots__ = ("_host", "_listener", "_raw")
+
     def __init__(self, listener: ClientListener) -> None:
         super().__init__(
             listener.gateway,
+            listener.newcomers,
             words=listener.words,
             serves_zookeeper=listener.serves_zookeeper,
             request_bytes_max=listener.request_bytes_max,

@@ -75,6 +75,9 @@ class Tables(NamedTuple):
 
 SEALED_BY_WRITER: Final = frozenset(("journal", "meta"))
 """Tables whose records get their checksum from whoever puts them, not from the fold."""
+REMEMBERED: Final = frozenset(("nodes", "blobs", "gone"))
+"""Tables whose records are looked up when a node changes; sessions and history have their own
+memory, or need none."""
 DIGESTED: Final = tuple(name for name in Tables._fields if name != "meta")
 
 

@@ -14,7 +14,7 @@ from coord.model.errors import OK, LimitError, SessionExpiredError, SessionMoved
 from coord.store.journal_rows import ADDRESS_CHARS_MAX
 from coord.store.run import STEP_OPERATIONS, Run, Steps, obstacle
 from coord.store.schema import CRC_BYTES, U64, successor, unseal
-from coord.store.sessions import SessionFacts, SessionRow, session_key
+from coord.store.sessions import SessionDetails, SessionFacts, SessionRow, session_key
 
 
 def open_session(run: Run, timeout_ms: int, secret_hash: bytes, address: str, client: str) -> None:
@@ -24,17 +24,9 @@ def open_session(run: Run, timeout_ms: int, secret_hash: bytes, address: str, cl
         run.refuse(kind, 0, 0, 0, LimitError(f"{run.sessions.count} sessions are open, the most"))
         return
     address = address[:ADDRESS_CHARS_MAX]
-    facts = SessionFacts(
-        id=index,
-        timeout_ms=timeout_ms,
-        secret_hash=secret_hash,
-        address=address,
-        client=client,
-        opened_revision=index,
-        opened_wall_ms=run.wall_ms,
-        nonce=b"",
-        attaches=((index, run.wall_ms, address),),
-    )
+    attach = (index, run.wall_ms, address)
+    details = SessionDetails(secret_hash, client, run.wall_ms, nonce=b"", attaches=(attach,))
+    facts = SessionFacts.of(index, timeout_ms, address, details)
     row = SessionRow(facts, 1, 0, 0, (), 0, index)
     run.sessions.open(row)
     _write_row(run, row)
@@ -60,7 +52,7 @@ def attach_session(
         run.refuse(kind, session, 0, 0, SessionExpiredError("the session has ended"))
         return
     facts = row.facts
-    if facts.nonce != nonce:
+    if facts.details.nonce != nonce:
         attach = (run.index, run.wall_ms, address[:ADDRESS_CHARS_MAX])
         row = row._replace(
             facts=facts.attached(nonce, timeout_ms, attach),
@@ -144,20 +136,20 @@ def _end(run: Run, row: SessionRow, reason: dict[str, Any]) -> Steps:
         tree.remove(path, key, record_of)
         if not done % STEP_OPERATIONS:
             yield
-    facts = row.facts
+    facts, details = row.facts, row.facts.details
     due_ms = run.log_ms + run.limits.results_after_end_ms
     packed: bytes = msgpack.packb(
         {
             "session": row.id,
             "reason": reason,
             "generation": row.generation,
-            "secret_hash": facts.secret_hash,
+            "secret_hash": details.secret_hash,
             "timeout_ms": facts.timeout_ms,
-            "client": facts.client,
+            "client": details.client,
             "address": facts.address,
-            "attaches": facts.attaches,
-            "opened_revision": facts.opened_revision,
-            "opened_wall_ms": facts.opened_wall_ms,
+            "attaches": details.attaches,
+            "opened_revision": facts.id,
+            "opened_wall_ms": details.opened_wall_ms,
             "ended_revision": run.index,
             "ended_wall_ms": run.wall_ms,
             "ended_log_ms": run.log_ms,

@@ -8,7 +8,7 @@ function of the log: ``touched`` is the index of the last entry that changed it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import msgpack
 
@@ -20,30 +20,47 @@ Result = tuple[int, int, tuple[Any, ...]]
 ATTACHES_KEPT: Final = 8
 
 
-class SessionFacts(NamedTuple):
-    """What changes only when a session is attached.
+class SessionDetails(NamedTuple):
+    """What is looked at when a session is attached or explained.
 
     ``attaches``: the last eight as (revision, wall_ms, address), newest last.
     """
 
-    id: int
-    timeout_ms: int
     secret_hash: bytes
-    address: str
     client: str
-    opened_revision: int
     opened_wall_ms: int
     nonce: bytes
     attaches: tuple[tuple[int, int, str], ...]
 
+
+class SessionFacts(NamedTuple):
+    """What changes only when a session is attached.
+
+    ``packed``: its details in msgpack. Every node holds every session: unpacked they take three
+    times the memory, and nobody looks at them while the session lives.
+    """
+
+    id: int
+    timeout_ms: int
+    address: str
+    packed: bytes
+
+    @classmethod
+    def of(cls, session: int, timeout_ms: int, address: str, details: SessionDetails) -> Self:
+        """Facts of a session whose client connected from ``address`` last."""
+        return cls(session, timeout_ms, address, msgpack.packb(details))
+
+    @property
+    def details(self) -> SessionDetails:
+        """The rest of them."""
+        return SessionDetails(*msgpack.unpackb(self.packed, use_list=False))
+
     def attached(self, nonce: bytes, timeout_ms: int, attach: tuple[int, int, str]) -> SessionFacts:
         """The facts after another attach."""
-        return self._replace(
-            nonce=nonce,
-            timeout_ms=timeout_ms,
-            address=attach[2],
-            attaches=(*self.attaches, attach)[-ATTACHES_KEPT:],
-        )
+        old = self.details
+        attaches = (*old.attaches, attach)[-ATTACHES_KEPT:]
+        details = old._replace(nonce=nonce, attaches=attaches)
+        return SessionFacts.of(self.id, timeout_ms, attach[2], details)
 
 
 class SessionRow(NamedTuple):
@@ -75,7 +92,7 @@ class SessionRow(NamedTuple):
     @property
     def secret_hash(self) -> bytes:
         """SHA-256 of the secret that lets a client attach."""
-        return self.facts.secret_hash
+        return self.facts.details.secret_hash
 
     @property
     def address(self) -> str:
@@ -85,12 +102,12 @@ class SessionRow(NamedTuple):
     @property
     def client(self) -> str:
         """What the client calls itself."""
-        return self.facts.client
+        return self.facts.details.client
 
     @property
     def opened_revision(self) -> int:
         """Same number as ``id``."""
-        return self.facts.opened_revision
+        return self.facts.id
 
     def result_of(self, seq: int) -> Result | None:
         """The kept result of an applied write."""
@@ -128,7 +145,7 @@ class SessionRow(NamedTuple):
         return cls(SessionFacts(*facts), generation, last_seq, acked, results, 0, touched)
 
 
-NOBODY: Final = SessionRow(SessionFacts(0, 0, b"", "", "", 0, 0, b"", ()), -1, 0, 0, (), 0, 0)
+NOBODY: Final = SessionRow(SessionFacts(0, 0, "", b""), -1, 0, 0, (), 0, 0)
 """Stands for a session that is not open. No command names generation −1."""
 
 _new: Final = tuple.__new__

@@ -2,7 +2,7 @@
 
 The tree on disk may lag behind what was applied, because the log holds every entry behind the
 tree's applied index: after a crash they are applied once more. So one transaction of the engine
-serves about a thousand entries instead of thirty, and a record that changes often is sealed and
+serves some four thousand entries instead of thirty, and a record that changes often is sealed and
 written once. A fold is one transaction, the applied index included: what is on disk is always the
 state after some entry. A failed fold changes nothing here or there and may be tried again.
 
@@ -28,15 +28,16 @@ from coord.model.errors import StorageError
 from coord.model.limits import MIB
 from coord.store.digest import FACTOR
 from coord.store.kv import Environment, Table, WriteTxn
-from coord.store.schema import CRC_BYTES, SEALED_BY_WRITER, seal
+from coord.store.schema import CRC_BYTES, REMEMBERED, SEALED_BY_WRITER, seal
 
 if TYPE_CHECKING:
     from coord.store.state import State
 
-FOLD_CHANGES: Final = 1_024
-"""Changed records, counted anew by each commit, that make a fold due: a pause of at most some two
-milliseconds."""
-FOLD_BYTES: Final = 4 * MIB
+FOLD_CHANGES: Final = 4_096
+"""Changed records, counted anew by each commit, that make a fold due: as often as a digest is
+sampled, and written in steps. Fewer would write more: a fold rewrites every page it touches, and a
+thousand random records touch most pages of a small tree."""
+FOLD_BYTES: Final = 16 * MIB
 """The same for their bytes."""
 
 CLEAN_RECORDS_MAX: Final = 16_384
@@ -61,12 +62,22 @@ _pack_crc: Final = _CRC.pack
 class BehindTable:
     """Handle of one table. The layers are the same objects as long as the environment lives."""
 
-    __slots__ = ("base", "clean", "clean_bytes", "dirty", "fresh", "is_lazy", "name")
+    __slots__ = (
+        "base",
+        "clean",
+        "clean_bytes",
+        "dirty",
+        "fresh",
+        "is_lazy",
+        "is_remembered",
+        "name",
+    )
 
     def __init__(self, name: str, base: Table) -> None:
         self.name = name
         self.base = base
         self.is_lazy = name not in SEALED_BY_WRITER
+        self.is_remembered = name in REMEMBERED
         self.dirty: Layer = {}
         self.fresh: Layer = {}
         self.clean: dict[bytes, bytes] = {}
@@ -77,7 +88,7 @@ class BehindTable:
     def settle(self) -> None:
         """What was dirty is in the engine now."""
         clean = self.clean
-        if self.is_lazy:
+        if self.is_remembered:
             for key, record in self.dirty.items():
                 self.clean_bytes -= len(clean.pop(key, b""))
                 if record is not None:

@@ -15,6 +15,7 @@ from coord.node.connection import Connection
 from coord.protocol.native import NativeCodec
 from coord.protocol.zookeeper import ZooKeeperCodec
 from coord.server.listener import ClientListener
+from coord.server.newcomers import Newcomers
 from tests.protocol import jute
 
 NATIVE = b"\x89CORD\r\n\x01"
@@ -133,11 +134,9 @@ async def test_what_is_not_answered_is_closed(house: House, head: bytes) -> None
 
 
 @pytest.mark.parametrize("head", [b"", b"ru", b"\x89CO", b"\0\0", jute.handshake()[:30]])
-async def test_who_stops_halfway_is_closed(
-    house: House, monkeypatch: pytest.MonkeyPatch, head: bytes
-) -> None:
+async def test_who_stops_halfway_is_closed(house: House, head: bytes) -> None:
     """Before a word, a hello or a handshake is complete; perhaps before its bytes have come."""
-    monkeypatch.setattr("coord.server.connection.SNIFF_TIMEOUT_MS", 1)
+    house.listener.newcomers = Newcomers(1)
     with contextlib.suppress(ConnectionError):
         reader, writer = await house.says(head)
         assert await reader.read() == b""

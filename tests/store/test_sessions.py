@@ -185,7 +185,7 @@ def test_only_the_last_addresses_are_remembered(log: Log) -> None:
     for number in range(12):
         nonce = b"%d" % number
         log.apply(commands.attach_session(session, nonce, 1_000, f"h{number}", restart_seq=False))
-    attaches = row_of(log, session).facts.attaches
+    attaches = row_of(log, session).facts.details.attaches
     assert len(attaches) == ATTACHES_KEPT
     assert attaches[-1][2] == "h11"
 
