@@ -21,7 +21,7 @@ from coord.sim import (
 )
 from tests.sim import programs
 from tests.sim.clients import SimClient
-from tests.sim.history import History, Op
+from tests.sim.history import FINAL_READER, History, Op
 from tests.sim.invariants import Invariants
 from tests.sim.library import LibraryClient
 from tests.sim.member import Member
@@ -234,7 +234,7 @@ class Cluster:
             client.stopping = True
         self._until(lambda: all(c.is_idle for c in clients), WRITABLE_US, "answer everything")
         self._until(lambda: not self._orphans(), WRITABLE_US, "end the sessions of the gone")
-        reader = self._client("final", self.final, depth=2, think_ms=0)
+        reader = self._client(FINAL_READER, self.final, depth=2, think_ms=0)
         reader.start()
         self._until(lambda: self.final.is_done, WRITABLE_US, "read the end state")
         self._until(self._has_converged, CONVERGED_US, "converge")

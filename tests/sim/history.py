@@ -11,6 +11,8 @@ from typing import Any, Final
 
 WRITE_KINDS: Final = frozenset({"create", "delete", "set", "set_acl", "multi", "close"})
 UNKNOWN_REVISION: Final = -1
+FINAL_READER: Final = "final"
+"""The client that reads counters and sequences when everything else has ended."""
 
 
 class Outcome(Enum):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from coord.model import requests as rq
 from coord.model.acl import OPEN
 from coord.model.znode import CreateMode, Stat
+from tests.sim.checkers import registers
 
 if TYPE_CHECKING:
     from tests.sim.history import Op
@@ -94,7 +95,7 @@ def setup(keys: int) -> list[Intent]:
 
 def register(key: int) -> str:
     """Path of a register."""
-    return f"/register-{key}"
+    return f"{registers.PREFIX}{key}"
 
 
 class Register:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from coord.sim import US_PER_S, Trace
-from tests.sim import programs
-from tests.sim.checkers import exactly_once, registers, sessions, witness
+from tests.sim.checkers import judge
 from tests.sim.cluster import Cluster
 from tests.sim.history import History, Outcome
 from tests.sim.model import SEQUENCE_GAP, SESSION_EXPIRED, SESSION_MOVED, Model
@@ -87,7 +86,7 @@ def run_plan(
         cluster.suffer()
         cluster.heal()
         cluster.recover()
-        result.problems = _judge(cluster)
+        result.problems = judge(cluster.history)
     except AssertionError as error:
         result.problems = [_name_of(error)]
         if error.__cause__ is not None or type(error) is AssertionError:
@@ -131,15 +130,3 @@ def _where(error: BaseException) -> list[str]:
         frames.append(f"at {code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}")
         traceback = traceback.tb_next
     return frames[-6:]
-
-
-def _judge(cluster: Cluster) -> list[str]:
-    history, final = cluster.history, cluster.final
-    assert final.sequence is not None
-    problems = witness.check(history)
-    problems += exactly_once.check_counter(history, programs.COUNTER, final.counter)
-    problems += exactly_once.check_sequence(history, programs.SEQUENCE, final.sequence)
-    problems += sessions.check(history)
-    paths = [programs.register(key) for key in range(cluster.plan.keys)]
-    problems += registers.check(history, paths)
-    return problems

@@ -78,8 +78,8 @@ def _one_node_applies_something_else(cluster: Cluster) -> None:
     ("alter", "faults", "names"),
     [
         (_disks_lie, ("kill", "power"), ("durable", "survives", "completeness", "matching")),
-        (_reads_do_not_ask, ("halves", "isolate"), ("stale",)),
-        (_leader_is_impatient, ("clients",), ("expired by",)),
+        (_reads_do_not_ask, ("halves", "isolate"), ("witness/stale",)),
+        (_leader_is_impatient, ("clients",), ("sessions/E3",)),
         (_one_node_applies_something_else, ("kill",), ("equal-digests",)),
     ],
 )

@@ -140,7 +140,7 @@ def _session_goes_back(made: Handmade) -> None:
         (_future_read, "future"),
         (_hole_in_log, "log"),
         (_falling_term, "log"),
-        (_session_goes_back, "session order"),
+        (_session_goes_back, "session-order"),
     ],
 )
 def test_an_illegal_history_is_named(spoil: Callable[[Handmade], None], problem: str) -> None:
@@ -149,7 +149,7 @@ def test_an_illegal_history_is_named(spoil: Callable[[Handmade], None], problem:
 
     spoil(made)
 
-    assert any(found.startswith(problem) for found in witness.check(made.history))
+    assert any(found.startswith(f"witness/{problem}: ") for found in witness.check(made.history))
 
 
 def test_a_write_of_a_dead_generation_has_no_effect() -> None:

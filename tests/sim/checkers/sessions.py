@@ -26,9 +26,11 @@ def check(history: History) -> list[str]:
             continue
         ended = model.ended.get(life.session)
         if ended is None:
-            problems.append(f"session {life.session}: told expired, the log never ended it")
+            problems.append(f"sessions/E5: {life.session} told expired, the log never ended it")
         elif history.applied_us[ended] > life.told_expired_us:
-            problems.append(f"session {life.session}: told expired before entry {ended} applied")
+            problems.append(
+                f"sessions/E5: {life.session} told expired before entry {ended} applied"
+            )
     return problems
 
 
@@ -40,7 +42,9 @@ def _check_not_early(history: History, entry: Committed, answer: Answer) -> list
     applied_us = history.applied_us[entry.index]
     if applied_us < life.hold_until_us:
         held = f"its client held on until {life.hold_until_us} us"
-        return [f"session {answer.session}: expired by {entry.index} at {applied_us} us, {held}"]
+        return [
+            f"sessions/E3: {answer.session} expired by {entry.index} at {applied_us} us, {held}"
+        ]
     if life.confirmed_us < 0:
         return []
     timeout_us = life.timeout_ms * 1_000
@@ -48,13 +52,15 @@ def _check_not_early(history: History, entry: Committed, answer: Answer) -> list
     if applied_us >= due_us:
         return []
     confirmed = f"confirmed at {life.confirmed_us} us with {life.timeout_ms} ms"
-    return [f"session {answer.session}: expired by {entry.index} at {applied_us} us, {confirmed}"]
+    return [
+        f"sessions/E3: {answer.session} expired by {entry.index} at {applied_us} us, {confirmed}"
+    ]
 
 
 def _check_owners(model: Model, entry: Committed) -> list[str]:
     """Every ephemeral's owner is open (the model's own rule; here against its own mistakes)."""
     return [
-        f"entry {entry.index}: ephemeral {path} outlives session {node.owner}"
+        f"sessions/E1: entry {entry.index}: ephemeral {path} outlives session {node.owner}"
         for path, node in model.nodes.items()
         if node.owner and node.owner not in model.sessions
     ]
