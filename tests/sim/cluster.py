@@ -111,8 +111,12 @@ class Cluster:
 
     def _observe(self, target: Process | None) -> None:
         member = None if target is None else self._by_process.get(target.name)
-        if member is not None:
+        if member is None:
+            return
+        if member.has_moved():
             self.invariants.check(member)
+        if self.nemesis.waiting:
+            self.nemesis.look()
 
     def active(self) -> list[Client]:
         """Clients that have not vanished."""
@@ -213,12 +217,18 @@ class Cluster:
                 member.writer.conditions = disk
 
     def survives_without(self, one: int) -> bool:
-        """Losing this node's disk now loses nothing: a majority of voters is up, each with every
-        committed entry durable, and none of them is being replaced."""
-        others = [m for m in self.running() if m.id != one and not m.process.paused]
-        whole = [m for m in others if m.holds_everything(len(self.history.log))]
+        """Losing this node's disk now loses nothing: a majority of the voters is up without it, all
+        of one mind about who votes, each with every committed entry durable."""
+        running = self.running()
+        last = max([len(self.history.log), *(m.node.raft.commit for m in running if m.node)])
+        whole = [
+            m for m in running if m.id != one and not m.process.paused and m.holds_everything(last)
+        ]
         voters = {m.voters() for m in whole}
-        return len(whole) > self.plan.nodes // 2 and voters == {self.plan.nodes}
+        if len(voters) != 1:
+            return False
+        (voting,) = voters
+        return sum(m.key in voting for m in whole) > len(voting) // 2
 
     def recover(self) -> None:
         """After healing: progress for every client, then one state everywhere, then the end of

@@ -10,9 +10,10 @@ from typing import Final
 from coord.sim import US_PER_S, Trace
 from tests.sim.checkers import judge
 from tests.sim.cluster import Cluster
+from tests.sim.drawing import draw
 from tests.sim.history import History, Outcome
 from tests.sim.model import SEQUENCE_GAP, SESSION_EXPIRED, SESSION_MOVED, Model
-from tests.sim.plan import Plan, draw
+from tests.sim.plan import Plan
 
 PROBLEMS_SHOWN = 10
 EXECUTED: Final = {301: "attached", 302: "closed", 303: "expired"}

@@ -11,7 +11,7 @@ from tests.sim import programs
 from tests.sim.checkers import exactly_once, witness
 from tests.sim.cluster import Cluster
 from tests.sim.kills import POINTS, Killer
-from tests.sim.plan import Plan
+from tests.sim.plan import Knobs, Plan
 
 KILLS: Final = 320
 KILLS_PER_POINT_MIN: Final = 15
@@ -24,7 +24,7 @@ def test_a_counter_is_exact_through_kills(seed: int) -> None:
     """Three clients add to one counter while nodes are killed between commit and apply, between
     apply and reply, in log writes, around snapshots and at start: it ends at exactly the number
     of increments that were made."""
-    plan = Plan(seed, clients=4, depth=1, keys=1, think_ms=40, log_entries_kept=20)
+    plan = Plan(seed, clients=4, depth=1, keys=1, think_ms=40, knobs=Knobs(log_entries_kept=20))
     plan.programs = ("counter", "counter", "counter", "sequence")
     plan.session_timeout_ms, plan.patience_ms = 60_000, 2_000
     cluster = Cluster(plan)
