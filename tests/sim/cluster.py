@@ -88,7 +88,6 @@ class Cluster:
         self.plan = plan
         self.kernel = Kernel(plan.seed, trace)
         self.network = Network(self.kernel, Conditions())
-        self.drop_ppm = 0
         self.disks_lie = False
         self.sabotage: Callable[[Member], None] = lambda _member: None
         """Controls break a node here, when it has been built, to see that it is noticed."""
@@ -190,16 +189,19 @@ class Cluster:
 
     def suffer(self) -> None:
         """The phase with faults."""
-        plan = self.plan
-        self._set_weather(plan.weather, plan.disk, plan.drop_ppm)
+        self.usual_weather()
         self.nemesis.start()
-        self.kernel.run_until(self.kernel.now_us + plan.fault_ms * US_PER_MS)
+        self.kernel.run_until(self.kernel.now_us + self.plan.fault_ms * US_PER_MS)
         self.nemesis.stop()
+
+    def usual_weather(self) -> None:
+        """What the plan has for the phase with faults."""
+        self._set_weather(self.plan.weather, self.plan.disk)
 
     def heal(self) -> None:
         """Undo every fault that lasts; good weather from now on."""
         self.kernel.emit("nemesis", "heal")
-        self._set_weather(Conditions(), DiskConditions(), 0)
+        self._set_weather(Conditions(), DiskConditions())
         self.network.heal_all()
         for client in self.clients:
             client.process.resume()
@@ -209,10 +211,9 @@ class Cluster:
             if member.writer is not None:
                 member.writer.stalled_until_us = 0
 
-    def _set_weather(self, network: Conditions, disk: DiskConditions, drop_ppm: int) -> None:
-        self.network.conditions, self.disk, self.drop_ppm = network, disk, drop_ppm
+    def _set_weather(self, network: Conditions, disk: DiskConditions) -> None:
+        self.network.conditions, self.disk = network, disk
         for member in self.running():
-            member.set_drop_ppm(drop_ppm)
             if member.writer is not None:
                 member.writer.conditions = disk
 

@@ -53,9 +53,10 @@ def draw(seed: int) -> Plan:
     plan.patience_ms = stream.choice((200, 600, 2_000))
     plan.snapshot_ms = stream.choice((0, 0, 120, 400))
     plan.drift_ppm = stream.choice((0, 0, 500))
-    plan.drop_ppm = stream.choice((0, 0, 2_000, 20_000))
     plan.weather.delay_us_max = stream.choice((500, 2_000, 20_000, 60_000))
     plan.weather.break_ppm = stream.choice((0, 0, 500, 3_000))
+    for chance in ("drop_ppm", "duplicate_ppm", "reorder_ppm"):
+        setattr(plan.weather, chance, stream.choice((0, 0, 2_000, 20_000)))
     plan.disk.write_us_max = stream.choice((1_000, 4_000, 30_000))
     plan.core = stream.randrange(PICKS)
     for name, values in _TINY.items():

@@ -148,7 +148,6 @@ class Member:
         )
         roster = Roster(own.node_id, {m.id: m.peer for m in cluster.initial}, {})
         transport = self._transport = SimTransport(cluster.network, self.process, own, roster)
-        transport.drop_ppm = cluster.drop_ppm
         if store.is_empty():
             self._found_or_join(transport, store)
         else:
@@ -220,11 +219,6 @@ class Member:
             self._cluster.invariants.stopped(self)
         self.node = self.store = self.writer = self._transport = self._machine = None
         self._view = None
-
-    def set_drop_ppm(self, drop_ppm: int) -> None:
-        """Weather between nodes has changed."""
-        if self._transport is not None:
-            self._transport.drop_ppm = drop_ppm
 
     # --- what the harness watches ---------------------------------------------------------------
 

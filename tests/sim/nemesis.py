@@ -29,13 +29,14 @@ class Nemesis:
         self._cluster = cluster
         self._plan = cluster.plan
         self._kernel = cluster.kernel
-        self._active = False
+        self.active = False
+        """Faults may strike and end; afterwards ``Cluster.heal`` has undone them all."""
         self.waiting: list[Fault] = []
         """Due, and waiting for their phase. Looked at after every event of a node."""
 
     def start(self) -> None:
         """Begin: every fault is put on the clock."""
-        self._active = True
+        self.active = True
         for fault in self._plan.faults:
             self._kernel.schedule(fault.at_ms * US_PER_MS, partial(self._due, fault))
         if self._plan.snapshot_ms:
@@ -43,7 +44,7 @@ class Nemesis:
 
     def stop(self) -> None:
         """No new faults. Those that last are undone by ``Cluster.heal``."""
-        self._active = False
+        self.active = False
         self.waiting.clear()
 
     def look(self) -> None:
@@ -67,7 +68,7 @@ class Nemesis:
             self._strike(fault)
 
     def _strike(self, fault: Fault) -> None:
-        if not self._active:
+        if not self.active:
             return
         self.done[fault.kind] += 1
         self._kernel.emit("nemesis", fault.kind)
@@ -79,5 +80,5 @@ class Nemesis:
         for member in self._cluster.running():
             if member.node is not None:
                 member.node.housekeeping.take_snapshot(lambda _outcome: None)
-        if self._active:
+        if self.active:
             self._kernel.schedule(self._plan.snapshot_ms * US_PER_MS, self._take_snapshots)

@@ -17,7 +17,17 @@ from coord.sim import Conditions, DiskConditions
 
 CLASSES: Final = {
     "process": ("kill", "kill-all", "power", "power-all", "pause", "wipe"),
-    "network": ("isolate", "one-way", "halves", "break"),
+    "network": (
+        "isolate",
+        "one-way",
+        "halves",
+        "partial",
+        "clog",
+        "swizzle",
+        "flap",
+        "break",
+        "lossy",
+    ),
     "disk": ("stall",),
     "members": ("transfer", "snapshot"),
     "clients": ("clients", "vanish"),
@@ -102,8 +112,6 @@ class Plan:
     drift_ppm: int = 0
     snapshot_ms: int = 0
     """Every node takes a snapshot as often as this during the faults; 0: none."""
-    drop_ppm: int = 0
-    """Chance that a batch between nodes is dropped."""
     core: int = 0
     """Which majority is healed first: chosen by this number."""
     knobs: Knobs = field(default_factory=Knobs)

@@ -30,7 +30,16 @@ class Strike:
 
     def later(self, undo: Callable[[], None]) -> None:
         """``undo`` runs when the fault has lasted its time."""
-        self.kernel.schedule(self.length_us, undo)
+        self.at(self.length_us, undo)
+
+    def at(self, delay_us: int, act: Callable[[], None]) -> None:
+        """``act`` runs after a while, unless everything has been healed by then."""
+
+        def unless_healed() -> None:
+            if self.cluster.nemesis.active:
+                act()
+
+        self.kernel.schedule(delay_us, unless_healed)
 
     def ids(self) -> list[int]:
         """All machines."""

@@ -28,7 +28,7 @@ def _clients(strike: Strike) -> None:
     elif draw == 1:
         client.process.pause()
         long_us = 4 * strike.cluster.plan.session_timeout_ms * US_PER_MS
-        strike.kernel.schedule(strike.stream.randrange(long_us), client.process.resume)
+        strike.at(strike.stream.randrange(long_us), client.process.resume)
     else:
         cut(strike, [(client.process.name, host_name(node)) for node in strike.ids()])
 
