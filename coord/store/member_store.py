@@ -10,6 +10,7 @@ snapshots/            see ``directory_home``
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,12 @@ from coord.raft.types import Incarnation
 from coord.store.directory_home import SNAPSHOTS, TREE_PREFIX, DirectoryShelf, DirectoryTrees
 from coord.store.file_system import require_local
 from coord.store.kv import Environment
-from coord.store.lmdb_kv import create_environment, environment_exists, open_environment
+from coord.store.lmdb_kv import (
+    create_environment,
+    environment_exists,
+    open_environment,
+    sync_directory,
+)
 from coord.store.lock import DirectoryLock
 from coord.store.log_records import Identity
 from coord.store.raft_log import RaftLog, format_records
@@ -58,10 +64,7 @@ def open_member_store(
     Raises DirectoryInUseError; ForeignDataError if it is another node's; NewerFormatError;
     CorruptionError, which names file, table and key; StorageError for everything else.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{directory}: {error.strerror}") from error
+    _make_directory(directory)
     if not options.allow_remote_file_system:
         require_local(directory)
     lock = DirectoryLock(directory)
@@ -103,6 +106,22 @@ def open_member_store(
         ThreadWorker,
         lambda: _run_backwards(closers),
     )
+
+
+def _make_directory(directory: Path) -> None:
+    """Make the directory, durably: what is durable in it is lost if its own name is."""
+    if environment_exists(directory / LOG):
+        return
+    made = [place for place in directory.parents if not place.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # Also that of a directory which exists: whoever made it may have been stopped right here.
+        for place in (directory, *made):
+            # One that may be passed and not read cannot be synced by us.
+            with suppress(PermissionError):
+                sync_directory(place.parent)
+    except OSError as error:
+        raise StorageError(f"{directory}: {error.strerror}") from error
 
 
 def _open_log(directory: Path, options: StoreOptions) -> Environment:
