@@ -1,6 +1,7 @@
 """Opens a node's store on its data directory.
 
 lock                  held while a process uses the directory
+suspect               why what lies here is not to be trusted, if it is not
 reserve               disk space to be given up in need
 log/data.mdb          the log environment: every commit durable
 tree-<generation>/    the tree environment
@@ -32,8 +33,10 @@ from coord.store.snapshot_store import SnapshotStore
 from coord.store.space import ReserveFile, SpaceGuard, free_bytes_of
 from coord.store.state_machine import StateMachine
 from coord.store.store import MemberStore, StoreOptions
+from coord.store.suspicion import Suspicion
 from coord.store.tree_keeper import TreeKeeper
 from coord.store.trust import read_boot_id
+from coord.store.verify_files import verify_log_in_child
 from coord.store.verify_snapshot import verify_in_child
 from coord.store.worker import ThreadWorker
 
@@ -54,12 +57,16 @@ def open_member_store(
     free_bytes: Callable[[], int] | None = None,
     boot_id: str | None = None,
     check_snapshot: Callable[[Path], None] = verify_in_child,
+    check_log: Callable[[Path], None] = verify_log_in_child,
 ) -> MemberStore:
     """Open the directory, making what is missing in a new one, and rebuild the tree if it cannot
     be trusted. May take as long as copying the tree does.
 
+    If something is held against the directory (``suspicion``), a child process examines the log
+    before it is opened, and the tree is built anew.
+
     Replaceable in tests: ``free_bytes`` of the file system, ``boot_id`` of the machine,
-    ``check_snapshot``.
+    ``check_snapshot``, ``check_log``.
 
     Raises DirectoryInUseError; ForeignDataError if it is another node's; NewerFormatError;
     CorruptionError, which names file, table and key; StorageError for everything else.
@@ -70,10 +77,15 @@ def open_member_store(
     lock = DirectoryLock(directory)
     closers: list[Callable[[], None]] = [lock.release]
     try:
+        suspicion = Suspicion(directory)
+        doubt = suspicion.reason()
+        if doubt and environment_exists(directory / LOG):
+            check_log(directory / LOG)
         reserve = ReserveFile(directory, options.reserve_bytes)
         env = _open_log(directory, options)
         closers.append(env.close)
         log = RaftLog(env)
+        log.check_vote()
         if log.identity.node_id != options.node_id:
             raise ForeignDataError(
                 f"{directory}: holds the data of node {log.identity.node_id},"
@@ -87,7 +99,10 @@ def open_member_store(
             log,
             read_boot_id() if boot_id is None else boot_id,
             lambda tree: StateMachine(tree, options.limits),
+            doubt=doubt,
         )
+        if doubt:
+            suspicion.clear()
     except BaseException:
         _run_backwards(closers)
         raise
@@ -129,10 +144,7 @@ def _open_log(directory: Path, options: StoreOptions) -> Environment:
     if not environment_exists(place):
         if any(directory.glob(TREE_PREFIX + "[0-9]*")) or (directory / SNAPSHOTS).exists():
             # Its votes and entries are gone, so this member's word is no longer what it was.
-            raise CorruptionError(
-                f"{place}: missing, though the directory was in use: remove the directory and let"
-                " the node join again"
-            )
+            raise CorruptionError(f"{place}: missing, though the directory was in use")
         number = 1 + int.from_bytes(options.random_bytes(_INCARNATION_BYTES), "big")
         identity = Identity(options.node_id, Incarnation(number))
         create_environment(place, map_bytes=options.map_bytes, meta=format_records(identity))

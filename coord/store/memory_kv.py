@@ -311,6 +311,8 @@ class MemoryEnvironment:
     """
 
     failures: tuple[type[Exception], ...] = ()
+    damage: tuple[type[Exception], ...] = ()
+    witness: int | None = None
 
     def __init__(
         self, image: Image | None = None, *, sync: bool = True, keep_pending: bool = False

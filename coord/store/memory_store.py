@@ -276,6 +276,8 @@ def open_memory_store(disk: SimDisk, options: StoreOptions) -> MemberStore:
         log,
         f"boot {disk.boot}",
         lambda tree: StateMachine(tree, options.limits),
+        # The simulator's checkers say more about a log that has lost entries than a refusal.
+        refuses_lost_entries=False,
     )
     space = SpaceGuard(
         lambda: disk.free_bytes,
