@@ -19,7 +19,8 @@ from coord.sim import (
     Trace,
     host_name,
 )
-from tests.sim import programs
+from tests.sim import apps, programs
+from tests.sim.app_client import AppClient
 from tests.sim.clients import SimClient
 from tests.sim.history import FINAL_READER, History, Op
 from tests.sim.invariants import Invariants
@@ -36,7 +37,7 @@ CONVERGED_US: Final = 24 * US_PER_S
 """Thirty election timeouts: all nodes at one index with one digest."""
 
 
-Client = SimClient | LibraryClient
+Client = SimClient | LibraryClient | AppClient
 
 
 class Stuck(AssertionError):  # noqa: N818 (names the finding)
@@ -146,7 +147,12 @@ class Cluster:
         plan = self.plan
         for number in range(plan.clients):
             name = f"c{number + 1}"
-            program = self._program(plan.programs[number % len(plan.programs)], name)
+            kind = plan.programs[number % len(plan.programs)]
+            if kind in apps.APPS:
+                pair = ("", "b") if kind in apps.PAIRED else ("",)
+                self.clients += [self._app_client(kind, name + which) for which in pair]
+                continue
+            program = self._program(kind, name)
             library = plan.library_every > 0 and number % plan.library_every == 0
             self.clients.append(
                 self._client(name, program, plan.depth, plan.think_ms, library=library)
@@ -162,7 +168,7 @@ class Cluster:
         think_ms: int,
         *,
         library: bool = False,
-    ) -> Client:
+    ) -> SimClient | LibraryClient:
         made = LibraryClient if library else SimClient
         return made(
             self.network,
@@ -172,6 +178,17 @@ class Cluster:
             self.history,
             depth=depth,
             think_ms=think_ms,
+            timeout_ms=self.plan.session_timeout_ms,
+            patience_ms=self.plan.patience_ms,
+        )
+
+    def _app_client(self, kind: str, name: str) -> AppClient:
+        return AppClient(
+            self.network,
+            name,
+            self.plan.nodes,
+            apps.make(kind, self.kernel.streams.get(f"program/{name}"), self.plan.keys),
+            self.history,
             timeout_ms=self.plan.session_timeout_ms,
             patience_ms=self.plan.patience_ms,
         )

@@ -10,7 +10,7 @@ import random
 from typing import Final
 
 from coord.sim import Streams
-from tests.sim.plan import FAULTS, PHASES, Fault, Plan
+from tests.sim.plan import FAULTS, PHASES, PROGRAMS, Fault, Plan
 
 PICKS: Final = 1 << 16
 KIND_CHANCE: Final = 0.5
@@ -43,7 +43,8 @@ def draw(seed: int) -> Plan:
     plan = Plan(seed)
     plan.nodes = stream.choice((3, 3, 3, 5))
     plan.spares = stream.choice((0, 1, 1, 2))
-    plan.clients = stream.randrange(3, 7)
+    plan.clients = stream.randrange(4, 8)
+    plan.programs = tuple(stream.sample(PROGRAMS, len(PROGRAMS)))
     plan.depth = stream.choice((1, 1, 2, 3))
     plan.library_every = stream.choice((0, 1, 2, 3))
     plan.keys = stream.randrange(1, 5)

@@ -39,7 +39,15 @@ ROLES: Final = ("any", "leader", "follower", "learner")
 PHASES: Final = ("", "uncommitted", "election", "snapshot", "joint", "transfer")
 """What a fault waits for, a second at most: entries that no majority has, a node that campaigns, a
 snapshot on its way in, a joint configuration, a transfer of leadership."""
-PROGRAMS: Final = ("register", "counter", "sequence", "tree", "ephemerals")
+PROGRAMS: Final = (
+    "register",
+    "counter",
+    "sequence",
+    "tree",
+    "ephemerals",
+    "watcher",
+    "holder",
+)
 
 
 @dataclass(frozen=True, slots=True)

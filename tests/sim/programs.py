@@ -20,6 +20,7 @@ COUNTER: Final = "/counter"
 SEQUENCE: Final = "/queue"
 EPHEMERALS: Final = "/alive"
 TREE: Final = "/tree"
+GUARDED: Final = "/guarded"
 
 
 class Intent(NamedTuple):
@@ -90,6 +91,7 @@ def multi(*parts: Intent | rq.Operation) -> Intent:
 def setup(keys: int) -> list[Intent]:
     """What must exist before the other clients start."""
     nodes = [create(COUNTER, b"0"), create(SEQUENCE), create(EPHEMERALS), create(TREE)]
+    nodes.append(create(GUARDED))
     return nodes + [create(register(key), b"0") for key in range(keys)]
 
 

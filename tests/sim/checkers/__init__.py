@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.sim.checkers import exactly_once, registers, sessions, witness
+from tests.sim.checkers import exactly_once, fencing, registers, sessions, watches, witness
 from tests.sim.history import History
 
 Checker = Callable[[History], list[str]]
@@ -25,6 +25,8 @@ CHECKERS: Final[tuple[tuple[str, Checker], ...]] = (
     ("exactly_once", exactly_once.check),
     ("sessions", sessions.check),
     ("registers", registers.check),
+    ("watches", watches.check),
+    ("fencing", fencing.check),
 )
 
 
