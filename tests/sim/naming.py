@@ -14,7 +14,7 @@ PROGRESS: Final = "progress"
 """Name of the demand that a healed cluster serves, ends what is over, and converges."""
 _NAMED: Final = (
     re.compile(r"InvariantViolation: ([a-z-]+):"),
-    re.compile(r"([a-z_]+/[a-z-]+): "),
+    re.compile(r"([a-z_]+/[A-Za-z0-9-]+): "),
 )
 _STUCK: Final = re.compile(r"Stuck: ")
 _CRASH: Final = re.compile(r"(\w+)")
