@@ -402,6 +402,8 @@ def open_reader(directory: Path, *, live: bool) -> LmdbEnvironment:
     except lmdb.Error as error:
         raise StorageError(f"{file}: cannot open: {error}") from error
     try:
+        if live:
+            env.reader_check()  # a reader that was killed would pin its pages for good
         return LmdbEnvironment(env, file, None if live else CommitFloor(directory))
     except BaseException:
         env.close()

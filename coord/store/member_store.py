@@ -101,8 +101,7 @@ def open_member_store(
             lambda tree: StateMachine(tree, options.limits),
             doubt=doubt,
         )
-        if doubt:
-            suspicion.clear()
+        suspicion.clear()
     except BaseException:
         _run_backwards(closers)
         raise

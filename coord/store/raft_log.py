@@ -265,11 +265,13 @@ class RaftLog:
                     assert run.first == view.last + 1, (
                         f"entry {run.first} does not follow {view.last}"
                     )
+                    tail = b""
                     for piece in split_run(run):
                         key, value = encode_run(piece)
                         put(key, value, db=log)
                         sizes.append((piece.last, len(value)))
-                    view = view.appended(run, value[:TAIL_BYTES])
+                        tail = value[:TAIL_BYTES]
+                    view = view.appended(run, tail)
                 if write.hard_state is not None:
                     self._store(txn, HARD_STATE, write.hard_state)
                 if write.membership is not None:

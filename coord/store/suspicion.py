@@ -46,6 +46,6 @@ class Suspicion:
             os.fsync(file.fileno())
 
     def clear(self) -> None:
-        """The log was examined and the tree built anew."""
-        with suppress(OSError):
+        """The log was examined and the tree built anew, if there was a reason to."""
+        if self.reason():
             os.truncate(self.path, 0)
