@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from coord.model.errors import ProtocolError
 from coord.sim import End, Network, Process, host_name
 from coord_client.client import Client
 from coord_client.connection import Link
@@ -147,6 +148,7 @@ class AppClient:
     def vanish(self) -> None:
         """Die for good: the session is left to expire."""
         self.vanished = True
+        self.history.gone(self.session, self._network.kernel.now_us)
         self.process.crash()
         self._network.process_died(self.process, power=False)
 
@@ -197,6 +199,9 @@ def _stand_around(client: Client, recorder: SessionRecorder) -> None:
             recorder.note()
             try:
                 return method(*args, **named)
+            except ProtocolError as error:
+                recorder.breach("protocol", error)
+                raise
             finally:
                 recorder.note()
 

@@ -218,6 +218,7 @@ class Cluster:
     def heal(self) -> None:
         """Undo every fault that lasts; good weather from now on."""
         self.kernel.emit("nemesis", "heal")
+        self.history.healed_us = self.kernel.now_us
         self._set_weather(Conditions(), DiskConditions())
         self.network.heal_all()
         for client in self.clients:
@@ -266,6 +267,7 @@ class Cluster:
         reader.start()
         self._until(lambda: self.final.is_done, WRITABLE_US, "read the end state")
         self._until(self._has_converged, CONVERGED_US, "converge")
+        self.history.final_tree = self.running()[0].tree()
 
     def _orphans(self) -> list[int]:
         """Open sessions of clients that have vanished, anywhere."""

@@ -84,6 +84,8 @@ class SessionLife:
     confirmed_us: int = -1
     told_expired_us: int = -1
     hold_until_us: int = -1
+    gone_us: int = -1
+    """When its client died for good, −1 if it has not."""
     closed_by_client: bool = False
 
 
@@ -194,6 +196,14 @@ class History:
     log: list[Committed] = field(default_factory=list)
     applied_us: dict[int, int] = field(default_factory=dict)
     """When an index was first applied by any node."""
+    healed_us: int = -1
+    """From when on no fault was left, −1: it did not come to that."""
+    over_us: int = -1
+    """When the run ended."""
+    final_tree: dict[str, tuple[bytes, bytes]] | None = None
+    """Path → (data, stat) of all nodes when everything had converged."""
+    breaches: list[str] = field(default_factory=list)
+    """What clients saw that no service may do, however the log explains it."""
     sessions: dict[int, SessionLife] = field(default_factory=dict)
     transcripts: list[Transcript] = field(default_factory=list)
     subscriptions: list[Subscription] = field(default_factory=list)
@@ -203,3 +213,12 @@ class History:
     sightings: list[Sighting] = field(default_factory=list)
     replay: object = None
     """``replay.replay_of`` keeps here what it has worked out."""
+
+    def breach(self, rule: str, what: object) -> None:
+        """A client saw what no service may do."""
+        self.breaches.append(f"clients/{rule}: {what}")
+
+    def gone(self, session: int, now_us: int) -> None:
+        """The client of this session has died for good."""
+        if session in self.sessions:
+            self.sessions[session].gone_us = now_us

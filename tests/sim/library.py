@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from coord.model.errors import ProtocolError
 from coord.protocol.native_client import Incoming
 from coord.sim import End, Network, Process, host_name
 from coord_client.operations import NEVER_MS, Kind, Operation
@@ -85,6 +86,7 @@ class LibraryClient:
     def vanish(self) -> None:
         """Die for good: the session is left to expire."""
         self.vanished = True
+        self.history.gone(self.session, self._network.kernel.now_us)
         self.process.crash()
         self._network.process_died(self.process, power=False)
 
@@ -125,7 +127,12 @@ class LibraryClient:
     def on_item(self, item: bytes) -> None:
         """Bytes from the node."""
         self._recorder.note()
-        self._machine.receive(item, self._now_ms())
+        try:
+            self._machine.receive(item, self._now_ms())
+        except ProtocolError as error:
+            self.history.breach("protocol", f"{self.process.name}: {error}")
+            self.hang_up()
+            return
         self._after()
 
     def on_end(self) -> None:
@@ -133,7 +140,7 @@ class LibraryClient:
         self._lost("the node has gone")
 
     def _on_push(self, push: Incoming) -> None:
-        raise AssertionError(f"{self.process.name} has no watches and got {push}")
+        self.history.breach("event-to-nobody", f"{self.process.name}: {push}")
 
     def _now_ms(self) -> int:
         return self.process.clock.monotonic_ms()

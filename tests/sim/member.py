@@ -103,6 +103,12 @@ class Member:
             self._view = DurableView(RaftLog(MemoryEnvironment.from_image(image)))
         return self._view
 
+    def tree(self) -> dict[str, tuple[bytes, bytes]]:
+        """Path → (data, stat) of every node of the state machine."""
+        assert self.node is not None
+        entries, _ = self.node.reader.subtree("/")
+        return {path: (bytes(data), bytes(stat)) for path, data, stat in entries}
+
     # --- life -----------------------------------------------------------------------------------
 
     def start(self) -> None:

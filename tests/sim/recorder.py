@@ -135,6 +135,10 @@ class SessionRecorder:
                 self.reads_done += 1
         self._on_ended(op)
 
+    def breach(self, rule: str, what: object) -> None:
+        """The machine was told what no service may say."""
+        self._history.breach(rule, f"{self._process.name}: {what}")
+
     def lost(self) -> None:
         """The connection is gone: what is under way will be sent again."""
         for waiting in self.waiting:

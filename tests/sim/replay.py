@@ -37,6 +37,11 @@ class Replay:
     changes: list[tuple[int, ModelChange]] = field(default_factory=list)
     last: int = 0
 
+    def is_open(self, session: int, revision: int) -> bool:
+        """Whether the session was open once ``revision`` was applied."""
+        opened = self.opened.get(session, 1 << 62)
+        return opened <= revision < self.ended.get(session, 1 << 62)
+
     def heard_by(self, path: str, mode: int) -> Heard:
         """What a stream on ``path`` would hear of everything."""
         heard: list[tuple[int, tuple[object, ...]]] = []

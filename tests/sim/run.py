@@ -10,7 +10,7 @@ from typing import Final
 
 from coord.sim import US_PER_S, Trace
 from tests.sim.checkers import judge
-from tests.sim.cluster import Cluster
+from tests.sim.cluster import Cluster, Stuck
 from tests.sim.drawing import draw
 from tests.sim.history import History, Outcome
 from tests.sim.model import SEQUENCE_GAP, SESSION_EXPIRED, SESSION_MOVED, Model
@@ -93,11 +93,13 @@ def run_plan(
         cluster.suffer()
         cluster.heal()
         cluster.recover()
+        cluster.history.over_us = cluster.kernel.now_us
         result.problems = judge(cluster.history)
     except Exception as error:  # Whatever the product raises is a finding.
         result.problems = [f"{type(error).__name__}: {error}"]
         if error.__cause__ is not None or not _names_itself(error):
             result.problems += _where(error)
+        result.problems += _judge_unfinished(cluster, error)
     result.cpu_s = time.process_time() - started_s
     result.trace_hash = trace.hexdigest()
     result.tail = trace.tail if result.problems else []
@@ -109,6 +111,14 @@ def run_plan(
     result.faults = cluster.nemesis.done
     result.reached = cluster.invariants.reached + _situations(cluster.history)
     return result
+
+
+def _judge_unfinished(cluster: Cluster, error: Exception) -> list[str]:
+    """What is wrong with the history up to where the run ended. A cluster that makes no progress
+    has left a whole one."""
+    history = cluster.history
+    history.over_us = cluster.kernel.now_us
+    return judge(history) if isinstance(error, Stuck) else history.breaches
 
 
 def _names_itself(error: Exception) -> bool:

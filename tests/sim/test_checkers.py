@@ -1,4 +1,4 @@
-"""The smaller checkers: counters, sequences, sessions, and the search that believes nobody."""
+"""The smaller checkers: counters, sequences, and the search that believes nobody."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from tests.sim.checkers import exactly_once, sessions, wgl
+from tests.sim.checkers import exactly_once, wgl
 from tests.sim.checkers.wgl import ANY_VERSION, FOREVER, Call, State, Verdict
 from tests.sim.handmade import Handmade
-from tests.sim.history import History, Op, Outcome, SessionLife
+from tests.sim.history import History, Op, Outcome
 
 # --- exactly once -------------------------------------------------------------------------------
 
@@ -84,34 +84,6 @@ def test_broken_sequences_are_found() -> None:
     assert "exactly_once/order: " in problems(names)
     creates[1].body = creates[2].body
     assert "exactly_once/same-name: " in problems(names)
-
-
-# --- sessions -----------------------------------------------------------------------------------
-
-
-def test_an_expiry_in_time_passes() -> None:
-    """A session may end once its whole timeout has passed since the last confirmed contact."""
-    made = Handmade()
-    made.history.sessions[1] = SessionLife(made.open_session(), 10_000, confirmed_us=0)
-    made.now_us = 10_000_000
-    made.expire_session()
-    made.history.sessions[1].told_expired_us = 10_000_001
-
-    assert sessions.check(made.history) == []
-
-
-def test_an_early_expiry_and_false_news_are_found() -> None:
-    """Expiring early, or telling a client of an end that is not in the log, is wrong."""
-    made = Handmade()
-    life = made.history.sessions[1] = SessionLife(made.open_session(), 10_000, confirmed_us=0)
-    life.told_expired_us = 1
-    assert any("sessions/E5: " in p and "never" in p for p in sessions.check(made.history))
-    made.now_us = 4_000_000
-    made.expire_session()
-
-    found = sessions.check(made.history)
-    assert any("sessions/E3: " in p for p in found)
-    assert any("sessions/E5: " in p and "before" in p for p in found)
 
 
 # --- the search ---------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from tests.sim.history import History
 Checker = Callable[[History], list[str]]
 
 CHECKERS: Final[tuple[tuple[str, Checker], ...]] = (
+    ("clients", lambda history: history.breaches),
     ("witness", witness.check),
     ("exactly_once", exactly_once.check),
     ("sessions", sessions.check),
@@ -31,5 +32,11 @@ CHECKERS: Final[tuple[tuple[str, Checker], ...]] = (
 
 
 def judge(history: History) -> list[str]:
-    """What all checkers find wrong with a history that ended with its final reads."""
+    """What all checkers find wrong with a history.
+
+    A log that is none is all there is to say: nothing can be replayed.
+    """
+    broken = witness.check_log(history.log)
+    if broken:
+        return [*history.breaches, *broken]
     return [problem for _, check in CHECKERS for problem in check(history)]

@@ -9,9 +9,11 @@ def check(history: History) -> list[str]:
     """Whatever the final reads show: the value of a counter, the children of a sequence."""
     problems = []
     for op in history.ops:
-        if op.client == FINAL_READER and op.kind == "get":
+        if op.client != FINAL_READER or op.outcome is not Outcome.OK or op.code != 0:
+            continue
+        if op.kind == "get":
             problems += check_counter(history, op.args[0], int(op.body[0]))
-        elif op.client == FINAL_READER and op.kind == "children":
+        elif op.kind == "children":
             problems += check_sequence(history, op.args[0], list(op.body[0]))
     return problems
 

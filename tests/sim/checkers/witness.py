@@ -14,12 +14,14 @@ from tests.sim.history import UNKNOWN_REVISION, Committed, History, Op, Outcome
 from tests.sim.model import CLOSE_SESSION, Answer, Model
 
 LINEARIZABLE: Final = 0
+RESERVED: Final = "/zookeeper"
+"""The service keeps its own there."""
 KINDS: Final = {1: "create", 2: "delete", 5: "set", 7: "set_acl", 14: "multi", 302: "close"}
 
 
 def check(history: History) -> list[str]:
     """Everything wrong with a history; empty if it is linearizable in the claimed order."""
-    problems = _check_log(history.log)
+    problems = check_log(history.log)
     if problems:
         return problems
     executed, problems = _replay(history)
@@ -27,10 +29,11 @@ def check(history: History) -> list[str]:
     problems += _check_invoked(history, executed)
     problems += _check_real_time(history.ops)
     problems += _check_session_order(history.ops)
+    problems += _check_final_tree(history)
     return problems
 
 
-def _check_log(log: list[Committed]) -> list[str]:
+def check_log(log: list[Committed]) -> list[str]:
     """Indexes are dense from 1, terms never fall."""
     problems: list[str] = []
     term = 0
@@ -183,4 +186,24 @@ def _check_session_order(ops: list[Op]) -> list[str]:
         if before is not None and before.revision > op.revision:
             problems.append(f"witness/session-order: {op} follows {before}")
         last[op.session] = op
+    return problems
+
+
+def _check_final_tree(history: History) -> list[str]:
+    """What nodes hold in the end is what the log makes, down to every Stat."""
+    if history.final_tree is None:
+        return []
+    model = Model()
+    for entry in history.log:
+        model.apply(entry.index, entry.kind, entry.payload)
+    wanted = {path: (node.data, node.stat()) for path, node in model.nodes.items()}
+    problems = []
+    for path in sorted(wanted.keys() | history.final_tree.keys()):
+        if path == "/" or path.startswith(RESERVED):
+            continue
+        held = history.final_tree.get(path)
+        if held != wanted.get(path):
+            problems.append(
+                f"witness/state: {path} is {held!r:.120}, not {wanted.get(path)!r:.120}"
+            )
     return problems
