@@ -20,7 +20,7 @@ LENGTH_MS_MIN: Final = 30
 ROLE_WEIGHTS: Final = {"any": 5, "leader": 3, "follower": 2, "learner": 1}
 """Leaders are hit more often than chance would have it."""
 _KIB: Final = 1 << 10
-_TINY: Final = {
+TINY: Final = {
     "max_slice_bytes": (1, 200, 2 * _KIB),
     "max_inflight": (1, 2),
     "max_inflight_bytes": (1, 400),
@@ -60,7 +60,7 @@ def draw(seed: int) -> Plan:
         setattr(plan.weather, chance, stream.choice((0, 0, 2_000, 20_000)))
     plan.disk.write_us_max = stream.choice((1_000, 4_000, 30_000))
     plan.core = stream.randrange(PICKS)
-    for name, values in _TINY.items():
+    for name, values in TINY.items():
         if stream.random() < 0.5:
             setattr(plan.knobs, name, stream.choice(values))
     kinds = tuple(kind for kind in FAULTS if stream.random() < KIND_CHANCE)
