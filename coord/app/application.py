@@ -22,13 +22,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import coord
-from coord.app import binding, logs, wiring, words
+from coord.app import binding, fatal_signals, logs, wiring, words
 from coord.app.failures import OK, exit_code_of
 from coord.app.parts import Parts
+from coord.app.scrub import Scrubber
 from coord.app.supervision import Notifier, parent_has_ended
 from coord.model.errors import ConfigError, StorageError
 from coord.node.bootstrap import Bootstrapper, Found, Join, Wait, hello_after
 from coord.server.listener import ClientListener
+from coord.store.lmdb_kv import damage_of
 
 if TYPE_CHECKING:
     from coord.config import Config
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from coord.node.transport import PeerTransport
     from coord.store.log_writer import ThreadLogWriter
     from coord.store.member_store import MemberStore
+    from coord.store.suspicion import Suspicion
 
 STOP_WITHIN_S: Final = 4.7
 """The promise is 5 s; a disk slower than that leaves an unclean but sound directory."""
@@ -76,8 +79,12 @@ def run(
             log.warning(
                 "peers are not authenticated: whoever reaches the peer port can change data"
             )
+        suspicion = sockets.enter_context(fatal_signals.remembered(config.node.dir))
         application = Application(
-            config, parts or Parts(), os.environ if environment is None else environment
+            config,
+            parts or Parts(),
+            os.environ if environment is None else environment,
+            suspicion,
         )
         sockets.callback(application.has_ended)
         # Leaving the runner may wait for a name that is being resolved: the deadline covers that.
@@ -114,9 +121,16 @@ def _raise_descriptor_limit(connections_max: int) -> None:
 class Application:
     """One node in one process. Its methods stand in the order in which they run."""
 
-    def __init__(self, config: Config, parts: Parts, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        parts: Parts,
+        environment: Mapping[str, str],
+        suspicion: Suspicion,
+    ) -> None:
         self._config = config
         self._parts = parts
+        self._suspicion = suspicion
         self._notifier = Notifier(environment, os.getpid())
         parent = environment.get("COORD_PARENT_FD", "")
         self._parent_fd = int(parent) if parent.isdigit() else None
@@ -167,7 +181,10 @@ class Application:
         log.info("serving", extra={"client": config.node.client, "version": coord.__version__})
         self._watch_readiness(loop, node)
         self._feed_watchdog(loop)
+        scrubber = self._make_scrubber(node, store)
+        scrubber.start()
         await self._stop_asked.wait()
+        scrubber.stop()
         return await self._stop(node, listener, transport, writer, store)
 
     # --- starting ---------------------------------------------------------------------------------
@@ -248,6 +265,15 @@ class Application:
             listener.words = words.make_desk(self._config, node, listener).answer
         return listener
 
+    def _make_scrubber(self, node: Node, store: MemberStore) -> Scrubber:
+        return Scrubber(
+            self._config.node.dir,
+            store,
+            interval_s=self._config.storage.scrub_interval_ms / 1_000,
+            on_damage=self._fatal,
+            take_snapshot=lambda: node.housekeeping.take_snapshot(lambda _outcome: None),
+        )
+
     def _watch_readiness(self, loop: asyncio.AbstractEventLoop, node: Node) -> None:
         """Announce once that the node is in quorum and caught up: it has applied an entry of the
         term in which it knows a leader."""
@@ -314,8 +340,12 @@ class Application:
             self._fatal(error)
 
     def _fatal(self, error: BaseException) -> None:
-        """End without acknowledging anything any more."""
-        code = exit_code_of(error)
+        """End without acknowledging anything any more. Damage is remembered: the next start does
+        not trust what it finds."""
+        damage = damage_of(error)
+        if damage is not None:
+            self._suspicion.note(str(damage))
+        code = exit_code_of(damage or error)
         log.critical("fatal: %s", error, exc_info=error, extra={"exit_code": code})
         self._end(code)
 

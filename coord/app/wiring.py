@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import coord
 from coord.app.parts import LoopScheduler, Parts
 from coord.config.parsers import optional_digest
-from coord.model.errors import ConfigError
+from coord.model.errors import ConfigError, CorruptionError
 from coord.model.limits import TICK_MS
 from coord.node.bootstrap import InitialMember, digest_of
 from coord.node.node import Node
@@ -54,7 +54,15 @@ def open_store(config: Config, parts: Parts) -> MemberStore:
         map_bytes=storage.map_bytes,
         allow_remote_file_system=storage.allow_any_filesystem,
     )
-    return open_member_store(config.node.dir, options)
+    try:
+        return open_member_store(config.node.dir, options)
+    except CorruptionError as error:
+        hosts = ",".join(m.client for m in config.cluster.initial if m.id != config.node.id)
+        raise CorruptionError(
+            f"{error}\n  This node's data is damaged, so it does not start. Its peers hold the"
+            " data; to join them again:"
+            f" coord repair --dir {config.node.dir} --hosts {hosts or 'A_PEER'}"
+        ) from error
 
 
 def hello_of(config: Config, store: MemberStore) -> Hello:

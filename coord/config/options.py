@@ -252,6 +252,13 @@ _ALL: Final = (
         parsers.show_bytes,
     ),
     Option(
+        "storage.scrub_interval_ms",
+        _duration(0, 30 * 24 * 3_600_000),
+        6 * 3_600_000,
+        "How often a child process reads everything on disk and checks it; 0: never.",
+        _show_ms,
+    ),
+    Option(
         "storage.allow_any_filesystem",
         parsers.switch,
         False,

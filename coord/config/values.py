@@ -96,6 +96,7 @@ class StorageSection:
     map_bytes: int
     quota_bytes: int
     reserve_bytes: int
+    scrub_interval_ms: int
     allow_any_filesystem: bool
 
 

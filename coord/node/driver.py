@@ -141,6 +141,11 @@ class Driver:
             StorageError,
             *store.tree.failures,
         )
+        self._fatal_failures: tuple[type[Exception], ...] = (
+            CorruptionError,
+            NewerFormatError,
+            *store.tree.damage,
+        )
         self._apply_failures = 0
         self.applied_entries = 0
         self.flushes = 0
@@ -202,6 +207,11 @@ class Driver:
         if self._applying is not None:
             self._applying.close()
             self._applying = None
+
+    def fail(self, error: BaseException) -> None:
+        """The node cannot go on: nothing is acknowledged from here on."""
+        self.stopped = True
+        self._events.on_fatal(error)
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -365,10 +375,9 @@ class Driver:
                 self._applying = None
                 if self._current:
                     self._applied(end.value)
-            except (CorruptionError, NewerFormatError) as error:
+            except self._fatal_failures as error:
                 self._applying = None
-                self.stopped = True
-                self._events.on_fatal(error)
+                self.fail(error)
                 return
             except self._storage_failures:
                 # A local failure is never a result: nothing was applied, stall and try again.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from coord.model import commands
-from coord.model.errors import StorageError
+from coord.model.errors import CorruptionError, StorageError
 from coord.store.raft_log import LogWrite
 
 if TYPE_CHECKING:
@@ -38,8 +37,13 @@ class Housekeeping:
     def check(self) -> None:
         """Fold what an idle node has left in memory; take a snapshot if the log has outgrown the
         last one."""
-        with suppress(StorageError):  # The next apply meets it too, and stalls.
+        try:
             self._store.machine.fold()
+        except CorruptionError as error:
+            self._driver.fail(error)
+            return
+        except StorageError:
+            pass  # The next apply meets it too, and stalls.
         if self._store.snapshots.should_take():
             self.take_snapshot(lambda _outcome: None)
 
@@ -47,7 +51,10 @@ class Housekeeping:
         """Start one; False if one is running. ``on_done`` gets the snapshot or the reason."""
 
         def done(outcome: SnapshotMeta | BaseException) -> None:
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, CorruptionError):
+                # A copy of the tree that does not pass its check is a tree that would not either.
+                self._driver.fail(outcome)
+            elif isinstance(outcome, BaseException):
                 self.last_error = str(outcome)
             elif not self._driver.stopped:
                 self.snapshots_taken += 1

@@ -91,10 +91,37 @@ def _check_leader(raft: Raft, last: Index) -> None:
 # A cluster ----------------------------------------------------------------------------------
 
 
+def _picture(raft: Raft) -> list[object]:
+    """Everything that the checks after a call look at: as long as it is equal, so is what they
+    say. Most calls are ticks and heartbeats, which change nothing of it."""
+    log = raft.log
+    picture: list[object] = [
+        raft.term,
+        raft.vote,
+        raft.role,
+        raft.leader,
+        raft.electorate,
+        raft.installing,
+        len(raft.outstanding),
+        log.first,
+        log.commit,
+        log.stable,
+        log.handed,
+        log.last,
+        log.last_term,
+        log.cursor,
+        log.applied,
+    ]
+    for node, progress in raft.progress.items():
+        picture += (node, progress.incarnation, progress.match, progress.next)
+    return picture
+
+
 class _View:
     """What was last seen of a running node, to notice anything that went backwards."""
 
     def __init__(self, node: RaftNode) -> None:
+        self.picture: list[object] = []
         self.term = node.term
         self.commit = node.commit
         self.leads = Term(0)
@@ -170,30 +197,25 @@ class ClusterChecker:
             return
         self._check_stuck(key, view, raft)
         settled = raft.electorate.index <= raft.log.commit
-        require(
-            raft.is_voter or raft.electorate.membership.is_joint or not settled,
-            "removed-leader-leaves",
-            f"{key} leads {raft.electorate.membership}",
-        )
+        if settled and not raft.is_voter and not raft.electorate.membership.is_joint:
+            raise InvariantViolation(
+                "removed-leader-leaves", f"{key} leads {raft.electorate.membership}"
+            )
         self._check_isolated(key, view, raft)
         view.handover = view.handover + 1 if raft.transferee != NO_NODE else 0
-        require(
-            view.handover <= raft.config.election_ticks_min,
-            "transfer-is-bounded",
-            f"{key} has refused proposals for {view.handover} ticks",
-        )
+        if view.handover > raft.config.election_ticks_min:
+            detail = f"{key} has refused proposals for {view.handover} ticks"
+            raise InvariantViolation("transfer-is-bounded", detail)
 
     def _check_stuck(self, key: Key, view: _View, raft: Raft) -> None:
         mark = min(raft.log.commit, raft.log.stable)
         if mark > view.mark or mark >= raft.log.last:
             view.moved = view.ticks
         view.mark = mark
-        limit = raft.config.stuck_commit_ticks + 2
-        require(
-            view.ticks - view.moved <= limit,
-            "sick-leader-leaves",
-            f"{key} has led without progress for {view.ticks - view.moved} ticks",
-        )
+        waited = view.ticks - view.moved
+        if waited > raft.config.stuck_commit_ticks + 2:
+            detail = f"{key} has led without progress for {waited} ticks"
+            raise InvariantViolation("sick-leader-leaves", detail)
 
     def _check_isolated(self, key: Key, view: _View, raft: Raft) -> None:
         if not raft.config.check_quorum:
@@ -204,11 +226,9 @@ class ClusterChecker:
                 node == raft.id or view.ticks - view.heard.setdefault(node, view.ticks) <= limit
                 for node in group
             ]
-            require(
-                not group or sum(heard) >= majority(len(group)),
-                "isolated-leader-leaves",
-                f"{key} leads and has not heard a majority for {limit} ticks",
-            )
+            if group and sum(heard) < majority(len(group)):
+                detail = f"{key} leads and has not heard a majority for {limit} ticks"
+                raise InvariantViolation("isolated-leader-leaves", detail)
 
     def delivered(self, key: Key, message: m.Message) -> None:
         """A message is about to be handed in."""
@@ -218,8 +238,11 @@ class ClusterChecker:
 
     def after(self, key: Key) -> None:
         """Any call into a node has returned."""
-        node, view = self._nodes[key], self._views[key]
-        raft = node._raft
+        raft, view = self._nodes[key]._raft, self._views[key]
+        picture = _picture(raft)
+        if picture == view.picture:
+            return
+        view.picture = picture
         check_node(raft)
         if raft.term < view.term:
             raise InvariantViolation("term-monotonic", f"{key}: {view.term} → {raft.term}")

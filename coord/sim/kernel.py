@@ -7,8 +7,8 @@ model (network, disk, a paused process) says so.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from coord.sim.streams import Streams
@@ -76,14 +76,15 @@ class Kernel:
         """
         assert delay_us >= 0, delay_us
         event = Event(action, target, 0 if target is None else target.epoch)
-        self.insert(self.now_us + delay_us, event)
+        self._number += 1
+        heappush(self._heap, (self.now_us + delay_us, self._number, event))
         return event
 
     def insert(self, time_us: int, event: Event) -> None:
         """Put an event (back) on the heap."""
         assert time_us >= self.now_us
         self._number += 1
-        heapq.heappush(self._heap, (time_us, self._number, event))
+        heappush(self._heap, (time_us, self._number, event))
 
     def emit(self, actor: str, kind: str, text: str = "") -> None:
         """One line for the trace, at this time."""
@@ -93,28 +94,24 @@ class Kernel:
         """Run the next event; False if there is none."""
         if not self._heap:
             return False
-        time_us, _, event = heapq.heappop(self._heap)
+        time_us, _, event = heappop(self._heap)
         if time_us > self.now_us:
             self.now_us = time_us
             self._at_this_time = 0
         self._at_this_time += 1
         assert self._at_this_time < EVENTS_AT_ONE_TIME_MAX, "events without end at one time"
-        self._run(event)
-        return True
-
-    def _run(self, event: Event) -> None:
         action, target = event.action, event.target
         if action is None:
-            return
+            return True
         if target is None:
             event.action = None
             action()
+        elif target.epoch != event.epoch or not target.alive:
+            return True
+        elif target.paused:
+            target.backlog.append(event)
+            return True
         else:
-            if target.epoch != event.epoch or not target.alive:
-                return
-            if target.paused:
-                target.backlog.append(event)
-                return
             event.action = None
             try:
                 action()
@@ -124,10 +121,12 @@ class Kernel:
         self.events_run += 1
         if self.observer is not None:
             self.observer(target)
+        return True
 
     def run_until(self, time_us: int) -> None:
         """Run every event up to and including ``time_us``, and let the clock reach it."""
-        while self._heap and self._heap[0][0] <= time_us:
+        heap = self._heap
+        while heap and heap[0][0] <= time_us:
             self.step()
         self.now_us = max(self.now_us, time_us)
 

@@ -29,11 +29,24 @@ PPM: Final = 1_000_000
 
 @dataclass(slots=True)
 class Conditions:
-    """Weather on every path: delays in microseconds; ``break_ppm`` per item written."""
+    """Weather on every path: delays in microseconds, chances in millionths.
+
+    The last four are for what a transport sends (see ``coord.sim.peers``): a stream itself loses
+    nothing but its end.
+    """
 
     delay_us_min: int = 200
     delay_us_max: int = 2_000
     break_ppm: int = 0
+    """Per item written: the stream is reset instead."""
+    drop_ppm: int = 0
+    """Per batch: lost, as if the queue had been full."""
+    duplicate_ppm: int = 0
+    """Per batch: sent, and once more later."""
+    reorder_ppm: int = 0
+    """Per batch: sent later, perhaps on another stream to the same peer."""
+    late_us_max: int = 300_000
+    """How much later, at most."""
 
 
 class StreamHandler(Protocol):
@@ -123,7 +136,8 @@ class End:
             self.waiting.append(item)
             return
         kernel, other = self.network.kernel, self.other
-        self.last_us = max(self.last_us, kernel.now_us + self.network.delay_us())
+        due_us = self.network.due_us(self.process.name, self.peer_name)
+        self.last_us = max(self.last_us, due_us)
         kernel.schedule(self.last_us - kernel.now_us, lambda: other._arrive(item), other.process)
 
     def path_healed(self) -> None:
@@ -260,6 +274,8 @@ class Network:
         self._cuts: dict[tuple[str, str], int] = {}
         """Directions that are cut, with the number of the cut (a later one is another)."""
         self._cut_number = 0
+        self._clogs: dict[tuple[str, str], int] = {}
+        """Until when a direction holds back what is sent."""
         self._ends: dict[str, list[End]] = {}
         self._silent: dict[str, list[End]] = {}
         """Far ends of streams whose machine lost power, by that machine."""
@@ -269,7 +285,17 @@ class Network:
         weather = self.conditions
         return spread(self.stream, weather.delay_us_min, weather.delay_us_max)
 
+    def due_us(self, frm: str, to: str) -> int:
+        """When an item sent now from ``frm`` arrives at ``to``, if nothing is ahead of it."""
+        return max(self.kernel.now_us, self._clogs.get((frm, to), 0)) + self.delay_us()
+
     # --- paths ----------------------------------------------------------------------------------
+
+    def clog(self, frm: str, to: str, length_us: int) -> None:
+        """Hold back one direction for a while: what is sent arrives after it, in order."""
+        self.kernel.emit(frm, "clog", to)
+        until_us = self.kernel.now_us + length_us
+        self._clogs[frm, to] = max(until_us, self._clogs.get((frm, to), 0))
 
     def is_cut(self, frm: str, to: str) -> bool:
         """Nothing gets from ``frm`` to ``to`` at the moment."""
@@ -299,9 +325,10 @@ class Network:
                 end.path_healed()
 
     def heal_all(self) -> None:
-        """Open every path."""
+        """Open every path; nothing sent from now on is held back."""
         for frm, to in sorted(self._cuts):
             self.heal(frm, to)
+        self._clogs.clear()
 
     def break_streams(self, one: str, two: str) -> None:
         """Reset every stream between two processes."""
@@ -338,7 +365,8 @@ class Network:
         """Connect. A refusal, a cut path and silence all end in ``done(None, None)``."""
         epoch = process.epoch
         attempt = _Dial(self, process, done)
-        self.kernel.schedule(self.delay_us(), lambda: attempt.knock(epoch, to, port, greeting))
+        delay_us = self.due_us(process.name, to) - self.kernel.now_us
+        self.kernel.schedule(delay_us, lambda: attempt.knock(epoch, to, port, greeting))
         self.kernel.schedule(DIAL_US, attempt.time_out, process)
 
     def pair(self, one: Process, two: Process) -> tuple[End, End]:

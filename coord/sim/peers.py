@@ -35,12 +35,11 @@ def host_name(node_id: int) -> str:
 class SimTransport:
     """Carries one node's messages in one life of its process.
 
-    ``drop_ppm``: chance that a batch is dropped as if the queue were full. ``position``: last
-    applied index. ``before_input``: called ahead of any handling of what arrives.
+    ``position``: last applied index. ``before_input``: called ahead of any handling of what
+    arrives.
     """
 
     def __init__(self, network: Network, process: Process, own: Hello, roster: Roster) -> None:
-        self.drop_ppm = 0
         self.position: Callable[[], int] = lambda: 0
         self.before_input: Callable[[], object] = lambda: None
         self._network = network
@@ -74,14 +73,37 @@ class SimTransport:
             self._announce()
 
     def send(self, to: NodeId, messages: Sequence[Any]) -> bool:
-        """One batch, one item; False if there is no member's stream or the batch was dropped."""
+        """One batch, one item; False if there is no member's stream or the batch was dropped.
+
+        TCP would keep order and count; Raft must not depend on that, so weather may not.
+        """
         link = self._outgoing.get(int(to))
         if link is None or link.standing is not Standing.MEMBER:
             return False
-        if self.drop_ppm and self._network.stream.randrange(PPM) < self.drop_ppm:
+        weather = self._network.conditions
+        if self._happens(weather.drop_ppm):
             return False
-        link.end.write(encode_batch(messages))
+        batch = encode_batch(messages)
+        late = self._happens(weather.reorder_ppm)
+        if late or self._happens(weather.duplicate_ppm):
+            self._send_later(link.hello, batch)
+        if not late:
+            link.end.write(batch)
         return True
+
+    def _happens(self, chance_ppm: int) -> bool:
+        return chance_ppm > 0 and self._network.stream.randrange(PPM) < chance_ppm
+
+    def _send_later(self, to: Hello, batch: bytes) -> None:
+        """On whatever stream leads to the same peer by then."""
+
+        def send() -> None:
+            link = self._outgoing.get(int(to.node_id))
+            if link is not None and link.hello.incarnation == to.incarnation:
+                link.end.write(batch)
+
+        delay_us = self._network.stream.randrange(self._network.conditions.late_us_max)
+        self._network.kernel.schedule(delay_us, send, self._process)
 
     def close(self) -> None:
         """End all streams; dial no more."""

@@ -16,23 +16,27 @@ TAIL_LINES = 400
 
 
 class Trace:
-    """Collects lines. ``sink`` (if any) gets each as it comes; the tail is always kept."""
+    """Collects lines. ``sink`` (if any) gets each as it comes; the last ones are always kept."""
 
     def __init__(self, sink: Callable[[str], None] | None = None) -> None:
         self.lines = 0
-        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._last: deque[str] = deque(maxlen=TAIL_LINES)
         self._hash = hashlib.blake2b(digest_size=16)
         self._sink = sink
 
     def emit(self, time_us: int, actor: str, kind: str, text: str = "") -> None:
-        """Add one line."""
-        line = f"{time_us:>12} {actor:<8} {kind:<12} {text}"
+        """Add one line. Nothing is aligned before somebody looks: this runs for every event."""
+        line = f"{time_us} {actor} {kind} {text}\n"
         self.lines += 1
         self._hash.update(line.encode())
-        self._hash.update(b"\n")
-        self.tail.append(line)
+        self._last.append(line)
         if self._sink is not None:
-            self._sink(line)
+            self._sink(_aligned(line))
+
+    @property
+    def tail(self) -> list[str]:
+        """The last lines."""
+        return [_aligned(line) for line in self._last]
 
     @property
     def is_watched(self) -> bool:
@@ -42,8 +46,13 @@ class Trace:
     def note(self, time_us: int, actor: str, text: str) -> None:
         """A remark for whoever reads along; not part of the hash."""
         if self._sink is not None:
-            self._sink(f"{time_us:>12} {actor:<8} . {text}")
+            self._sink(_aligned(f"{time_us} {actor} . {text}"))
 
     def hexdigest(self) -> str:
         """Hash of every line so far."""
         return self._hash.hexdigest()
+
+
+def _aligned(line: str) -> str:
+    time_us, actor, kind, text = line.rstrip("\n").split(" ", 3)
+    return f"{time_us:>12} {actor:<8} {kind:<12} {text}"

@@ -74,7 +74,7 @@ class DirectoryTrees:
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir()
             with (fresh / DATA_FILE).open("wb") as file:
-                source = SnapshotFile(_kept_path(self._directory / SNAPSHOTS, snapshot))
+                source = SnapshotFile(snapshot_path(self._directory / SNAPSHOTS, snapshot))
                 try:
                     source.copy_image(file.fileno())
                 finally:
@@ -196,7 +196,7 @@ class DirectoryShelf:
 
     def keep(self, meta: SnapshotMeta) -> None:
         """Give the part file its final name."""
-        path = _kept_path(self._directory, meta)
+        path = snapshot_path(self._directory, meta)
         try:
             self._part(meta.checksum).rename(path)
             sync_directory(self._directory)
@@ -212,7 +212,7 @@ class DirectoryShelf:
     def drop(self, meta: SnapshotMeta) -> None:
         """Remove a kept snapshot."""
         self._forget(lambda known: known.checksum == meta.checksum)
-        _kept_path(self._directory, meta).unlink(missing_ok=True)
+        snapshot_path(self._directory, meta).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the files."""
@@ -230,5 +230,6 @@ class DirectoryShelf:
         return self._directory / (checksum.hex() + _PART_SUFFIX)
 
 
-def _kept_path(directory: Path, meta: SnapshotMeta) -> Path:
+def snapshot_path(directory: Path, meta: SnapshotMeta) -> Path:
+    """Where a kept snapshot lies. ``directory``: that of the snapshots."""
     return directory / f"{meta.index:016d}-{meta.term}{_KEPT_SUFFIX}"

@@ -111,6 +111,11 @@ class Environment(Protocol):
     failures: tuple[type[Exception], ...]
     """What reads, ``put`` and ``delete`` may raise besides StorageError: the engine's own
     errors."""
+    damage: tuple[type[Exception], ...]
+    """Those of them which mean that the file is not what was written to it."""
+    witness: int | None
+    """32 bits by which the owner knows a committed state. Set before a commit; found again when
+    the environment is next opened if they are those of its newest commit. None: not known."""
 
     def table(self, name: str) -> Table:
         """Handle of a table, made if missing. Before the transactions that use it."""

@@ -23,6 +23,7 @@ import lmdb.verify
 
 from coord.model.errors import CorruptionError, StorageError
 from coord.model.limits import MAP_BYTES, MIB
+from coord.store.commit_floor import CommitFloor
 from coord.store.kv import ReadTxn, Table, WriteTxn
 
 DATA_FILE: Final = "data.mdb"
@@ -34,6 +35,19 @@ GROW_BYTES: Final = 4 * MIB
 """By how much a log's file grows at a time."""
 _META_PAGES: Final = 2
 _SPARE_TXNS: Final = 4
+DAMAGE: Final[tuple[type[Exception], ...]] = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.VersionMismatchError,
+    lmdb.IncompatibleError,
+    lmdb.CursorFullError,
+    lmdb.PageFullError,
+    lmdb.BadValsizeError,
+    lmdb.NotFoundError,
+)
+"""What LMDB raises when it meets a page that is not what it wrote. The last two are answers to
+questions of ours that have no such answer in a sound file."""
 _verify: Final[Callable[[str], list[str]]] = lmdb.verify.verify
 
 
@@ -123,23 +137,28 @@ class LmdbReadTxn:
 class LmdbWriteTxn(LmdbReadTxn):
     """The writer. ``put`` and ``delete`` are py-lmdb's bound C methods."""
 
-    __slots__ = ("_path", "delete", "put")
+    __slots__ = ("_env", "delete", "put")
 
     put: Callable[..., Any]
     delete: Callable[..., Any]
 
-    def __init__(self, txn: lmdb.Transaction[bytes], path: str) -> None:
+    def __init__(self, txn: lmdb.Transaction[bytes], env: LmdbEnvironment) -> None:
         super().__init__(txn)
-        self._path = path
+        self._env = env
         self.put = txn.put
         self.delete = txn.delete
 
     def commit(self) -> None:
-        """Commit; durable when the environment syncs every commit. Raises StorageError."""
+        """Commit; durable when the environment syncs every commit. Raises StorageError,
+        CorruptionError."""
+        number = self._txn.id()
         try:
             self._txn.commit()
+        except DAMAGE as error:
+            raise CorruptionError(f"{self._env.name}: commit failed: {error}") from error
         except lmdb.Error as error:
-            raise StorageError(f"{self._path}: commit failed: {error}") from error
+            raise StorageError(f"{self._env.name}: commit failed: {error}") from error
+        self._env.committed(number)
 
     def abort(self) -> None:
         """Drop the changes; harmless after ``commit``."""
@@ -150,10 +169,26 @@ class LmdbEnvironment:
     """Tables in ``directory/data.mdb``. Make it with ``open_environment``."""
 
     failures: tuple[type[Exception], ...] = (lmdb.Error,)
+    damage: tuple[type[Exception], ...] = DAMAGE
 
-    def __init__(self, env: lmdb.Environment, file: Path) -> None:
+    def __init__(self, env: lmdb.Environment, file: Path, floor: CommitFloor | None = None) -> None:
+        """``floor``: knows the newest durable commit, where every commit is durable.
+
+        Raises CorruptionError if the file holds an older one.
+        """
         self.name = str(file)
+        self.witness: int | None = None
         self._env = env
+        self._floor = floor
+        if floor is not None:
+            newest = env.info()["last_txnid"]
+            if newest < floor.number:
+                raise CorruptionError(
+                    f"{file}: its newest commit is {newest}, but {floor.number} was durable: what"
+                    " was written last is gone"
+                )
+            if newest == floor.number:
+                self.witness = floor.witness
         self._readonly = env.flags()["readonly"]
         self._tables: dict[str, Any] = {}
         self._page_bytes: int = env.stat()["psize"]
@@ -166,6 +201,8 @@ class LmdbEnvironment:
                 handle = self._env.open_db(name.encode(), create=not self._readonly)
             except lmdb.NotFoundError as error:
                 raise CorruptionError(f"{self.name}: table {name} is missing") from error
+            except DAMAGE as error:
+                raise CorruptionError(f"{self.name}: table {name}: {error}") from error
             except lmdb.Error as error:
                 raise StorageError(f"{self.name}: table {name}: {error}") from error
             self._tables[name] = handle
@@ -181,9 +218,14 @@ class LmdbEnvironment:
     def write(self) -> WriteTxn:
         """Begin writing; waits for another writer. Raises StorageError."""
         try:
-            return LmdbWriteTxn(self._env.begin(write=True), self.name)
+            return LmdbWriteTxn(self._env.begin(write=True), self)
         except lmdb.Error as error:
             raise StorageError(f"{self.name}: cannot write: {error}") from error
+
+    def committed(self, number: int) -> None:
+        """A transaction of that number was committed."""
+        if self._floor is not None:
+            self._floor.reached(number, self.witness or 0)
 
     def refresh(self, txn: ReadTxn) -> ReadTxn:
         """Move a reader to the newest committed state."""
@@ -239,6 +281,8 @@ class LmdbEnvironment:
         assert isinstance(txn, LmdbReadTxn)
         try:
             self._env.copyfd(fd, compact=True, txn=txn.handle)
+        except DAMAGE as error:
+            raise CorruptionError(f"{self.name}: copy failed: {error}") from error
         except lmdb.Error as error:
             raise StorageError(f"{self.name}: copy failed: {error}") from error
 
@@ -246,6 +290,8 @@ class LmdbEnvironment:
         """Close; all transactions must have ended."""
         self._tables.clear()
         self._env.close()
+        if self._floor is not None:
+            self._floor.close()
 
 
 def structural_problems(file: Path) -> list[str]:
@@ -332,11 +378,43 @@ def open_environment(
         raise CorruptionError(f"{file}: {size} bytes are less than the two pages of an empty file")
     try:
         env = _open(directory, sync=sync, readonly=False, map_bytes=map_bytes)
-    except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
+    except DAMAGE as error:
         raise CorruptionError(f"{file}: not a readable LMDB 0.9 file: {error}") from error
     except lmdb.Error as error:
         raise StorageError(f"{file}: cannot open: {error}") from error
-    return LmdbEnvironment(env, file)
+    try:
+        return LmdbEnvironment(env, file, CommitFloor(directory) if sync else None)
+    except BaseException:
+        env.close()
+        raise
+
+
+def open_reader(directory: Path, *, live: bool) -> LmdbEnvironment:
+    """Open an environment only to read it. ``live``: another process uses it; else the newest
+    commit must be the one that was durable last. Raises CorruptionError, StorageError."""
+    file = directory / DATA_FILE
+    if not file.exists():
+        raise CorruptionError(f"{file}: missing, though its directory exists")
+    try:
+        env = _open(directory, sync=True, readonly=True, map_bytes=MAP_BYTES, lock=live)
+    except DAMAGE as error:
+        raise CorruptionError(f"{file}: not a readable LMDB 0.9 file: {error}") from error
+    except lmdb.Error as error:
+        raise StorageError(f"{file}: cannot open: {error}") from error
+    try:
+        if live:
+            env.reader_check()  # a reader that was killed would pin its pages for good
+        return LmdbEnvironment(env, file, None if live else CommitFloor(directory))
+    except BaseException:
+        env.close()
+        raise
+
+
+def damage_of(error: BaseException) -> CorruptionError | None:
+    """What ``error`` says about a file, if it says that a file is damaged."""
+    if isinstance(error, CorruptionError):
+        return error
+    return CorruptionError(f"LMDB: {error}") if isinstance(error, DAMAGE) else None
 
 
 def open_image(file: Path) -> LmdbEnvironment:

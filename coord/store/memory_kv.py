@@ -311,6 +311,8 @@ class MemoryEnvironment:
     """
 
     failures: tuple[type[Exception], ...] = ()
+    damage: tuple[type[Exception], ...] = ()
+    witness: int | None = None
 
     def __init__(
         self, image: Image | None = None, *, sync: bool = True, keep_pending: bool = False
@@ -326,7 +328,10 @@ class MemoryEnvironment:
         self.was_synced = False
         """``sync`` was called at least once."""
         self.commit_error: BaseException | None = None
-        """Raised, once, by the next commit instead of publishing: an injected disk fault."""
+        """Raised, once, by the next commit: an injected disk fault. A StorageError is raised by
+        every commit until it is taken away."""
+        self.failed_commit_stays = False
+        """The commit that fails is on the disk nevertheless: nobody can tell after an error."""
         self.put_error: BaseException | None = None
         """Raised, once, by the next put: an injected full map."""
 
@@ -403,14 +408,20 @@ class MemoryEnvironment:
         self._writing = False
         if root is None:
             return
-        if self.commit_error is not None:
-            error, self.commit_error = self.commit_error, None
+        error = self.commit_error
+        if isinstance(error, StorageError):
+            raise error
+        if error is not None and not self.failed_commit_stays:
+            self.commit_error = None
             raise StorageError(f"commit failed: {error}") from error
         self._committed = root
         if self._syncs:
             self._durable = root
         elif self._keeps_pending:
             self._pending.append(root)
+        if error is not None:
+            self.commit_error = None
+            raise StorageError(f"commit failed: {error}") from error
 
     def before_put(self, key: bytes, value: bytes) -> None:
         """Hook of MemoryWriteTxn.put: raises the injected fault, once."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from coord.model.errors import CorruptionError, StorageError
+from coord.raft.invariants import require
 from coord.raft.types import Incarnation, SnapshotMeta
 from coord.store.kv import Environment, ReadTxn
 from coord.store.log_records import Identity
@@ -70,7 +71,12 @@ class SimDisk:
         """Verified snapshots by checksum."""
         self.parts: dict[bytes, bytes] = {}
         """Snapshots written or arriving, not verified."""
+        self.unsynced: set[bytes] = set()
+        """Checksums of snapshots with bytes that the loss of power would take."""
         self.free_bytes = 1 << 40
+        self.reserve = _Reserve(self)
+        self.shelf_error: StorageError | None = None
+        """Raised by whatever writes a snapshot while it is set: an injected disk fault."""
         self.boot = 1
         self._inodes = 0
         self._log_env: MemoryEnvironment | None = None
@@ -100,7 +106,22 @@ class SimDisk:
                 tree.lose_power()
         if power:
             self.parts.clear()
+            for checksum in self.unsynced & self.kept.keys():
+                meta, data = self.kept[checksum]
+                self.kept[checksum] = meta, data[: len(data) // 2]
+            self.unsynced.clear()
             self.boot += 1
+
+    def fail_log(self, error: OSError, *, stays: bool) -> None:
+        """The next commit of the log fails; ``stays``: and is on the disk nevertheless."""
+        if self._log_env is not None:
+            self._log_env.commit_error, self._log_env.failed_commit_stays = error, stays
+
+    def fail_tree(self, error: StorageError | None) -> None:
+        """Every commit of the open trees fails from now on; None: no more."""
+        for tree in self.trees.values():
+            if tree.env is not None:
+                tree.env.commit_error = error
 
     def wipe(self) -> None:
         """Somebody removed the data directory while no process used it."""
@@ -108,6 +129,8 @@ class SimDisk:
         self.trees.clear()
         self.kept.clear()
         self.parts.clear()
+        self.unsynced.clear()
+        self.reserve.give_up()
 
     # --- for the store --------------------------------------------------------------------------
 
@@ -156,7 +179,12 @@ class MemoryTrees:
     def open(self, generation: int) -> Environment:
         """Open it. A lost tree must never get this far."""
         tree = self._disk.trees[generation]
-        assert tree.image is not None, "a tree that must not be trusted was opened"
+        require(
+            tree.image is not None,
+            "only-trusted-trees-are-opened",
+            f"generation {generation} was written and not synced before power was lost",
+        )
+        assert tree.image is not None
         tree.env = MemoryEnvironment.from_image(tree.image, sync=False)
         return tree.env
 
@@ -199,6 +227,7 @@ class MemoryShelf:
     def write(self, env: Environment, txn: ReadTxn) -> SnapshotMeta:
         """Pack what the transaction sees."""
         assert isinstance(env, MemoryEnvironment)
+        self._check_disk()
         facts = read_facts(env, txn)
         data = seal_snapshot(pack_image(env.image_of(txn)), facts)
         meta = _meta_of(data)
@@ -211,12 +240,20 @@ class MemoryShelf:
 
     def append(self, checksum: bytes, data: bytes) -> None:
         """Add to an arriving snapshot."""
+        self._check_disk()
+        self._disk.unsynced.add(checksum)
         if self._disk.free_bytes < len(data):
             raise StorageError("snapshot: No space left on device")
         self._disk.parts = {checksum: self._disk.parts.get(checksum, b"") + data}
 
     def sync(self, checksum: bytes) -> None:
-        """Nothing of a part survives the loss of power before it is kept anyway."""
+        """What has arrived survives the loss of power, once it is kept."""
+        self._check_disk()
+        self._disk.unsynced.discard(checksum)
+
+    def _check_disk(self) -> None:
+        if self._disk.shelf_error is not None:
+            raise self._disk.shelf_error
 
     def verify(self, meta: SnapshotMeta) -> TreeFacts:
         """Checksum, facts and digest, as the child process does for a file."""
@@ -240,17 +277,26 @@ class MemoryShelf:
         del self._disk.kept[meta.checksum]
 
 
-class _NoReserve:
-    """Space is what the simulator says; there is no file to give up."""
+class _Reserve:
+    """Space held back on a simulated disk."""
 
     size = 64 * 1024 * 1024
-    held = True
+
+    def __init__(self, disk: SimDisk) -> None:
+        self.held = False
+        self._disk = disk
 
     def make(self) -> None:
-        """Already held."""
+        """Take it from what is free."""
+        if not self.held and self._disk.free_bytes >= self.size:
+            self._disk.free_bytes -= self.size
+            self.held = True
 
     def give_up(self) -> None:
-        """Nothing to give."""
+        """Return it."""
+        if self.held:
+            self._disk.free_bytes += self.size
+            self.held = False
 
 
 def _meta_of(data: bytes) -> SnapshotMeta:
@@ -276,10 +322,12 @@ def open_memory_store(disk: SimDisk, options: StoreOptions) -> MemberStore:
         log,
         f"boot {disk.boot}",
         lambda tree: StateMachine(tree, options.limits),
+        # The simulator's checkers say more about a log that has lost entries than a refusal.
+        refuses_lost_entries=False,
     )
     space = SpaceGuard(
         lambda: disk.free_bytes,
-        _NoReserve(),
+        disk.reserve,
         log.written_bytes,
         lambda: keeper.machine.replicated_bytes,
         options.quota_bytes,

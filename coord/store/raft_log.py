@@ -1,8 +1,8 @@
 """The durable log: entries, hard state, appended membership, marker, trust record.
 
 Written by one thread (``write``: one durable transaction for everything that has gathered), read by
-the loop. The two share one immutable ``_View``, replaced as a whole after each commit; entries are
-read in a fresh transaction each time, so that no reader pins old pages.
+the loop. The two share one immutable ``LogExtent``, replaced as a whole after each commit; entries
+are read in a fresh transaction each time, so that no reader pins old pages.
 
 The log starts after its *marker*: (index, term, membership) of the last entry that was cut away or
 that a snapshot covers. Cutting moves the marker at once and deletes records in bounded slices, in
@@ -11,10 +11,10 @@ the transactions that follow; records below the marker are rubbish that nobody r
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+from zlib import crc32
 
 from coord.model.errors import CorruptionError, NewerFormatError, StorageError
 from coord.model.limits import KIB
@@ -27,6 +27,7 @@ from coord.raft.types import (
     Term,
 )
 from coord.store.kv import Environment, ReadTxn, Table, WriteTxn
+from coord.store.log_extent import TAIL_BYTES, LogExtent, read_extent
 from coord.store.log_records import (
     CLUSTER,
     FORMAT,
@@ -41,7 +42,6 @@ from coord.store.log_records import (
     decode_run,
     encode_run,
     key_of,
-    run_head,
     split_run,
 )
 from coord.store.log_volume import LogVolume
@@ -69,68 +69,61 @@ class LogWrite:
     trust: Trust | None = None
 
 
-class _View(NamedTuple):
-    """The log's extent as of one commit.
-
-    Invariants: first = (marker.index or 0) + 1; first − 1 ≤ last; ``terms`` holds (first index of
-    a term, term), ascending in both, and its first item is not above ``first`` unless empty.
-    """
-
-    first: Index
-    last: Index
-    terms: tuple[tuple[Index, Term], ...]
-    marker: SnapshotMeta | None
-
-    def term(self, index: Index) -> Term | None:
-        if not self.first - 1 <= index <= self.last:
-            return None
-        if index == self.first - 1:
-            return self.marker.term if self.marker is not None else Term(0)
-        at = bisect_right(self.terms, index, key=_first_of)
-        return self.terms[at - 1][1]
-
-    def appended(self, run: LogSlice) -> _View:
-        last, terms = run.last, self.terms
-        if not terms or terms[-1][1] != run.term:
-            assert not terms or terms[-1][1] < run.term, "the term of entries decreases"
-            terms = (*terms, (run.first, run.term))
-        return _View(self.first, last, terms, self.marker)
-
-    def truncated(self, index: Index) -> _View:
-        kept = tuple(item for item in self.terms if item[0] < index)
-        return _View(self.first, Index(index - 1), kept, self.marker)
-
-    def cut(self, marker: SnapshotMeta) -> _View:
-        at = bisect_right(self.terms, marker.index + 1, key=_first_of)
-        return _View(Index(marker.index + 1), self.last, self.terms[max(at - 1, 0) :], marker)
-
-
-def _first_of(item: tuple[Index, Term]) -> Index:
-    return item[0]
-
-
 class RaftLog:
     """``coord.raft.storage.Storage`` on a key-value environment, and its writer."""
 
     def __init__(self, env: Environment) -> None:
-        """Read the extent of the log. Raises CorruptionError, NewerFormatError."""
+        """Read and check the whole log. Raises CorruptionError, NewerFormatError, StorageError."""
         self._env = env
         self._name = env.name
         self._log: Table = env.table("log")
         self._meta: Table = env.table("meta")
-        with env.read() as txn:
-            self._check_format(txn)
-            self._identity: Identity = self._require(txn, IDENTITY)
-            self._cluster_id: bytes | None = self._load(txn, CLUSTER)
-            self._hard_state: HardState = self._load(txn, HARD_STATE) or HardState()
-            self._membership: Membership = self._load(txn, MEMBERSHIP) or Membership()
-            self._trust: Trust = self._load(txn, TRUST) or Trust()
-            self._view = self._scan_extent(txn)
-            self._may_trim = any(txn.scan_keys(self._log, b"", key_of(self._view.first)))
+        self._facts: dict[bytes, bytes] = {}
+        """The records of the table ``meta``, as they are or are about to be."""
+        self._facts_sum: int | None = None
+        self._view: LogExtent
+        self._may_trim: bool
+        self._read_all()
         self._volume = LogVolume(self._view.first, self._view.last, env.used_bytes())
         self._snapshot: SnapshotMeta | None = None
         self._failure: BaseException | None = None
         self._room_checked_at = 0
+
+    def _read_all(self) -> None:
+        env = self._env
+        try:
+            with env.read() as txn:
+                self._check_format(txn)
+                self._identity: Identity = self._require(txn, IDENTITY)
+                self._cluster_id: bytes | None = self._load(txn, CLUSTER)
+                self._hard_state: HardState = self._load(txn, HARD_STATE) or HardState()
+                self._membership: Membership = self._load(txn, MEMBERSHIP) or Membership()
+                self._trust: Trust = self._load(txn, TRUST) or Trust()
+                marker: SnapshotMeta | None = self._load(txn, MARKER)
+                self._view = read_extent(self._name, txn, self._log, marker)
+                self._may_trim = any(txn.scan_keys(self._log, b"", key_of(self._view.first)))
+        except env.damage as error:
+            raise CorruptionError(f"{self._name}: {error}") from error
+        if env.witness not in {None, self._witness(self._view)}:
+            raise CorruptionError(
+                f"{self._name}: the log is not what its newest commit left: a page is older"
+            )
+
+    def check_vote(self) -> None:
+        """Raise CorruptionError if the hard state is older than the entries: it was durable
+        before any of them, so a later vote may be missing."""
+        newest = self._view.terms[-1][1] if self._view.terms else Term(0)
+        if self._hard_state.term < newest:
+            raise CorruptionError(
+                f"{self._name}: table meta, hard_state: its term {self._hard_state.term} is older"
+                f" than the entries', {newest}"
+            )
+
+    def _witness(self, view: LogExtent) -> int:
+        """By which this log knows the state that a commit left: all facts and the last run."""
+        if self._facts_sum is None:
+            self._facts_sum = crc32(b"".join(self._facts[key] for key in sorted(self._facts)))
+        return crc32(view.tail, self._facts_sum)
 
     # --- Storage: reads of the loop -------------------------------------------------------------
 
@@ -234,6 +227,9 @@ class RaftLog:
             raise StorageError(f"{self._name}: an earlier commit failed: {self._failure}")
         try:
             view, sizes = self._commit(batch)
+        except self._env.damage as error:
+            self._failure = error
+            raise CorruptionError(f"{self._name}: {error}") from error
         except self._env.failures as error:
             self._failure = error
             raise StorageError(f"{self._name}: {error}") from error
@@ -257,7 +253,7 @@ class RaftLog:
         except StorageError as error:
             self._failure = error
 
-    def _commit(self, batch: list[LogWrite]) -> tuple[_View, list[tuple[Index, int]]]:
+    def _commit(self, batch: list[LogWrite]) -> tuple[LogExtent, list[tuple[Index, int]]]:
         view = self._view
         sizes: list[tuple[Index, int]] = []
         with self._env.write() as txn:
@@ -269,11 +265,13 @@ class RaftLog:
                     assert run.first == view.last + 1, (
                         f"entry {run.first} does not follow {view.last}"
                     )
+                    tail = b""
                     for piece in split_run(run):
                         key, value = encode_run(piece)
                         put(key, value, db=log)
                         sizes.append((piece.last, len(value)))
-                    view = view.appended(run)
+                        tail = value[:TAIL_BYTES]
+                    view = view.appended(run, tail)
                 if write.hard_state is not None:
                     self._store(txn, HARD_STATE, write.hard_state)
                 if write.membership is not None:
@@ -286,7 +284,7 @@ class RaftLog:
                     self._store(txn, TRUST, write.trust)
             if self._may_trim:
                 self._may_trim = self._trim(txn, view.first)
-            txn.commit()
+            self._end(txn, view)
         return view, sizes
 
     def _remember(self, write: LogWrite) -> None:
@@ -324,14 +322,15 @@ class RaftLog:
             self._store(txn, CLUSTER, cluster_id)
             self._store(txn, HARD_STATE, state)
             self._store(txn, MEMBERSHIP, membership)
-            txn.commit()
+            view = self._view.appended(first, value[:TAIL_BYTES])
+            self._end(txn, view)
         self._cluster_id, self._hard_state, self._membership = cluster_id, state, membership
-        self._view = self._view.appended(first)
+        self._view = view
         self._volume.add(first.last, len(value))
 
     # --- inside a write transaction -------------------------------------------------------------
 
-    def _truncate(self, txn: WriteTxn, view: _View, index: Index) -> _View:
+    def _truncate(self, txn: WriteTxn, view: LogExtent, index: Index) -> LogExtent:
         """Drop ``index`` and everything after it; a run that straddles it keeps its prefix."""
         assert index >= view.first, "truncation below the marker"
         for key in list(txn.scan_keys(self._log, key_of(index))):
@@ -343,7 +342,7 @@ class RaftLog:
             break
         return view.truncated(index)
 
-    def _cut(self, txn: WriteTxn, view: _View, before: Index) -> _View:
+    def _cut(self, txn: WriteTxn, view: LogExtent, before: Index) -> LogExtent:
         if before <= view.first:
             return view
         assert before <= view.last + 1, "cut beyond the end of the log"
@@ -352,7 +351,7 @@ class RaftLog:
         self._may_trim = True
         return view.cut(marker)
 
-    def _install(self, txn: WriteTxn, view: _View, meta: SnapshotMeta) -> _View:
+    def _install(self, txn: WriteTxn, view: LogExtent, meta: SnapshotMeta) -> LogExtent:
         """The log now starts after the snapshot; it is discarded unless it holds the snapshot's
         last entry (then its tail may have been acknowledged and stays)."""
         if view.term(meta.index) == meta.term:
@@ -362,7 +361,7 @@ class RaftLog:
         self._store(txn, MARKER, meta)
         self._store(txn, MEMBERSHIP, meta.membership)
         self._may_trim = True
-        return _View(Index(meta.index + 1), meta.index, (), meta)
+        return LogExtent(Index(meta.index + 1), meta.index, (), meta)
 
     def _trim(self, txn: WriteTxn, first: Index) -> bool:
         """Delete some records below ``first``; True if there may be more."""
@@ -381,17 +380,28 @@ class RaftLog:
         return len(doomed) == _TRIM_RECORDS_MAX
 
     def _store(self, txn: WriteTxn, record: MetaRecord, value: Any) -> None:
-        txn.put(record.key, record.encode(value), db=self._meta)
+        encoded = self._facts[record.key] = record.encode(value)
+        self._facts_sum = None
+        txn.put(record.key, encoded, db=self._meta)
+
+    def _end(self, txn: WriteTxn, view: LogExtent) -> None:
+        """Commit what leaves the log at ``view``."""
+        before, self._env.witness = self._env.witness, self._witness(view)
+        try:
+            txn.commit()
+        except BaseException:
+            self._env.witness = before
+            raise
 
     def _write_meta(self, record: MetaRecord, value: Any) -> None:
         try:
             with self._env.write() as txn:
                 self._store(txn, record, value)
-                txn.commit()
+                self._end(txn, self._view)
         except self._env.failures as error:
             raise StorageError(f"{self._name}: {error}") from error
 
-    def _marker_at(self, index: Index, view: _View) -> SnapshotMeta:
+    def _marker_at(self, index: Index, view: LogExtent) -> SnapshotMeta:
         """Marker of a log cut after ``index``. Its membership is the snapshot's: entries between
         the two stay in the log, so whoever needs an older one finds it there."""
         assert self._snapshot is not None, "the log is cut only behind a verified snapshot"
@@ -421,7 +431,10 @@ class RaftLog:
 
     def _load(self, txn: ReadTxn, record: MetaRecord) -> Any:
         value = txn.get(record.key, None, self._meta)
-        return None if value is None else record.decode(self._name, value)
+        if value is None:
+            return None
+        self._facts[record.key] = value
+        return record.decode(self._name, value)
 
     def _require(self, txn: ReadTxn, record: MetaRecord) -> Any:
         value = self._load(txn, record)
@@ -430,41 +443,6 @@ class RaftLog:
                 f"{self._name}: table meta, {record.key.decode()}: missing; not a log of coord"
             )
         return value
-
-    def _scan_extent(self, txn: ReadTxn) -> _View:
-        marker: SnapshotMeta | None = self._load(txn, MARKER)
-        before = marker.index if marker is not None else Index(0)
-        first, last = Index(before + 1), before
-        for key, value in txn.scan_back(self._log, b""):
-            last = max(before, run_head(self._name, key, value)[1])
-            break
-        empty = _View(first, last, (), marker)
-        return empty._replace(terms=tuple(self._find_terms(txn, first, last)))
-
-    def _find_terms(self, txn: ReadTxn, first: Index, last: Index) -> Iterator[tuple[Index, Term]]:
-        """Where each term begins. Terms never decrease along the log, so bisection finds the
-        boundaries without reading it all."""
-        at = first
-        while at <= last:
-            begin, end, term = self._head_at(txn, at)
-            yield max(begin, first), term
-            low, high = end, last
-            while low < high:
-                middle = Index((low + high + 1) // 2)
-                middle_begin, middle_end, middle_term = self._head_at(txn, middle)
-                if middle_term == term:
-                    low = min(middle_end, high)
-                else:
-                    high = Index(middle_begin - 1)
-            at = Index(low + 1)
-
-    def _head_at(self, txn: ReadTxn, index: Index) -> tuple[Index, Index, Term]:
-        for key, value in txn.scan_back(self._log, b"", key_of(index + 1)):
-            head = run_head(self._name, key, value)
-            if head[1] >= index:
-                return head
-            break
-        raise CorruptionError(f"{self._name}: table log, entry {index}: missing")
 
 
 def format_records(identity: Identity) -> list[tuple[bytes, bytes]]:

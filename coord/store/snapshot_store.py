@@ -144,6 +144,15 @@ class SnapshotStore:
         self._kept = tuple(meta for meta in self._shelf.kept() if meta.index <= applied)
         self._log.set_snapshot(self.newest())
 
+    def kept(self) -> tuple[SnapshotMeta, ...]:
+        """Every verified snapshot, newest first."""
+        return self._kept
+
+    def drop_damaged(self, meta: SnapshotMeta) -> None:
+        """This one is no longer what it was when it was verified. Nobody is sent it any more."""
+        self._shelf.drop(meta)
+        self._note_kept()
+
     def cut_limit(self) -> Index:
         """The log may be cut before this entry: what the *older* of the last two snapshots
         covers (so that both can rebuild the tree), less the entries always kept, less what

@@ -11,7 +11,15 @@ from coord.model.errors import CorruptionError
 from coord.raft.types import Index, Membership, Term
 from coord.store.digest import digest_of
 from coord.store.kv import Environment, ReadTxn
-from coord.store.schema import CLUSTER, FORMAT_VERSION, MEMBERSHIP, open_tables, unseal
+from coord.store.schema import (
+    CLUSTER,
+    FORMAT_VERSION,
+    MEMBERSHIP,
+    SAMPLES,
+    open_tables,
+    unseal,
+    verify,
+)
 from coord.store.state import load_state
 
 FIRST_HISTORY: Final = 1
@@ -78,6 +86,28 @@ def read_facts(env: Environment, txn: ReadTxn) -> TreeFacts:
         membership,
         state.digest,
     )
+
+
+def check_records(env: Environment) -> None:
+    """Raise CorruptionError unless every record's checksum is right and all of them together have
+    the digest and the size that the state records: a page that is an older version of itself
+    holds sound records. A tree without a state has only just been made."""
+    tables = open_tables(env)
+    try:
+        with env.read() as txn:
+            state = load_state(txn, tables)
+            found = digest_of(env, txn)
+            samples = txn.get(SAMPLES, None, tables.meta)
+    except env.damage as error:
+        raise CorruptionError(f"{env.name}: {error}") from error
+    if samples is not None:
+        verify("meta", SAMPLES, samples)
+    recorded = (state.digest, state.size) if state is not None else (0, 0)
+    if found != recorded:
+        raise CorruptionError(
+            f"{env.name}: the records have digest {found[0]:016x} and {found[1]} bytes, recorded"
+            f" are {recorded[0]:016x} and {recorded[1]}"
+        )
 
 
 def check_facts(env: Environment, expected: TreeFacts) -> None:

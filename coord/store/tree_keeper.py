@@ -16,7 +16,7 @@ from coord.store.kv import Environment
 from coord.store.log_records import Trust
 from coord.store.raft_log import RaftLog
 from coord.store.state_machine import StateMachine
-from coord.store.tree_facts import FIRST_HISTORY
+from coord.store.tree_facts import FIRST_HISTORY, check_records
 from coord.store.tree_home import Shelf, TreeHome
 from coord.store.trust import why_untrusted
 from coord.store.write_behind import WriteBehind
@@ -35,8 +35,17 @@ class TreeKeeper:
         log: RaftLog,
         boot_id: str,
         make_machine: Callable[[WriteBehind], StateMachine],
+        *,
+        doubt: str = "",
+        refuses_lost_entries: bool = True,
     ) -> None:
-        """Open or rebuild. Raises CorruptionError if neither is possible, StorageError."""
+        """Open or rebuild. ``doubt``: why the tree is not to be opened whatever the trust record
+        says. ``refuses_lost_entries``: a sound tree that has applied what the log does not hold
+        proves that the log has lost it.
+
+        Raises CorruptionError if the tree can neither be opened nor rebuilt, or by that proof;
+        StorageError.
+        """
         self._home = home
         self._shelf = shelf
         self._log = log
@@ -46,7 +55,8 @@ class TreeKeeper:
         self.machine: StateMachine
         self.rebuilt_because = ""
         """Why the tree was rebuilt at start; "" if it was not."""
-        reason = self._open_trusted()
+        self._refuses_lost_entries = refuses_lost_entries
+        reason = doubt or self._open_trusted()
         if reason is not None:
             self.rebuilt_because = self._rebuild(reason)
         self._adopt_cluster()
@@ -68,20 +78,38 @@ class TreeKeeper:
         if reason is not None:
             return reason
         self._log.write_trust(trust._replace(clean=False, boot_id=self._boot_id))
+        engine: Environment | None = None
         env: WriteBehind | None = None
         try:
-            env = WriteBehind(self._home.open(trust.generation))
+            engine = self._home.open(trust.generation)
+            check_records(engine)
+            env = WriteBehind(engine)
             machine = self._make_machine(env)
         except CorruptionError as error:
             if env is not None:
                 env.close()
+            elif engine is not None:
+                engine.close()
             return f"it does not load: {error}"
         reason = self._why_beside_log(machine)
         if reason is not None:
             env.close()
+            self._refuse_lost_entries(machine)
             return reason
         self.env, self.machine = env, machine
         return None
+
+    def _refuse_lost_entries(self, machine: StateMachine) -> None:
+        """Nothing is applied before it is durable, and this tree is what was applied."""
+        log, applied = self._log, Index(machine.applied_index)
+        if not self._refuses_lost_entries or machine.cluster_id != log.cluster_id:
+            return
+        if applied >= log.first_index() and log.term(applied) != machine.applied_term:
+            raise CorruptionError(
+                f"the log has lost entries that were durable: {applied} of term"
+                f" {machine.applied_term} was applied, and the log ends at {log.last_index()} of"
+                f" term {log.term(log.last_index())}"
+            )
 
     def _why_beside_log(self, machine: StateMachine) -> str | None:
         """The tree must stand at a place that the log knows."""
@@ -117,8 +145,7 @@ class TreeKeeper:
             if log.first_index() != 1:
                 raise CorruptionError(
                     f"the tree cannot be used ({reason}), and no snapshot continues into the log,"
-                    f" which starts at {log.first_index()}: remove the data directory and let the"
-                    " node join again"
+                    f" which starts at {log.first_index()}"
                 )
             self._home.make_empty(generation)
         log.write_trust(self.completed(generation))

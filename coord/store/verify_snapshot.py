@@ -5,25 +5,22 @@ take seconds of Python that the node's loop must not wait for. In this order: th
 file, the structure of its pages (without LMDB), then, opened read-only, the facts it was described
 with and the digest recomputed from every record.
 
-Prints one line of JSON and exits 0, or says on standard error what is wrong and exits 1.
+Prints one line of JSON and exits 0, or says on standard error what is wrong: 65 damage, 74 the
+check could not be made.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
-from coord.model.errors import CoordError, CorruptionError, StorageError
+from coord.model.errors import CorruptionError, MisuseError
+from coord.store.check_process import check_in_child, run_as_check
 from coord.store.lmdb_kv import open_image, structural_problems
 from coord.store.snapshot_file import SnapshotFile
 from coord.store.tree_facts import check_facts
-
-_NICE = 10
-"""Lower priority than the node's own: a snapshot may take longer, a commit may not."""
 
 
 def verify(path: Path) -> SnapshotFile:
@@ -44,30 +41,13 @@ def verify(path: Path) -> SnapshotFile:
 def verify_in_child(path: Path) -> None:
     """Run the check as a child process and wait for it. Raises CorruptionError with what it
     said, or if it died of what it found; StorageError if it could not be run."""
-    command = [sys.executable, "-m", "coord.store.verify_snapshot", str(path)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    except OSError as error:
-        raise StorageError(f"cannot run the check of {path}: {error.strerror}") from error
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        reason = said[-1] if said else f"the check died with status {done.returncode}"
-        raise CorruptionError(reason)
+    check_in_child(path, __name__, str(path))
 
 
-def main(arguments: list[str]) -> int:
-    """Entry point of the child. Returns the exit status."""
+def _check(arguments: Sequence[str]) -> str:
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m coord.store.verify_snapshot FILE\n")
-        return 2
-    with suppress(OSError):
-        os.nice(_NICE)
-    try:
-        file = verify(Path(arguments[0]))
-    except CoordError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        raise MisuseError("usage: python -m coord.store.verify_snapshot FILE")
+    file = verify(Path(arguments[0]))
     facts = file.facts
     report = {
         "index": facts.index,
@@ -78,9 +58,8 @@ def main(arguments: list[str]) -> int:
         "checksum": file.checksum.hex(),
         "length": file.length,
     }
-    sys.stdout.write(json.dumps(report) + "\n")
-    return 0
+    return json.dumps(report)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_as_check(_check, sys.argv[1:]))

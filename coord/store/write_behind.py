@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from zlib import crc32
 
-from coord.model.errors import StorageError
+from coord.model.errors import CorruptionError, StorageError
 from coord.model.limits import MIB
 from coord.store.digest import FACTOR
 from coord.store.kv import Environment, Table, WriteTxn
@@ -121,6 +121,8 @@ class WriteBehind:
     def __init__(self, engine: Environment) -> None:
         self.name = engine.name
         self.failures = engine.failures
+        self.damage = engine.damage
+        self.witness: int | None = None
         self.head: State | None = None
         """What the newest commit stands at; None before the first."""
         self.finish: Finish = _nothing
@@ -206,6 +208,8 @@ class WriteBehind:
         self._is_folding = True
         try:
             adopt = yield from self._write()
+        except self.damage as error:
+            raise CorruptionError(f"{self.name}: {error}") from error
         except self.failures as error:
             raise StorageError(f"{self.name}: cannot be written: {error}") from error
         finally:

@@ -6,8 +6,10 @@ import asyncio
 import errno
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import lmdb
 import pytest
 
 from coord.app.application import Application
@@ -24,10 +26,11 @@ from coord.model.errors import (
     ProtocolError,
     StorageError,
 )
+from coord.store.suspicion import Suspicion
 
 
 @pytest.fixture
-def application() -> tuple[Application, list[int]]:
+def application(tmp_path: Path) -> tuple[Application, list[int]]:
     """An application that has not been started, and the codes it ended with."""
     codes: list[int] = []
     flags = {
@@ -35,7 +38,8 @@ def application() -> tuple[Application, list[int]]:
         "node.dir": ("d", "--dir"),
         "cluster.initial": ("1=127.0.0.1:1", "--initial"),
     }
-    return Application(load(flags, {}, None), Parts(exit_now=codes.append), {}), codes
+    parts = Parts(exit_now=codes.append)
+    return Application(load(flags, {}, None), parts, {}, Suspicion(tmp_path)), codes
 
 
 @pytest.mark.parametrize(
@@ -84,6 +88,28 @@ def test_what_escapes_a_callback_ends_the_process(
 
     assert codes == [code]
     assert caplog.records[-1].exc_info is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "held"),
+    [
+        (CorruptionError("log/data.mdb: entry 7: checksum"), "log/data.mdb: entry 7: checksum"),
+        (lmdb.CorruptedError("page 4"), "LMDB: page 4"),
+        (StorageError("no space"), ""),
+        (KeyError("a fault of ours"), ""),
+    ],
+)
+def test_damage_is_held_against_the_directory(
+    application: tuple[Application, list[int]], tmp_path: Path, error: Exception, held: str
+) -> None:
+    """The next start finds the first reason, and no trace of what was no damage."""
+    it, codes = application
+    it._fatal(error)
+    assert Suspicion(tmp_path).reason() == held
+    it._fatal(CorruptionError("another"))
+
+    assert Suspicion(tmp_path).reason() == (held or "another")
+    assert codes == [74 if held or isinstance(error, StorageError) else 70, 74]
 
 
 @pytest.mark.parametrize(

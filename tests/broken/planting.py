@@ -1,4 +1,4 @@
-"""Planting a bug: one line of a module is replaced while a ``with`` block runs.
+"""Planting a bug: some lines of a module are replaced while a ``with`` block runs.
 
 The changed source is compiled, and the code of the functions that differ is put into the functions
 that exist, so that everything already imported, types included, sees the bug and nothing else.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+
+Change = tuple[str, str]
+"""(text, what it becomes): the text occurs once in its module."""
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -35,8 +38,15 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
                     yield plain
 
 
+def source_of(module_name: str) -> tuple[str, str]:
+    """(path, text) of a module."""
+    path = inspect.getsourcefile(importlib.import_module(module_name))
+    assert path is not None
+    return path, Path(path).read_text()
+
+
 def patched(source: str, old: str, new: str) -> str:
-    """``source`` with one line replaced. Raises ValueError unless ``old`` occurs exactly once."""
+    """``source`` with one place replaced. Raises ValueError unless ``old`` occurs exactly once."""
     if source.count(old) != 1:
         raise ValueError(f"{old!r} occurs {source.count(old)} times, not once")
     return source.replace(old, new)
@@ -45,11 +55,18 @@ def patched(source: str, old: str, new: str) -> str:
 @contextmanager
 def planted(module_name: str, old: str, new: str) -> Iterator[None]:
     """Let ``module_name`` behave as if ``old`` read ``new``."""
+    with all_planted(module_name, ((old, new),)):
+        yield
+
+
+@contextmanager
+def all_planted(module_name: str, changes: Iterable[Change]) -> Iterator[None]:
+    """Let ``module_name`` behave as if all of its ``changes`` had been made."""
     module = importlib.import_module(module_name)
-    path = inspect.getsourcefile(module)
-    assert path is not None
-    source = Path(path).read_text()
-    changed = compile(patched(source, old, new), path, "exec", dont_inherit=True)
+    path, source = source_of(module_name)
+    for old, new in changes:
+        source = patched(source, old, new)
+    changed = compile(source, path, "exec", dont_inherit=True)
     by_name = {code.co_qualname: code for code in _codes(changed)}
     undo: list[tuple[FunctionType, CodeType]] = []
     for function in _functions(module):

@@ -116,6 +116,7 @@ class SimClient:
     def vanish(self) -> None:
         """Die for good: the session is left to expire."""
         self.vanished = True
+        self.history.gone(self.session, self._network.kernel.now_us)
         self.process.crash()
         self._network.process_died(self.process, power=False)
 
@@ -173,7 +174,13 @@ class SimClient:
     def on_item(self, item: bytes) -> None:
         """Bytes from the node."""
         self._heard_us = self._now()
-        for message in self._codec.feed(item):
+        try:
+            messages = self._codec.feed(item)
+        except errors.ProtocolError as error:
+            self._breach("protocol", error)
+            self.hang_up()
+            return
+        for message in messages:
             if self._end is None:
                 return
             if isinstance(message, Reply):
@@ -198,7 +205,8 @@ class SimClient:
             return
         sent = self._sent.get(reply.xid)
         if sent is None or sent.op is None:
-            raise AssertionError(f"{self.process.name}: an answer to nothing: {reply}")
+            self._breach("answer-to-nothing", reply)
+            return
         if reply.code in TRY_AGAIN:
             if sent.op.is_write:
                 self.hang_up()
@@ -212,10 +220,14 @@ class SimClient:
             self._settle(reply, sent.op)
         self._pump()
 
+    def _breach(self, rule: str, what: object) -> None:
+        self.history.breach(rule, f"{self.process.name}: {what}")
+
     def _settle(self, reply: Reply, op: Op) -> None:
         """An answer decided by the log, or a read."""
         first = next(iter(self._sent))
-        assert first == reply.xid, f"{self.process.name}: {reply} overtakes {self._sent[first].op}"
+        if first != reply.xid:
+            self._breach("reply-order", f"{reply} overtakes {self._sent[first].op}")
         del self._sent[reply.xid]
         op.code, op.revision, op.body = reply.code, reply.revision, reply.body
         self._revision = max(self._revision, reply.revision)
@@ -245,8 +257,12 @@ class SimClient:
         if not self._session:
             self._session, self._secret = session, secret
             self.history.sessions[session] = SessionLife(session, timeout_ms)
-        assert session == self._session, f"attached to {session} instead of {self._session}"
-        assert self._acked <= last_seq <= self._seq, f"{self._acked} {last_seq} {self._seq}"
+        if session != self._session:
+            self._breach("attach", f"to {session} instead of {self._session}")
+            return
+        if not self._acked <= last_seq <= self._seq:
+            known = f"sent up to {self._seq}, answered up to {self._acked}"
+            self._breach("attach", f"{last_seq} said to be applied, {known}")
         self.history.sessions[session].confirmed_us = self._connect_us
         self._revision = max(self._revision, reply.revision)
         self._ready = True

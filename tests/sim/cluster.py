@@ -19,9 +19,10 @@ from coord.sim import (
     Trace,
     host_name,
 )
-from tests.sim import programs
+from tests.sim import apps, programs
+from tests.sim.app_client import AppClient
 from tests.sim.clients import SimClient
-from tests.sim.history import History, Op
+from tests.sim.history import FINAL_READER, History, Op
 from tests.sim.invariants import Invariants
 from tests.sim.library import LibraryClient
 from tests.sim.member import Member
@@ -36,7 +37,7 @@ CONVERGED_US: Final = 24 * US_PER_S
 """Thirty election timeouts: all nodes at one index with one digest."""
 
 
-Client = SimClient | LibraryClient
+Client = SimClient | LibraryClient | AppClient
 
 
 class Stuck(AssertionError):  # noqa: N818 (names the finding)
@@ -88,7 +89,6 @@ class Cluster:
         self.plan = plan
         self.kernel = Kernel(plan.seed, trace)
         self.network = Network(self.kernel, Conditions())
-        self.drop_ppm = 0
         self.disks_lie = False
         self.sabotage: Callable[[Member], None] = lambda _member: None
         """Controls break a node here, when it has been built, to see that it is noticed."""
@@ -111,8 +111,12 @@ class Cluster:
 
     def _observe(self, target: Process | None) -> None:
         member = None if target is None else self._by_process.get(target.name)
-        if member is not None:
+        if member is None:
+            return
+        if member.has_moved():
             self.invariants.check(member)
+        if self.nemesis.waiting:
+            self.nemesis.look()
 
     def active(self) -> list[Client]:
         """Clients that have not vanished."""
@@ -143,7 +147,12 @@ class Cluster:
         plan = self.plan
         for number in range(plan.clients):
             name = f"c{number + 1}"
-            program = self._program(plan.programs[number % len(plan.programs)], name)
+            kind = plan.programs[number % len(plan.programs)]
+            if kind in apps.APPS:
+                pair = ("", "b") if kind in apps.PAIRED else ("",)
+                self.clients += [self._app_client(kind, name + which) for which in pair]
+                continue
+            program = self._program(kind, name)
             library = plan.library_every > 0 and number % plan.library_every == 0
             self.clients.append(
                 self._client(name, program, plan.depth, plan.think_ms, library=library)
@@ -159,7 +168,7 @@ class Cluster:
         think_ms: int,
         *,
         library: bool = False,
-    ) -> Client:
+    ) -> SimClient | LibraryClient:
         made = LibraryClient if library else SimClient
         return made(
             self.network,
@@ -169,6 +178,17 @@ class Cluster:
             self.history,
             depth=depth,
             think_ms=think_ms,
+            timeout_ms=self.plan.session_timeout_ms,
+            patience_ms=self.plan.patience_ms,
+        )
+
+    def _app_client(self, kind: str, name: str) -> AppClient:
+        return AppClient(
+            self.network,
+            name,
+            self.plan.nodes,
+            apps.make(kind, self.kernel.streams.get(f"program/{name}"), self.plan.keys),
+            self.history,
             timeout_ms=self.plan.session_timeout_ms,
             patience_ms=self.plan.patience_ms,
         )
@@ -186,16 +206,20 @@ class Cluster:
 
     def suffer(self) -> None:
         """The phase with faults."""
-        plan = self.plan
-        self._set_weather(plan.weather, plan.disk, plan.drop_ppm)
+        self.usual_weather()
         self.nemesis.start()
-        self.kernel.run_until(self.kernel.now_us + plan.fault_ms * US_PER_MS)
+        self.kernel.run_until(self.kernel.now_us + self.plan.fault_ms * US_PER_MS)
         self.nemesis.stop()
+
+    def usual_weather(self) -> None:
+        """What the plan has for the phase with faults."""
+        self._set_weather(self.plan.weather, self.plan.disk)
 
     def heal(self) -> None:
         """Undo every fault that lasts; good weather from now on."""
         self.kernel.emit("nemesis", "heal")
-        self._set_weather(Conditions(), DiskConditions(), 0)
+        self.history.healed_us = self.kernel.now_us
+        self._set_weather(Conditions(), DiskConditions())
         self.network.heal_all()
         for client in self.clients:
             client.process.resume()
@@ -205,20 +229,25 @@ class Cluster:
             if member.writer is not None:
                 member.writer.stalled_until_us = 0
 
-    def _set_weather(self, network: Conditions, disk: DiskConditions, drop_ppm: int) -> None:
-        self.network.conditions, self.disk, self.drop_ppm = network, disk, drop_ppm
+    def _set_weather(self, network: Conditions, disk: DiskConditions) -> None:
+        self.network.conditions, self.disk = network, disk
         for member in self.running():
-            member.set_drop_ppm(drop_ppm)
             if member.writer is not None:
                 member.writer.conditions = disk
 
     def survives_without(self, one: int) -> bool:
-        """Losing this node's disk now loses nothing: a majority of voters is up, each with every
-        committed entry durable, and none of them is being replaced."""
-        others = [m for m in self.running() if m.id != one and not m.process.paused]
-        whole = [m for m in others if m.holds_everything(len(self.history.log))]
+        """Losing this node's disk now loses nothing: a majority of the voters is up without it, all
+        of one mind about who votes, each with every committed entry durable."""
+        running = self.running()
+        last = max([len(self.history.log), *(m.node.raft.commit for m in running if m.node)])
+        whole = [
+            m for m in running if m.id != one and not m.process.paused and m.holds_everything(last)
+        ]
         voters = {m.voters() for m in whole}
-        return len(whole) > self.plan.nodes // 2 and voters == {self.plan.nodes}
+        if len(voters) != 1:
+            return False
+        (voting,) = voters
+        return sum(m.key in voting for m in whole) > len(voting) // 2
 
     def recover(self) -> None:
         """After healing: progress for every client, then one state everywhere, then the end of
@@ -234,10 +263,11 @@ class Cluster:
             client.stopping = True
         self._until(lambda: all(c.is_idle for c in clients), WRITABLE_US, "answer everything")
         self._until(lambda: not self._orphans(), WRITABLE_US, "end the sessions of the gone")
-        reader = self._client("final", self.final, depth=2, think_ms=0)
+        reader = self._client(FINAL_READER, self.final, depth=2, think_ms=0)
         reader.start()
         self._until(lambda: self.final.is_done, WRITABLE_US, "read the end state")
         self._until(self._has_converged, CONVERGED_US, "converge")
+        self.history.final_tree = self.running()[0].tree()
 
     def _orphans(self) -> list[int]:
         """Open sessions of clients that have vanished, anywhere."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 
 from tests.sim.history import Committed, History, Op, Outcome
-from tests.sim.model import CREATE, EXPIRE_SESSION, OPEN_SESSION, SET, Model
+from tests.sim.model import CREATE, DELETE, EXPIRE_SESSION, MULTI, OPEN_SESSION, SET, Model
 
 WORLD = ((31, "world", "anyone"),)
 STEP_US = 1_000
@@ -67,6 +67,14 @@ class Handmade:
     def set(self, path: str, data: bytes, version: int = -1) -> Op:
         """Set a node."""
         return self.write("set", SET, path, data, version)
+
+    def delete(self, path: str, version: int = -1) -> Op:
+        """Delete a node."""
+        return self.write("delete", DELETE, path, version)
+
+    def multi(self, *operations: tuple[Any, ...]) -> Op:
+        """All or nothing; operations as in the log."""
+        return self.write("multi", MULTI, operations)
 
     def get(self, path: str) -> Op:
         """A linearizable read of the present state."""

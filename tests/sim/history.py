@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 WRITE_KINDS: Final = frozenset({"create", "delete", "set", "set_acl", "multi", "close"})
 UNKNOWN_REVISION: Final = -1
+FINAL_READER: Final = "final"
+"""The client that reads counters and sequences when everything else has ended."""
 
 
 class Outcome(Enum):
@@ -82,7 +84,108 @@ class SessionLife:
     confirmed_us: int = -1
     told_expired_us: int = -1
     hold_until_us: int = -1
+    gone_us: int = -1
+    """When its client died for good, −1 if it has not."""
     closed_by_client: bool = False
+
+
+class Asked(NamedTuple):
+    """A client sent a request about watches. ``what``: watch, list_watch or unwatch (``xid`` is
+    the stream's), get, exists or children (if they arm a one-shot watch), or anything else, whose
+    reply counts all the same. ``since``: the revision to resume after, −1 for none."""
+
+    xid: int
+    what: str
+    path: str = ""
+    mode: int = 1
+    values: bool = False
+    since: int = -1
+
+
+class Replied(NamedTuple):
+    """The answer to ``xid`` arrived. ``complete``: False if more frames of it follow."""
+
+    xid: int
+    code: int
+    revision: int
+    complete: bool = True
+
+
+class Pushed(NamedTuple):
+    """A message of a stream arrived.
+
+    ``changes``: (kind, path, stat, data, prev_stat, prev_data) for each.
+    """
+
+    xid: int
+    revision: int
+    part: int
+    complete: bool
+    changes: tuple[tuple[Any, ...], ...]
+
+
+class Ended(NamedTuple):
+    """The service ended a stream, with an error."""
+
+    xid: int
+    revision: int
+    code: int
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What one connection carried about watches, in the order its client sent and received it."""
+
+    client: str
+    items: list[Asked | Replied | Pushed | Ended] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Subscription:
+    """What a program heard through the client library's stream, across connections.
+
+    ``heard``: (revision, changes as in Pushed), or (revision, None) where a listing of everything
+    took the place of changes. ``established_us``: when the program was told that the service
+    listens, −1 if never. ``seen``: (how many were heard, revision of a read answered then).
+    """
+
+    client: str
+    path: str
+    mode: int
+    values: bool
+    established_us: int = -1
+    heard: list[tuple[int, tuple[tuple[Any, ...], ...] | None]] = field(default_factory=list)
+    listings: dict[int, dict[str, tuple[bytes | None, bytes]]] = field(default_factory=dict)
+    """Revision → path → (data, stat) of each listing that was heard."""
+    seen: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Holding:
+    """One hold that a lock or an election granted, as its holder knows it.
+
+    ``path``: the holder record. ``acted_us``: when the holder, having asked whether it still
+    held, acted on it without further protection. ``over_us``: when it gave up or noticed, or −1.
+    """
+
+    client: str
+    path: str
+    token: int
+    asked_us: int
+    granted_us: int
+    acted_us: list[int] = field(default_factory=list)
+    over_us: int = -1
+
+
+@dataclass(slots=True)
+class Sighting:
+    """Somebody looked who holds: (data, token, session)."""
+
+    client: str
+    path: str
+    data: bytes
+    token: int
+    session: int
 
 
 @dataclass(slots=True)
@@ -93,4 +196,29 @@ class History:
     log: list[Committed] = field(default_factory=list)
     applied_us: dict[int, int] = field(default_factory=dict)
     """When an index was first applied by any node."""
+    healed_us: int = -1
+    """From when on no fault was left, −1: it did not come to that."""
+    over_us: int = -1
+    """When the run ended."""
+    final_tree: dict[str, tuple[bytes, bytes]] | None = None
+    """Path → (data, stat) of all nodes when everything had converged."""
+    breaches: list[str] = field(default_factory=list)
+    """What clients saw that no service may do, however the log explains it."""
     sessions: dict[int, SessionLife] = field(default_factory=dict)
+    transcripts: list[Transcript] = field(default_factory=list)
+    subscriptions: list[Subscription] = field(default_factory=list)
+    clocks_within_bounds: bool = True
+    """No clock of the run was further off than the contract allows."""
+    holdings: list[Holding] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+    replay: object = None
+    """``replay.replay_of`` keeps here what it has worked out."""
+
+    def breach(self, rule: str, what: object) -> None:
+        """A client saw what no service may do."""
+        self.breaches.append(f"clients/{rule}: {what}")
+
+    def gone(self, session: int, now_us: int) -> None:
+        """The client of this session has died for good."""
+        if session in self.sessions:
+            self.sessions[session].gone_us = now_us

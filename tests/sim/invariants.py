@@ -97,6 +97,7 @@ class Invariants:
         key = member.key
         self._checker.started(key, raft)
         self._applied.pop(member.id, None)
+        member.checked_index = -1
         if member.lives > 1 and member.store is not None:
             self.reached["tree rebuilt"] += bool(member.store.rebuilt_because)
         self._stand_between(key, raft)
@@ -204,7 +205,7 @@ class Invariants:
             return
         member.watch_machine()
         machine = member.store.machine
-        applied = machine.applied_index
+        applied = member.checked_index = machine.applied_index
         before = self._applied.get(member.id)
         if applied == before:
             return

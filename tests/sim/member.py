@@ -17,6 +17,7 @@ from coord.raft import RaftConfig
 from coord.raft.invariants import Key
 from coord.raft.types import HardState, Incarnation, NodeId
 from coord.sim import End, Process, ProcessClock, SimLogWriter, SimTransport, host_name
+from coord.store.applied import ApplyLimits
 from coord.store.memory_kv import MemoryEnvironment
 from coord.store.memory_store import SimDisk, open_memory_store
 from coord.store.raft_log import RaftLog
@@ -47,7 +48,7 @@ class Member:
 
     def __init__(self, cluster: Cluster, node_id: int, drift_ppm: int) -> None:
         kernel = cluster.kernel
-        self.id = node_id
+        self.id: int = node_id
         clock = ProcessClock(kernel, rate_ppm=drift_ppm, boot_ms=1_000_000 * node_id)
         self.process = Process(kernel, host_name(node_id), clock)
         self.disk = SimDisk()
@@ -58,13 +59,15 @@ class Member:
         self.given: Callable[[list[LogSlice]], list[LogSlice]] = lambda slices: slices
         """What the state machine gets of what is committed; a control may falsify it."""
         self.lives = 0
+        self.checked_index = -1
+        """Applied index at which the invariants last looked."""
         self._cluster = cluster
         self._random = kernel.streams.get(f"node/{node_id}")
         self._transport: SimTransport | None = None
         self._machine: StateMachine | None = None
         self._key = (NodeId(node_id), Incarnation(0))
-        self._left: DurableView | None = None
-        """What the disk holds while nothing runs."""
+        self._view: DurableView | None = None
+        """What the disk holds, through the running store or, while nothing runs, by itself."""
         self._lost: dict[Key, DurableView] = {}
         """What directories held when they were wiped: what they had acknowledged may count."""
         self.process.on_death.append(self._died)
@@ -83,24 +86,28 @@ class Member:
         """Every entry that was applied anywhere is durable here."""
         return self.store is not None and self.store.log.last_index() >= last
 
-    def voters(self) -> int:
-        """How many voters there are, as far as this node knows; 0 while that is changing."""
+    def voters(self) -> frozenset[Key]:
+        """Who votes, as far as this node knows; nobody while that is changing."""
         if self.node is None or self.node.raft.membership.is_joint:
-            return 0
-        return len(self.node.raft.membership.voters)
+            return frozenset()
+        return frozenset((m.id, m.incarnation) for m in self.node.raft.membership.voters)
 
     def durable(self, key: Key) -> DurableView | None:
         """What this disk holds, or held when it was wiped, of the data directory ``key``."""
         if key != self._key:
             return self._lost.get(key)
-        if self.store is not None:
-            return DurableView(self.store.log)
-        if self._left is None:
+        if self._view is None:
             image = self.disk.log_image
             if image is None:
                 return None
-            self._left = DurableView(RaftLog(MemoryEnvironment.from_image(image)))
-        return self._left
+            self._view = DurableView(RaftLog(MemoryEnvironment.from_image(image)))
+        return self._view
+
+    def tree(self) -> dict[str, tuple[bytes, bytes]]:
+        """Path → (data, stat) of every node of the state machine."""
+        assert self.node is not None
+        entries, _ = self.node.reader.subtree("/")
+        return {path: (bytes(data), bytes(stat)) for path, data, stat in entries}
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -117,17 +124,22 @@ class Member:
         if held is not None:
             self._lost[self._key] = held
         self.disk.wipe()
-        self._key, self._left = (NodeId(self.id), Incarnation(0)), None
+        self._key, self._view = (NodeId(self.id), Incarnation(0)), None
         self._cluster.kernel.emit(self.process.name, "wipe")
 
     def _boot(self) -> None:
         self.points("start")
         self.lives += 1
         cluster = self._cluster
-        policy = SnapshotPolicy(log_entries_kept=cluster.plan.log_entries_kept)
-        options = StoreOptions(NodeId(self.id), self._random.randbytes, snapshots=policy)
+        knobs = cluster.plan.knobs
+        options = StoreOptions(
+            NodeId(self.id),
+            self._random.randbytes,
+            limits=ApplyLimits(history_entries=knobs.history_entries),
+            snapshots=SnapshotPolicy(knobs.log_bytes_min, knobs.log_entries_kept),
+        )
         store = self.store = open_memory_store(self.disk, options)
-        self._key, self._left = (store.node_id, store.incarnation), None
+        self._key, self._view = (store.node_id, store.incarnation), DurableView(store.log)
         self.watch_machine()
         hard_state, membership, _ = store.log.initial_state()
         own = Hello(
@@ -142,7 +154,6 @@ class Member:
         )
         roster = Roster(own.node_id, {m.id: m.peer for m in cluster.initial}, {})
         transport = self._transport = SimTransport(cluster.network, self.process, own, roster)
-        transport.drop_ppm = cluster.drop_ppm
         if store.is_empty():
             self._found_or_join(transport, store)
         else:
@@ -175,7 +186,7 @@ class Member:
         writer.lies = cluster.disks_lie
         self.writer = writer
         store.attach(self._post, writer)
-        raft = RaftConfig(store.node_id, store.incarnation)
+        raft = RaftConfig(store.node_id, store.incarnation, **cluster.plan.knobs.of_raft())
         node = self.node = Node(
             NodeSettings(raft),
             store,
@@ -213,13 +224,18 @@ class Member:
         if self.node is not None:
             self._cluster.invariants.stopped(self)
         self.node = self.store = self.writer = self._transport = self._machine = None
-
-    def set_drop_ppm(self, drop_ppm: int) -> None:
-        """Weather between nodes has changed."""
-        if self._transport is not None:
-            self._transport.drop_ppm = drop_ppm
+        self._view = None
 
     # --- what the harness watches ---------------------------------------------------------------
+
+    def has_moved(self) -> bool:
+        """There is something to check: a state machine that is new or at another index than
+        ``check`` saw. Asked after every event."""
+        store = self.store
+        if store is None:
+            return False
+        machine = store.machine
+        return machine is not self._machine or machine.applied_index != self.checked_index
 
     def watch_machine(self) -> None:
         """Stand between the driver and a state machine that was just opened or installed."""

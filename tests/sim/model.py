@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -18,6 +18,9 @@ CREATE, DELETE, SET, SET_ACL, CHECK, MULTI = 1, 2, 5, 7, 13, 14
 COMPARE, GUARD = 200, 201
 OPEN_SESSION, ATTACH_SESSION, CLOSE_SESSION, EXPIRE_SESSION = 300, 301, 302, 303
 REAP_NODE, RAISE_FEATURE_LEVEL, END_ALL_SESSIONS = 304, 305, 306
+
+CREATED, DELETED, DATA, CHILDREN = 1, 2, 3, 4
+"""Kinds of change and of event."""
 
 OK = 0
 NO_NODE, NO_AUTH, BAD_VERSION, NO_CHILDREN_FOR_EPHEMERALS = -101, -102, -103, -108
@@ -96,6 +99,18 @@ class Answer:
     arguments: tuple[Any, ...] = ()
 
 
+class ModelChange(NamedTuple):
+    """What one entry did to one node, in the order it did so. ``kind``: CREATED, DELETED, DATA.
+    Stats and data after and before; None where the node did not exist."""
+
+    kind: int
+    path: str
+    stat: bytes | None
+    data: bytes | None
+    prev_stat: bytes | None
+    prev_data: bytes | None
+
+
 class _RefusedError(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -119,6 +134,8 @@ class Model:
         self.sessions: dict[int, ModelSession] = {}
         self.ended: dict[int, int] = {}
         """Session → index of the entry that ended it."""
+        self.changes: list[ModelChange] = []
+        """What the entry applied last has changed."""
         self._wall_ms = 0
 
     # --- the log --------------------------------------------------------------------------------
@@ -127,6 +144,7 @@ class Model:
         """Apply one entry, in order. None for entries that are no command."""
         assert index == self.index + 1, f"entry {index} after {self.index}"
         self.index = index
+        self.changes = []
         if entry_kind != NORMAL_ENTRY:
             return None
         self._wall_ms, _ = _STAMP.unpack_from(payload)
@@ -250,6 +268,7 @@ class Model:
                 body = self._operation(kind, session, tuple(args))
             except _RefusedError as refusal:
                 undo.restore()
+                self.changes = []
                 codes = [OK] * at + [refusal.code] + [NOT_TRIED] * (len(operations) - at - 1)
                 return TRANSACTION, tuple((code,) for code in codes)
             if kind == CREATE:
@@ -286,6 +305,7 @@ class Model:
         parent.pzxid = index
         if owner:
             self.sessions[session].owned[path] = None
+        self.changes.append(ModelChange(CREATED, path, node.stat(), data, None, None))
         return path, node.stat()
 
     def _delete(self, _session: int, path: str, version: int) -> tuple[Any, ...]:
@@ -297,6 +317,7 @@ class Model:
 
     def _remove(self, path: str) -> None:
         node = self.nodes.pop(path)
+        self.changes.append(ModelChange(DELETED, path, None, None, node.stat(), node.data))
         parent = self.nodes[parent_path(path)]
         parent.children -= 1
         parent.pzxid = self.index
@@ -305,9 +326,11 @@ class Model:
 
     def _set(self, _session: int, path: str, data: bytes, version: int) -> tuple[Any, ...]:
         node = self._existing(path, version)
+        prev_stat, prev_data = node.stat(), node.data
         node.data = data
         node.version += 1
         node.mzxid, node.mtime = self.index, self._wall_ms
+        self.changes.append(ModelChange(DATA, path, node.stat(), data, prev_stat, prev_data))
         return (node.stat(),)
 
     def _set_acl(self, _session: int, path: str, acl: Any, version: int) -> tuple[Any, ...]:

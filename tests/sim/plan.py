@@ -1,34 +1,96 @@
-"""What a run consists of, drawn from its seed: size, weather, faults, clients.
+"""What a run consists of: size, weather, knobs, clients, and the list of its faults.
 
-Swarm selection: each kind of fault is on in about half of the runs and off in the rest, so that
-runs differ in kind and not only in order. Everything here is plain data; ``nemesis`` acts on it.
+A plan is plain data and goes to JSON and back, so that it can be drawn (in ``drawing`` from a
+seed, elsewhere by Hypothesis), shrunk fault by fault, and kept in a file. ``nemesis`` acts on it. A
+fault names whom it strikes by role (whoever leads *then*) and may wait for a phase (an election, a
+transfer), so that it keeps its meaning when other faults are removed from the list.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
 
-from coord.sim import Conditions, DiskConditions, Streams
+from coord.raft import RaftConfig
+from coord.sim import Conditions, DiskConditions
 
-FAULTS: Final = (
-    "kill",
-    "kill-all",
-    "power",
-    "power-all",
-    "pause",
-    "isolate",
-    "one-way",
-    "halves",
-    "leader",
-    "break",
-    "stall",
-    "clients",
-    "vanish",
-    "transfer",
-    "wipe",
+CLASSES: Final = {
+    "process": ("kill", "kill-all", "power", "power-all", "pause", "wipe"),
+    "network": (
+        "isolate",
+        "one-way",
+        "halves",
+        "partial",
+        "clog",
+        "swizzle",
+        "flap",
+        "break",
+        "lossy",
+    ),
+    "disk": ("stall",),
+    "members": ("transfer", "snapshot"),
+    "clients": ("clients", "vanish"),
+}
+"""Kinds of fault by class; each kind is a method of ``nemesis``."""
+FAULTS: Final = tuple(kind for kinds in CLASSES.values() for kind in kinds)
+ROLES: Final = ("any", "leader", "follower", "learner")
+"""Whom a fault strikes; ``n1``, ``n2``, … name one machine. Who is not there is anybody."""
+PHASES: Final = ("", "uncommitted", "election", "snapshot", "joint", "transfer")
+"""What a fault waits for, a second at most: entries that no majority has, a node that campaigns, a
+snapshot on its way in, a joint configuration, a transfer of leadership."""
+PROGRAMS: Final = (
+    "register",
+    "counter",
+    "sequence",
+    "tree",
+    "ephemerals",
+    "watcher",
+    "holder",
 )
-PROGRAMS: Final = ("register", "counter", "sequence", "tree", "ephemerals")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong. ``pick`` decides whatever else there is to choose."""
+
+    at_ms: int
+    """From the start of the phase with faults."""
+    kind: str
+    who: str = "any"
+    phase: str = ""
+    length_ms: int = 500
+    """Until it is undone; faults without a length have it for nothing."""
+    pick: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in FAULTS or self.phase not in PHASES:
+            raise ValueError(f"no such fault: {self}")
+
+
+@dataclass(slots=True)
+class Knobs:
+    """Settings of the product, small here so that limits and their rare branches are met often.
+    The names are those of RaftConfig, SnapshotPolicy and ApplyLimits."""
+
+    max_slice_bytes: int = 1 << 20
+    max_inflight: int = 64
+    max_inflight_bytes: int = 8 << 20
+    max_uncommitted_bytes: int = 32 << 20
+    max_apply_bytes: int = 4 << 20
+    cache_bytes: int = 8 << 20
+    snapshot_chunk_bytes: int = 1 << 20
+    promotion_lag: int = 1_000
+    log_bytes_min: int = 64 << 20
+    """Take a snapshot when the log has grown by more (and by more than the tree)."""
+    log_entries_kept: int = 100
+    """How many entries behind a node may be and still catch up from the log."""
+    history_entries: int = 100_000
+
+    def of_raft(self) -> dict[str, Any]:
+        """Those of RaftConfig."""
+        own = {known.name for known in fields(RaftConfig)}
+        return {name: value for name, value in asdict(self).items() if name in own}
 
 
 @dataclass(slots=True)
@@ -36,7 +98,10 @@ class Plan:
     """One run. Times in milliseconds of virtual time."""
 
     seed: int
+    """Of all noise: delays, losses, what clients do."""
     nodes: int = 3
+    spares: int = 0
+    """Machines that belong to no cluster at first and may be added."""
     clients: int = 5
     depth: int = 2
     """Requests a client keeps in flight."""
@@ -44,13 +109,9 @@ class Plan:
     """One client in so many is the client library's session machine; 0: none."""
     keys: int = 3
     programs: tuple[str, ...] = PROGRAMS
-    faults: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
     fault_ms: int = 6_000
     """Length of the phase with faults."""
-    calm_ms: int = 800
-    """Mean time from one fault to the next."""
-    fault_length_ms: int = 1_500
-    """Longest time until a fault is undone."""
     think_ms: int = 15
     """Longest pause of a client between requests."""
     session_timeout_ms: int = 4_000
@@ -59,36 +120,45 @@ class Plan:
     drift_ppm: int = 0
     snapshot_ms: int = 0
     """Every node takes a snapshot as often as this during the faults; 0: none."""
-    log_entries_kept: int = 100
-    """How many entries behind a node may be and still catch up from the log."""
-    drop_ppm: int = 0
-    """Chance that a batch between nodes is dropped."""
+    core: int = 0
+    """Which majority is healed first: chosen by this number."""
+    knobs: Knobs = field(default_factory=Knobs)
     weather: Conditions = field(default_factory=Conditions)
     disk: DiskConditions = field(default_factory=DiskConditions)
 
 
-def draw(seed: int) -> Plan:
-    """The plan of a seed."""
-    stream = Streams(seed).get("plan")
-    chance = stream.random
-    plan = Plan(seed)
-    plan.nodes = stream.choice((3, 3, 3, 5))
-    plan.clients = stream.randrange(3, 7)
-    plan.depth = stream.choice((1, 1, 2, 3))
-    plan.library_every = stream.choice((0, 1, 2, 3))
-    plan.keys = stream.randrange(1, 5)
-    plan.faults = tuple(fault for fault in FAULTS if chance() < 0.5)
-    plan.calm_ms = stream.choice((200, 500, 900))
-    plan.fault_length_ms = stream.choice((400, 1_500, 3_000))
-    plan.think_ms = stream.choice((20, 50, 120))
-    plan.fault_ms = stream.choice((2_500, 4_500))
-    plan.session_timeout_ms = stream.choice((1_000, 1_000, 2_000, 4_000))
-    plan.patience_ms = stream.choice((200, 600, 2_000))
-    plan.snapshot_ms = stream.choice((0, 0, 120, 400))
-    plan.log_entries_kept = stream.choice((1, 10, 100))
-    plan.drift_ppm = stream.choice((0, 0, 500))
-    plan.drop_ppm = stream.choice((0, 0, 2_000, 20_000))
-    plan.weather.delay_us_max = stream.choice((500, 2_000, 20_000, 60_000))
-    plan.weather.break_ppm = stream.choice((0, 0, 500, 3_000))
-    plan.disk.write_us_max = stream.choice((1_000, 4_000, 30_000))
-    return plan
+def to_dict(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON has it."""
+    return asdict(plan)
+
+
+def from_dict(data: dict[str, Any]) -> Plan:
+    """Inverse of ``to_dict``; what is missing has its default. Raises ValueError for anything that
+    no plan has."""
+    known = {
+        **data,
+        "programs": tuple(data.get("programs", PROGRAMS)),
+        "faults": tuple(_made(Fault, fault) for fault in data.get("faults", ())),
+        "knobs": _made(Knobs, data.get("knobs", {})),
+        "weather": _made(Conditions, data.get("weather", {})),
+        "disk": _made(DiskConditions, data.get("disk", {})),
+    }
+    made: Plan = _made(Plan, known)
+    return made
+
+
+def to_json(plan: Plan) -> str:
+    """One line of JSON."""
+    return json.dumps(to_dict(plan), sort_keys=True)
+
+
+def from_json(text: str) -> Plan:
+    """Inverse of ``to_json``. Raises ValueError."""
+    return from_dict(json.loads(text))
+
+
+def _made(kind: type[Any], data: dict[str, Any]) -> Any:
+    unknown = set(data) - {known.name for known in fields(kind)}
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
+    return kind(**data)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from coord.model import requests as rq
 from coord.model.acl import OPEN
 from coord.model.znode import CreateMode, Stat
+from tests.sim.checkers import registers
 
 if TYPE_CHECKING:
     from tests.sim.history import Op
@@ -19,6 +20,7 @@ COUNTER: Final = "/counter"
 SEQUENCE: Final = "/queue"
 EPHEMERALS: Final = "/alive"
 TREE: Final = "/tree"
+GUARDED: Final = "/guarded"
 
 
 class Intent(NamedTuple):
@@ -89,12 +91,13 @@ def multi(*parts: Intent | rq.Operation) -> Intent:
 def setup(keys: int) -> list[Intent]:
     """What must exist before the other clients start."""
     nodes = [create(COUNTER, b"0"), create(SEQUENCE), create(EPHEMERALS), create(TREE)]
+    nodes.append(create(GUARDED))
     return nodes + [create(register(key), b"0") for key in range(keys)]
 
 
 def register(key: int) -> str:
     """Path of a register."""
-    return f"/register-{key}"
+    return f"{registers.PREFIX}{key}"
 
 
 class Register:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from coord.sim import US_PER_S, Trace
-from tests.sim import programs
-from tests.sim.checkers import exactly_once, registers, sessions, witness
-from tests.sim.cluster import Cluster
+from tests.sim.checkers import judge
+from tests.sim.cluster import Cluster, Stuck
+from tests.sim.drawing import draw
 from tests.sim.history import History, Outcome
 from tests.sim.model import SEQUENCE_GAP, SESSION_EXPIRED, SESSION_MOVED, Model
-from tests.sim.plan import Plan, draw
+from tests.sim.plan import Plan
 
 PROBLEMS_SHOWN = 10
 EXECUTED: Final = {301: "attached", 302: "closed", 303: "expired"}
@@ -40,7 +41,7 @@ through: a suite that never gets there proves nothing about it."""
 class Result:
     """What became of a run. ``problems`` is empty if everything held."""
 
-    seed: int
+    plan: Plan
     problems: list[str] = field(default_factory=list)
     trace_hash: str = ""
     tail: list[str] = field(default_factory=list)
@@ -48,19 +49,23 @@ class Result:
     events: int = 0
     entries: int = 0
     operations: int = 0
+    acknowledged: int = 0
+    """Operations that were answered: carried out, or refused by what the log says."""
+    cpu_s: float = 0.0
     faults: dict[str, int] = field(default_factory=dict)
     reached: Counter[str] = field(default_factory=Counter)
     """Situations worth having been in (``SITUATIONS``), and how often."""
 
     @property
-    def command(self) -> str:
-        """Reproduces the run."""
-        return f"python -m tests.sim --seed {self.seed} --trace"
+    def is_drawn(self) -> bool:
+        """Its seed alone gives the plan."""
+        return self.plan == draw(self.plan.seed)
 
-    def report(self) -> str:
-        """Why it failed and how to see it again."""
+    def report(self, command: str = "") -> str:
+        """Why it failed and how to see it again; ``command``: where the seed does not suffice."""
         shown = "\n  ".join(self.problems[:PROBLEMS_SHOWN])
-        return f"seed {self.seed}: {len(self.problems)} problems\n  {shown}\n{self.command}"
+        again = command or f"python -m tests.sim --seed {self.plan.seed} --trace"
+        return f"seed {self.plan.seed}: {len(self.problems)} problems\n  {shown}\n{again}"
 
 
 def run_seed(seed: int, sink: Callable[[str], None] | None = None) -> Result:
@@ -78,7 +83,8 @@ def run_plan(
     ``alter`` gets the cluster before it starts: controls break something there.
     """
     trace = Trace(sink)
-    result = Result(plan.seed)
+    result = Result(plan)
+    started_s = time.process_time()
     cluster = Cluster(plan, trace)
     alter(cluster)
     try:
@@ -87,20 +93,37 @@ def run_plan(
         cluster.suffer()
         cluster.heal()
         cluster.recover()
-        result.problems = _judge(cluster)
-    except AssertionError as error:
-        result.problems = [_name_of(error)]
-        if error.__cause__ is not None or type(error) is AssertionError:
+        cluster.history.over_us = cluster.kernel.now_us
+        result.problems = judge(cluster.history)
+    except Exception as error:  # Whatever the product raises is a finding.
+        result.problems = [f"{type(error).__name__}: {error}"]
+        if error.__cause__ is not None or not _names_itself(error):
             result.problems += _where(error)
+        result.problems += _judge_unfinished(cluster, error)
+    result.cpu_s = time.process_time() - started_s
     result.trace_hash = trace.hexdigest()
-    result.tail = list(trace.tail)
+    result.tail = trace.tail if result.problems else []
     result.simulated_s = cluster.kernel.now_us / US_PER_S
     result.events = cluster.kernel.events_run
     result.entries = len(cluster.history.log)
     result.operations = len(cluster.history.ops)
+    result.acknowledged = sum(op.outcome is Outcome.OK for op in cluster.history.ops)
     result.faults = cluster.nemesis.done
     result.reached = cluster.invariants.reached + _situations(cluster.history)
     return result
+
+
+def _judge_unfinished(cluster: Cluster, error: Exception) -> list[str]:
+    """What is wrong with the history up to where the run ended. A cluster that makes no progress
+    has left a whole one."""
+    history = cluster.history
+    history.over_us = cluster.kernel.now_us
+    return judge(history) if isinstance(error, Stuck) else history.breaches
+
+
+def _names_itself(error: Exception) -> bool:
+    """An invariant or a demand of the harness, not an assertion somewhere."""
+    return isinstance(error, AssertionError) and type(error) is not AssertionError
 
 
 def _situations(history: History) -> Counter[str]:
@@ -118,12 +141,8 @@ def _situations(history: History) -> Counter[str]:
     return found
 
 
-def _name_of(error: AssertionError) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
 def _where(error: BaseException) -> list[str]:
-    """The innermost frames of an assertion that has no name of its own."""
+    """The innermost frames of an error that has no name of its own."""
     frames = []
     traceback = error.__traceback__
     while traceback is not None:
@@ -131,15 +150,3 @@ def _where(error: BaseException) -> list[str]:
         frames.append(f"at {code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}")
         traceback = traceback.tb_next
     return frames[-6:]
-
-
-def _judge(cluster: Cluster) -> list[str]:
-    history, final = cluster.history, cluster.final
-    assert final.sequence is not None
-    problems = witness.check(history)
-    problems += exactly_once.check_counter(history, programs.COUNTER, final.counter)
-    problems += exactly_once.check_sequence(history, programs.SEQUENCE, final.sequence)
-    problems += sessions.check(history)
-    paths = [programs.register(key) for key in range(cluster.plan.keys)]
-    problems += registers.check(history, paths)
-    return problems

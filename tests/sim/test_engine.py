@@ -250,6 +250,24 @@ def test_a_path_that_stays_cut_ends_the_stream() -> None:
     assert one.refused == 1
 
 
+def test_a_clogged_path_delivers_late_and_in_order() -> None:
+    """What is sent into a clogged direction arrives after it, the other direction goes on."""
+    kernel, one, two = _pair()
+    one.network.clog("a", "b", US_PER_S)
+    _writes(one, 1, 2)
+    _writes(two, "back")
+    kernel.run_until(US_PER_S)
+    assert (two.heard, one.heard) == (["hello"], ["welcome", "back"])
+    kernel.run_until(2 * US_PER_S)
+    assert two.heard == ["hello", 1, 2]
+    one.network.clog("a", "b", US_PER_S)
+    one.network.heal_all()
+    _writes(one, 3)
+    kernel.run_until(kernel.now_us + US_PER_S // 10)
+
+    assert two.heard == ["hello", 1, 2, 3]
+
+
 def test_a_killed_process_is_heard_of_and_a_dark_machine_is_not() -> None:
     """Kill -9 sends EOF at once; after a power loss the peer hears of it when the machine is
     back, or gives up."""

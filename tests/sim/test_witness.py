@@ -35,6 +35,15 @@ def test_a_legal_history_passes() -> None:
     assert witness.check(_legal().history) == []
 
 
+def test_the_tree_that_the_log_makes_passes() -> None:
+    """What nodes hold in the end, with what the service keeps for itself."""
+    made = _legal()
+    made.history.final_tree = {p: (n.data, n.stat()) for p, n in made.model.nodes.items()}
+    made.history.final_tree["/zookeeper/config"] = (b"members", bytes(68))
+
+    assert witness.check(made.history) == []
+
+
 def test_an_unknown_outcome_may_have_happened_or_not() -> None:
     """An unanswered write is legal with its entry in the log and without it."""
     made = _legal()
@@ -114,6 +123,17 @@ def _falling_term(made: Handmade) -> None:
     made.history.log[1] = replace(made.history.log[1], term=5)
 
 
+def _state_differs(made: Handmade) -> None:
+    node = made.model.nodes["/r"]
+    made.history.final_tree = {"/r": (node.data, bytes(68))}
+
+
+def _state_has_more(made: Handmade) -> None:
+    node = made.model.nodes["/r"]
+    kept = (node.data, node.stat())
+    made.history.final_tree = {"/r": kept, "/orphan": kept}
+
+
 def _session_goes_back(made: Handmade) -> None:
     """The same session reads an older revision after a newer one."""
     early, late = _of_kind(made, "get")[:2]
@@ -140,7 +160,9 @@ def _session_goes_back(made: Handmade) -> None:
         (_future_read, "future"),
         (_hole_in_log, "log"),
         (_falling_term, "log"),
-        (_session_goes_back, "session order"),
+        (_session_goes_back, "session-order"),
+        (_state_differs, "state"),
+        (_state_has_more, "state"),
     ],
 )
 def test_an_illegal_history_is_named(spoil: Callable[[Handmade], None], problem: str) -> None:
@@ -149,7 +171,7 @@ def test_an_illegal_history_is_named(spoil: Callable[[Handmade], None], problem:
 
     spoil(made)
 
-    assert any(found.startswith(problem) for found in witness.check(made.history))
+    assert any(found.startswith(f"witness/{problem}: ") for found in witness.check(made.history))
 
 
 def test_a_write_of_a_dead_generation_has_no_effect() -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from coord.model import commands
 from coord.model.acl import OPEN
 from coord.model.requests import Create, Set
-from coord.raft.types import EntryKind, Index, LogSlice, NodeId, SnapshotMeta, Term
+from coord.raft.types import EntryKind, HardState, Index, LogSlice, NodeId, SnapshotMeta, Term
 from coord.store.lmdb_kv import DATA_FILE
 from coord.store.log_writer import OnDone
 from coord.store.member_store import MemberStore, StoreOptions, open_member_store
@@ -212,7 +212,8 @@ def write(store: MemberStore, count: int, term: int = 1) -> None:
     first = Index(store.log.last_index() + 1)
     payloads = [entry(first + at - 2) for at in range(count)]
     run = LogSlice(first, Term(term), EntryKind.NORMAL, payloads)
-    store.log.write([LogWrite([run])])
+    hard_state = HardState(run.term) if term > store.log.initial_state()[0].term else None
+    store.log.write([LogWrite([run], hard_state)])
 
 
 def catch_up(store: MemberStore) -> None:

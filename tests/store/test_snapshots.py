@@ -13,13 +13,14 @@ import pytest
 from coord.model.errors import CorruptionError, NewerFormatError, StorageError
 from coord.raft.types import Index, Membership, SnapshotMeta, Term
 from coord.store import snapshot_file
+from coord.store.check_process import check_in_child
 from coord.store.lmdb_kv import open_image
 from coord.store.raft_log import LogWrite
 from coord.store.schema import seal
 from coord.store.snapshot_file import SnapshotFile, open_sealed, seal_snapshot
 from coord.store.store import MemberStore
 from coord.store.tree_facts import TreeFacts
-from coord.store.verify_snapshot import main, verify, verify_in_child
+from coord.store.verify_snapshot import verify, verify_in_child
 from tests.store.log_fixtures import MEMBERS
 from tests.store.store_fixtures import (
     CLUSTER,
@@ -339,17 +340,20 @@ def test_a_child_that_dies_is_a_refusal(tmp_path: Path, monkeypatch: pytest.Monk
     script.write_text("#!/bin/sh\nkill -ABRT $$\n")
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
-    with pytest.raises(CorruptionError, match="the check died with status -6"):
+    with pytest.raises(CorruptionError, match="whoever reads it is ended by SIGABRT"):
+        verify_in_child(tmp_path / "whatever")
+    script.write_text("#!/bin/sh\nkill -KILL $$\n")
+    with pytest.raises(StorageError, match="cannot be checked: it ended with status -9"):
         verify_in_child(tmp_path / "whatever")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
     with pytest.raises(StorageError, match="cannot run the check"):
         verify_in_child(tmp_path / "whatever")
 
 
-def test_the_program_explains_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """Called wrongly it says how to call it."""
-    assert main([]) == 2
-    assert "usage" in capsys.readouterr().err
+def test_the_program_explains_its_usage(tmp_path: Path) -> None:
+    """Called wrongly it says how to call it; that is no verdict on any file."""
+    with pytest.raises(StorageError, match=r"usage: python -m coord\.store\.verify_snapshot FILE"):
+        check_in_child(tmp_path, "coord.store.verify_snapshot")
 
 
 @pytest.mark.parametrize(

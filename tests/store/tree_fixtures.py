@@ -114,6 +114,8 @@ class FailingEnvironment:
         self.inner = inner
         self.left: int | None = None
         self.failures = inner.failures
+        self.damage = inner.damage
+        self.witness: int | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from tests.sim.history import History, Op, Outcome
+from tests.sim.history import FINAL_READER, History, Op, Outcome
+
+
+def check(history: History) -> list[str]:
+    """Whatever the final reads show: the value of a counter, the children of a sequence."""
+    problems = []
+    for op in history.ops:
+        if op.client != FINAL_READER or op.outcome is not Outcome.OK or op.code != 0:
+            continue
+        if op.kind == "get":
+            problems += check_counter(history, op.args[0], int(op.body[0]))
+        elif op.kind == "children":
+            problems += check_sequence(history, op.args[0], list(op.body[0]))
+    return problems
 
 
 def check_counter(history: History, path: str, final: int) -> list[str]:
@@ -16,11 +29,11 @@ def check_counter(history: History, path: str, final: int) -> list[str]:
     unknown = sum(op.outcome is Outcome.INFO for op in sets)
     problems = []
     if final < acknowledged:
-        problems.append(f"counter {path}: {final} < {acknowledged} acknowledged: increments lost")
-    if final > acknowledged + unknown:
         problems.append(
-            f"counter {path}: {final} > {acknowledged} + {unknown} unknown: applied twice"
+            f"exactly_once/lost: {path}: {final} < {acknowledged} acknowledged increments"
         )
+    if final > acknowledged + unknown:
+        problems.append(f"exactly_once/twice: {path}: {final} > {acknowledged} + {unknown} unknown")
     problems += _check_distinct(path, sets)
     return problems
 
@@ -34,7 +47,9 @@ def _check_distinct(path: str, sets: list[Op]) -> list[str]:
             continue
         value = op.args[1]
         if value in writers:
-            problems.append(f"counter {path}: {op} and {writers[value]} both wrote {value!r}")
+            problems.append(
+                f"exactly_once/overwritten: {op} and {writers[value]} both wrote {value!r}"
+            )
         writers[value] = op
     return problems
 
@@ -51,14 +66,16 @@ def check_sequence(history: History, parent: str, names: list[str]) -> list[str]
     for op in done:
         name = str(op.body[0]).rpartition("/")[2]
         if name in made:
-            problems.append(f"sequence {parent}: {op} and {made[name]} both made {name}")
+            problems.append(f"exactly_once/same-name: {op} and {made[name]} both made {name}")
         made[name] = op
     missing = sorted(set(made) - set(names))
     extra = len(set(names) - set(made))
     if missing:
-        problems.append(f"sequence {parent}: acknowledged and missing: {missing[:5]}")
+        problems.append(f"exactly_once/lost: {parent}: acknowledged and missing: {missing[:5]}")
     if extra > unknown:
-        problems.append(f"sequence {parent}: {extra} nodes nobody was told of, {unknown} unknown")
+        problems.append(
+            f"exactly_once/twice: {parent}: {extra} nodes nobody was told of, {unknown} unknown"
+        )
     problems += _check_suffix_order(parent, done)
     return problems
 
@@ -73,7 +90,9 @@ def _check_suffix_order(parent: str, done: list[Op]) -> list[str]:
             highest = max(highest, _suffix(by_end[at]))
             at += 1
         if _suffix(op) <= highest:
-            problems.append(f"sequence {parent}: {op} has a suffix below an earlier one {highest}")
+            problems.append(
+                f"exactly_once/order: {op} has a suffix below an earlier one, {highest}"
+            )
     return problems
 
 

@@ -14,12 +14,14 @@ from tests.sim.history import UNKNOWN_REVISION, Committed, History, Op, Outcome
 from tests.sim.model import CLOSE_SESSION, Answer, Model
 
 LINEARIZABLE: Final = 0
+RESERVED: Final = "/zookeeper"
+"""The service keeps its own there."""
 KINDS: Final = {1: "create", 2: "delete", 5: "set", 7: "set_acl", 14: "multi", 302: "close"}
 
 
 def check(history: History) -> list[str]:
     """Everything wrong with a history; empty if it is linearizable in the claimed order."""
-    problems = _check_log(history.log)
+    problems = check_log(history.log)
     if problems:
         return problems
     executed, problems = _replay(history)
@@ -27,18 +29,19 @@ def check(history: History) -> list[str]:
     problems += _check_invoked(history, executed)
     problems += _check_real_time(history.ops)
     problems += _check_session_order(history.ops)
+    problems += _check_final_tree(history)
     return problems
 
 
-def _check_log(log: list[Committed]) -> list[str]:
+def check_log(log: list[Committed]) -> list[str]:
     """Indexes are dense from 1, terms never fall."""
     problems: list[str] = []
     term = 0
     for at, entry in enumerate(log, 1):
         if entry.index != at:
-            problems.append(f"log: entry {entry.index} stands at place {at}")
+            problems.append(f"witness/log: entry {entry.index} stands at place {at}")
         if entry.term < term:
-            problems.append(f"log: term falls from {term} to {entry.term} at {entry.index}")
+            problems.append(f"witness/log: term falls from {term} to {entry.term} at {entry.index}")
         term = max(term, entry.term)
     return problems
 
@@ -60,10 +63,14 @@ def _replay(history: History) -> tuple[dict[tuple[int, int], Answer], list[str]]
             continue
         key = (answer.session, answer.seq)
         if key in executed:
-            problems.append(f"twice: {key} executed at {executed[key].index} and {entry.index}")
+            problems.append(
+                f"witness/twice: {key} executed at {executed[key].index} and {entry.index}"
+            )
         executed[key] = answer
     at = _check_reads(model, reads, at, problems)
-    problems += [f"future: {op} names a revision after the log's end {last}" for op in reads[at:]]
+    problems += [
+        f"witness/future: {op} names a revision after the log's end {last}" for op in reads[at:]
+    ]
     return executed, problems
 
 
@@ -78,7 +85,9 @@ def _check_reads(model: Model, reads: list[Op], at: int, problems: list[str]) ->
         op = reads[at]
         code, body = model.read(op.kind, op.args[0])
         if op.code != code or (code == 0 and _plain(op.body[: len(body)]) != _plain(body)):
-            problems.append(f"read: {op} got {op.body!r:.120}, the model says {code} {body!r:.120}")
+            problems.append(
+                f"witness/read: {op} got {op.body!r:.120}, the model says {code} {body!r:.120}"
+            )
         at += 1
     return at
 
@@ -99,15 +108,15 @@ def _check_writes(ops: list[Op], executed: dict[tuple[int, int], Answer]) -> lis
         answer = executed.get((op.session, op.seq))
         if op.outcome is Outcome.FAIL:
             if answer is not None and _same_request(op, answer):
-                problems.append(f"phantom: {op} is in the log at {answer.index}")
+                problems.append(f"witness/phantom: {op} is in the log at {answer.index}")
         elif answer is None:
-            problems.append(f"lost: {op} was acknowledged and is not in the log")
+            problems.append(f"witness/lost: {op} was acknowledged and is not in the log")
         elif op.revision not in (answer.index, UNKNOWN_REVISION):
-            problems.append(f"revision: {op} executed at {answer.index}")
+            problems.append(f"witness/revision: {op} executed at {answer.index}")
         elif answer.code != op.code:
-            problems.append(f"answer: {op}, the model says code {answer.code}")
+            problems.append(f"witness/answer: {op}, the model says code {answer.code}")
         elif answer.code == 0 and _plain(op.body) != _plain(answer.body):
-            problems.append(f"answer: {op} got {op.body!r:.120}, not {answer.body!r:.120}")
+            problems.append(f"witness/answer: {op} got {op.body!r:.120}, not {answer.body!r:.120}")
     return problems
 
 
@@ -121,16 +130,18 @@ def _check_invoked(history: History, executed: dict[tuple[int, int], Answer]) ->
     for op in history.ops:
         if op.is_write and op.seq and op.outcome is not Outcome.FAIL:
             if (op.session, op.seq) in asked:
-                problems.append(f"client: {op} reuses a sequence number")
+                problems.append(f"witness/client: {op} reuses a sequence number")
             asked[op.session, op.seq] = op
     for key, answer in executed.items():
         found = asked.get(key)
         if answer.kind == CLOSE_SESSION and answer.session not in history.sessions:
             continue
         if found is None:
-            problems.append(f"unasked: {key} executed at {answer.index}, nobody sent it")
+            problems.append(f"witness/unasked: {key} executed at {answer.index}, nobody sent it")
         elif not _same_request(found, answer):
-            problems.append(f"garbled: {found} executed as {answer.kind} {answer.arguments!r:.120}")
+            problems.append(
+                f"witness/garbled: {found} executed as {answer.kind} {answer.arguments!r:.120}"
+            )
     return problems
 
 
@@ -160,7 +171,7 @@ def _check_real_time(ops: list[Op]) -> list[str]:
         if newest is None:
             continue
         if op.revision < newest.revision or (op.is_write and op.revision == newest.revision):
-            problems.append(f"stale: {op} was invoked after {newest}")
+            problems.append(f"witness/stale: {op} was invoked after {newest}")
     return problems
 
 
@@ -173,6 +184,26 @@ def _check_session_order(ops: list[Op]) -> list[str]:
             continue
         before = last.get(op.session)
         if before is not None and before.revision > op.revision:
-            problems.append(f"session order: {op} follows {before}")
+            problems.append(f"witness/session-order: {op} follows {before}")
         last[op.session] = op
+    return problems
+
+
+def _check_final_tree(history: History) -> list[str]:
+    """What nodes hold in the end is what the log makes, down to every Stat."""
+    if history.final_tree is None:
+        return []
+    model = Model()
+    for entry in history.log:
+        model.apply(entry.index, entry.kind, entry.payload)
+    wanted = {path: (node.data, node.stat()) for path, node in model.nodes.items()}
+    problems = []
+    for path in sorted(wanted.keys() | history.final_tree.keys()):
+        if path == "/" or path.startswith(RESERVED):
+            continue
+        held = history.final_tree.get(path)
+        if held != wanted.get(path):
+            problems.append(
+                f"witness/state: {path} is {held!r:.120}, not {wanted.get(path)!r:.120}"
+            )
     return problems

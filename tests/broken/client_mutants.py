@@ -1,0 +1,187 @@
+"""Bugs of the client library: what it sends again, concludes and promises, and of its recipes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.broken.mutant import Mutant, one
+
+_SESSION = "coord_client.session"
+_OPERATIONS = "coord_client.operations"
+_LIVENESS = "coord_client.liveness"
+_WATCHES = "coord_client.watches"
+_SEQUENCE = "coord_client.recipes.sequence"
+_HOLD = "coord_client.recipes.hold"
+
+RETRIES: Final = (
+    one(
+        "retried-under-new-number",
+        (49,),
+        "a write that was applied is asked for, not sent as another",
+        _SESSION,
+        "            if operation.seq > last_seq:\n",
+        "            if operation.seq:\n",
+        drill=True,
+    ),
+    one(
+        "retried-in-next-session",
+        (49,),
+        "a write in flight when its session ends is not sent again",
+        _SESSION,
+        "                writes.append(operation)\n",
+        "                operation.seq = 0\n                kept.append(operation)\n",
+        drill=True,
+    ),
+    one(
+        "unknown-told-as-failed",
+        (49,),
+        "an outcome that nobody knows is not called a failure",
+        _OPERATIONS,
+        'self._expired(definite=outcome == "not applied")',
+        "self._expired(definite=True)",
+    ),
+    one(
+        "lost-write-called-failed",
+        (49,),
+        "a write that was sent may have happened",
+        _OPERATIONS,
+        "            return self.seq != 0\n",
+        "            return False\n",
+    ),
+    one(
+        "refused-writes-reordered",
+        (0,),
+        "writes that were refused are sent again in their order",
+        _SESSION,
+        "        self._queue.extendleft(reversed(self._returned))\n        self._returned = []\n\n"
+        "    def _session_refused",
+        "        self._queue.extendleft(self._returned)\n        self._returned = []\n\n"
+        "    def _session_refused",
+    ),
+    one(
+        "old-answers-forgotten",
+        (49,),
+        "only what has been answered is acknowledged",
+        _SESSION,
+        "            return seq - 1\n",
+        "            return self._next_seq - 1\n",
+    ),
+)
+
+HOLDS: Final = (
+    one(
+        "hold-outlives-session",
+        (50,),
+        "a hold is lost before the service may give it away",
+        _LIVENESS,
+        "        self._confirmed_ms = None\n\n    def heard",
+        "\n    def heard",
+        drill=True,
+    ),
+    one(
+        "hold-from-any-word",
+        (24,),
+        "only a confirmed heartbeat prolongs a hold",
+        _LIVENESS,
+        "        self._quiet_ms = now_ms\n        self._probe_sent_ms = None\n",
+        "        self._quiet_ms = now_ms\n        self._probe_sent_ms = None\n"
+        "        if self._confirmed_ms is not None:\n"
+        "            self._confirmed_ms = now_ms\n",
+    ),
+    one(
+        "lock-without-fence",
+        (52,),
+        "a lost hold is noticed before the next act",
+        _HOLD,
+        "self._client.session_id != self._session_id or self._client.hold_remaining_s <= 0",
+        "self._client.session_id == 0",
+        drill=True,
+    ),
+    one(
+        "token-of-the-record",
+        (52,),
+        "a token grows from grant to grant",
+        _HOLD,
+        "        self.token = record.stat.mzxid\n",
+        "        self.token = record.stat.version\n",
+        drill=True,
+    ),
+    one(
+        "own-old-place-believed",
+        (50,),
+        "a place in line is gone with its session",
+        _SEQUENCE,
+        "        if own not in line:\n            raise PlaceLostError\n",
+        "        if own not in line:\n            return None\n",
+    ),
+    one(
+        "other-holder-removed",
+        (51,),
+        "a holder's record is removed by its owner alone",
+        _SEQUENCE,
+        "        await self._wait_gone(record)\n",
+        "        with contextlib.suppress(CoordError):\n"
+        "            await self._client.delete(record, timeout_s=math.inf)\n",
+        drill=True,
+    ),
+    one(
+        "grant-without-place",
+        (50, 52),
+        "who takes the grant still stands in line, in the same transaction",
+        _SEQUENCE,
+        "txn = self._client.transaction().check(self._path)\n",
+        "txn = self._client.transaction().check(self._parent)\n",
+    ),
+    one(
+        "orphan-stays-in-line",
+        (51,),
+        "who gives up leaves nothing in line",
+        _SEQUENCE,
+        "        self._client.clean_up(self._leave())\n",
+        "        self._creating = None\n",
+    ),
+)
+
+STREAMS: Final = (
+    one(
+        "watch-dropped-on-reconnect",
+        (53,),
+        "a stream goes on after a reconnect",
+        _WATCHES,
+        "            if not subscription.is_asked and not subscription.is_behind:\n",
+        "            if subscription.is_asked and not subscription.is_behind:\n",
+        drill=True,
+    ),
+    one(
+        "resumed-from-now",
+        (53,),
+        "a stream resumes after the last revision it delivered",
+        _WATCHES,
+        "return Watch(self.path, self.mode, self.values, self._resume)",
+        "return Watch(self.path, self.mode, self.values, None)",
+        drill=True,
+    ),
+    one(
+        "resumed-from-newest-answer",
+        (53, 54),
+        "a stream resumes after what it delivered, not after what other answers showed",
+        _WATCHES,
+        "return Watch(self.path, self.mode, self.values, self._resume)",
+        "return Watch(\n"
+        "            self.path,\n"
+        "            self.mode,\n"
+        "            self.values,\n"
+        "            None if self._resume is None else self._table.position(),\n"
+        "        )",
+    ),
+    one(
+        "half-a-revision-delivered",
+        (54,),
+        "a revision is delivered whole or not yet",
+        _WATCHES,
+        "        if not push.complete:\n            return\n",
+        "        if self._resume is None:\n            return\n",
+    ),
+)
+
+MUTANTS: Final[tuple[Mutant, ...]] = (*RETRIES, *HOLDS, *STREAMS)

@@ -1,0 +1,164 @@
+"""Bugs of consensus as the full stack meets them: lines of the Raft core that also have mutants in
+``raft_mutants``, the driver that persists and sends, and the log on its key-value environment.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.broken import raft_mutants
+from tests.broken.mutant import Mutant, of_core, one
+
+DRILLS: Final = frozenset({"acknowledged-before-durable", "read-without-confirmation"})
+FOCUSES: Final = {
+    "all-votes-count": "members",
+    "learner-campaigns": "members",
+    "wiped-disk-votes": "members",
+    "two-changes-at-once": "members",
+    "change-before-first-commit": "members",
+    "old-majority-not-asked": "members",
+    "voters-replaced-at-once": "members",
+    "configuration-not-persisted": "members",
+    "truncated-configuration-stays": "members",
+    "removed-leader-stays": "members",
+    "old-configuration-stays": "snapshots",
+    "snapshot-races-with-append": "snapshots",
+    "append-during-install": "snapshots",
+    "snapshot-keeps-conflict": "snapshots",
+    "second-snapshot-during-install": "snapshots",
+    "heartbeat-commits-blindly": "snapshots",
+    "vote-cleared-within-term": "elections",
+    "stale-votes-count": "elections",
+    "predecessor-term-unchecked": "partitions",
+    "commit-of-unverified-tail": "partitions",
+    "no-check-quorum": "partitions",
+    "no-pre-vote": "partitions",
+    "no-stickiness": "partitions",
+    "old-confirmation-accepted": "partitions",
+    "overtaken-write-counts": "disks",
+    "stuck-leader-stays": "disks",
+    "transfer-never-ends": "elections",
+    "leader-trusts-itself-after-stall": "pauses",
+}
+"""What is rare in any run, and the runs in which it is not."""
+
+_CORE: Final = tuple(
+    of_core(mutant, FOCUSES.get(mutant.name, ""), drill=mutant.name in DRILLS)
+    for mutant in raft_mutants.MUTANTS
+)
+
+_DRIVER = "coord.node.driver"
+_LOG = "coord.store.raft_log"
+
+DRIVER: Final = (
+    one(
+        "sent-before-sync",
+        (11, 12),
+        "what must wait for the disk waits for it",
+        _DRIVER,
+        "turn = _Turn(ready.seq, ready.messages_after)",
+        "self._queue(ready.messages_after)\n        turn = _Turn(ready.seq, [])",
+        drill=True,
+    ),
+    one(
+        "failed-sync-ignored",
+        (38,),
+        "after a failed sync nothing is acknowledged",
+        _DRIVER,
+        "            if error is not None:\n                # EIO",
+        "            if error is None and self.stopped:\n                # EIO",
+        "disks",
+    ),
+    one(
+        "read-before-applied",
+        (23,),
+        "a linearizable read waits until its index is applied here",
+        _DRIVER,
+        "while self._reads and self._reads[0][1] <= applied:",
+        "while self._reads:",
+    ),
+    one(
+        "failed-apply-skipped",
+        (35,),
+        "a batch whose transaction failed is applied again, whole",
+        _DRIVER,
+        "                self._committed[:0] = self._current\n",
+        "                self.raft.applied(self._current[-1].last)\n",
+        "disks",
+    ),
+    one(
+        "committed-kept-across-install",
+        (14,),
+        "what a snapshot covers is not applied after it",
+        _DRIVER,
+        "        self._committed.clear()\n",
+        "",
+        "snapshots",
+    ),
+    one(
+        "install-overtakes-writes",
+        (14, 16),
+        "a snapshot is installed once every earlier write is durable",
+        _DRIVER,
+        "if meta is None or self._waiting:",
+        "if meta is None:",
+        "snapshots",
+    ),
+)
+
+LOG: Final = (
+    one(
+        "hard-state-not-on-disk",
+        (2,),
+        "term and vote are in the same transaction as what depends on them",
+        _LOG,
+        "                if write.hard_state is not None:\n                    self._store(",
+        "                if write.hard_state is None:\n                    self._store(",
+    ),
+    one(
+        "membership-not-on-disk",
+        (31,),
+        "the newest appended configuration is durable with its entry",
+        _LOG,
+        "                if write.membership is not None:\n                    self._store(",
+        "                if write.membership is None:\n                    self._store(",
+    ),
+    one(
+        "truncated-tail-on-disk",
+        (7, 13),
+        "truncation removes the whole tail from the disk",
+        _LOG,
+        "for key in list(txn.scan_keys(self._log, key_of(index))):",
+        "for key in list(txn.scan_keys(self._log, key_of(index)))[:1]:",
+        "crashes",
+    ),
+    one(
+        "straddling-run-removed",
+        (7,),
+        "truncation in the middle of a run keeps the run's beginning",
+        _LOG,
+        "if run.last >= index:",
+        "if run.last > index:",
+        "partitions",
+    ),
+    one(
+        "install-keeps-conflict",
+        (15,),
+        "a log that disagrees with the installed snapshot is discarded",
+        _LOG,
+        "if view.term(meta.index) == meta.term:",
+        "if meta.index <= view.last:",
+        "snapshots",
+    ),
+    one(
+        "full-for-ever",
+        (39,),
+        "a disk that was full takes writes again once there is room",
+        "coord.store.space",
+        '        else:\n            self.reason = ""',
+        '        elif not self.reason:\n            self.reason = ""',
+        "disks",
+    ),
+)
+
+MUTANTS: Final[tuple[Mutant, ...]] = (*_CORE, *DRIVER, *LOG)

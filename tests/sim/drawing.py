@@ -1,0 +1,98 @@
+"""Draws a plan from a seed.
+
+Swarm selection: each kind of fault, each knob, each kind of weather is on in some runs and off in
+the rest, so that runs differ in kind and not only in order.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from coord.sim import Streams
+from tests.sim.plan import FAULTS, PHASES, PROGRAMS, Fault, Plan
+
+PICKS: Final = 1 << 16
+KIND_CHANCE: Final = 0.5
+PHASE_CHANCE: Final = 0.3
+FAULTS_MAX: Final = 30
+LENGTH_MS_MIN: Final = 30
+ROLE_WEIGHTS: Final = {"any": 5, "leader": 3, "follower": 2, "learner": 1}
+"""Leaders are hit more often than chance would have it."""
+_KIB: Final = 1 << 10
+TINY: Final = {
+    "max_slice_bytes": (1, 200, 2 * _KIB),
+    "max_inflight": (1, 2),
+    "max_inflight_bytes": (1, 400),
+    "max_uncommitted_bytes": (300, 2 * _KIB),
+    "max_apply_bytes": (1, 300),
+    "cache_bytes": (0, 600),
+    "snapshot_chunk_bytes": (200, 1_000, 10 * _KIB),
+    "promotion_lag": (1, 20),
+    "log_bytes_min": (500, 5 * _KIB),
+    "log_entries_kept": (1, 10),
+    "history_entries": (20, 200),
+}
+"""Values of a knob that are far smaller than any operator's. Each is left alone in half of the
+plans."""
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    stream = Streams(seed).get("plan")
+    plan = Plan(seed)
+    plan.nodes = stream.choice((3, 3, 3, 5))
+    plan.spares = stream.choice((0, 1, 1, 2))
+    plan.clients = stream.randrange(4, 8)
+    plan.programs = tuple(stream.sample(PROGRAMS, len(PROGRAMS)))
+    plan.depth = stream.choice((1, 1, 2, 3))
+    plan.library_every = stream.choice((0, 1, 2, 3))
+    plan.keys = stream.randrange(1, 5)
+    plan.think_ms = stream.choice((20, 50, 120))
+    plan.fault_ms = stream.choice((2_500, 4_500))
+    plan.session_timeout_ms = stream.choice((1_000, 1_000, 2_000, 4_000))
+    plan.patience_ms = stream.choice((200, 600, 2_000))
+    plan.snapshot_ms = stream.choice((0, 0, 120, 400))
+    plan.drift_ppm = stream.choice((0, 0, 500))
+    plan.weather.delay_us_max = stream.choice((500, 2_000, 20_000, 60_000))
+    plan.weather.break_ppm = stream.choice((0, 0, 500, 3_000))
+    for chance in ("drop_ppm", "duplicate_ppm", "reorder_ppm"):
+        setattr(plan.weather, chance, stream.choice((0, 0, 2_000, 20_000)))
+    plan.disk.write_us_max = stream.choice((1_000, 4_000, 30_000))
+    plan.core = stream.randrange(PICKS)
+    for name, values in TINY.items():
+        if stream.random() < 0.5:
+            setattr(plan.knobs, name, stream.choice(values))
+    kinds = tuple(kind for kind in FAULTS if stream.random() < KIND_CHANCE)
+    plan.faults = draw_faults(stream, kinds, plan.fault_ms)
+    return plan
+
+
+def draw_faults(
+    stream: random.Random,
+    kinds: tuple[str, ...],
+    fault_ms: int,
+    *,
+    calm_ms: int = 0,
+    length_ms: int = 0,
+) -> tuple[Fault, ...]:
+    """Faults of these kinds, ``calm_ms`` apart in the mean, each lasting at most ``length_ms``; 0:
+    drawn as well."""
+    calm_ms = calm_ms or stream.choice((200, 500, 900))
+    length_ms = length_ms or stream.choice((400, 1_500, 3_000))
+    roles, weights = list(ROLE_WEIGHTS), list(ROLE_WEIGHTS.values())
+    found: list[Fault] = []
+    at_ms = stream.randrange(2 * calm_ms)
+    while kinds and at_ms < fault_ms and len(found) < FAULTS_MAX:
+        found.append(
+            Fault(
+                at_ms,
+                stream.choice(kinds),
+                stream.choices(roles, weights)[0],
+                stream.choice(PHASES) if stream.random() < PHASE_CHANCE else "",
+                stream.randrange(LENGTH_MS_MIN, max(LENGTH_MS_MIN + 1, length_ms)),
+                stream.randrange(PICKS),
+            )
+        )
+        at_ms += stream.randrange(2 * calm_ms)
+    return tuple(found)

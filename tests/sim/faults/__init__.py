@@ -1,0 +1,18 @@
+"""The kinds of fault, by class: each is a function of the strike (``tests.sim.strike``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.sim.faults import clients, disks, members, networks, processes
+from tests.sim.strike import Strike
+
+TABLE: Final[dict[str, Callable[[Strike], None]]] = {
+    **processes.TABLE,
+    **networks.TABLE,
+    **disks.TABLE,
+    **members.TABLE,
+    **clients.TABLE,
+}
+"""What each kind in ``plan.FAULTS`` does."""
