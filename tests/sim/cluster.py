@@ -29,6 +29,7 @@ from tests.sim.member import Member
 from tests.sim.nemesis import Nemesis
 from tests.sim.plan import Plan
 from tests.sim.programs import Intent
+from tests.sim.zk_client import ZkClient
 
 SETUP_US: Final = 30 * US_PER_S
 WRITABLE_US: Final = 8 * US_PER_S
@@ -37,7 +38,7 @@ CONVERGED_US: Final = 24 * US_PER_S
 """Thirty election timeouts: all nodes at one index with one digest."""
 
 
-Client = SimClient | LibraryClient | AppClient
+Client = SimClient | LibraryClient | ZkClient | AppClient
 
 
 class Stuck(AssertionError):  # noqa: N818 (names the finding)
@@ -153,12 +154,18 @@ class Cluster:
                 self.clients += [self._app_client(kind, name + which) for which in pair]
                 continue
             program = self._program(kind, name)
-            library = plan.library_every > 0 and number % plan.library_every == 0
-            self.clients.append(
-                self._client(name, program, plan.depth, plan.think_ms, library=library)
-            )
+            made = self._kind_of_client(number)
+            self.clients.append(self._client(name, program, plan.depth, plan.think_ms, made=made))
         for client in self.clients:
             client.start()
+
+    def _kind_of_client(self, number: int) -> type[SimClient | LibraryClient | ZkClient]:
+        plan = self.plan
+        if plan.zookeeper_every and number % plan.zookeeper_every == plan.zookeeper_every - 1:
+            return ZkClient
+        if plan.library_every and number % plan.library_every == 0:
+            return LibraryClient
+        return SimClient
 
     def _client(
         self,
@@ -167,9 +174,8 @@ class Cluster:
         depth: int,
         think_ms: int,
         *,
-        library: bool = False,
-    ) -> SimClient | LibraryClient:
-        made = LibraryClient if library else SimClient
+        made: type[SimClient | LibraryClient | ZkClient] = SimClient,
+    ) -> SimClient | LibraryClient | ZkClient:
         return made(
             self.network,
             name,

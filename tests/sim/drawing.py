@@ -46,6 +46,7 @@ def draw(seed: int) -> Plan:
     plan.clients = stream.randrange(4, 8)
     plan.programs = tuple(stream.sample(PROGRAMS, len(PROGRAMS)))
     plan.depth = stream.choice((1, 1, 2, 3))
+    plan.zookeeper_every = stream.choice((0, 2, 3))
     plan.library_every = stream.choice((0, 1, 2, 3))
     plan.keys = stream.randrange(1, 5)
     plan.think_ms = stream.choice((20, 50, 120))

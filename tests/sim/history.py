@@ -84,15 +84,21 @@ class SessionLife:
     confirmed_us: int = -1
     told_expired_us: int = -1
     hold_until_us: int = -1
+    is_numbered: bool = True
+    """Its writes carry numbers of the client's; ZooKeeper's do not."""
     gone_us: int = -1
     """When its client died for good, −1 if it has not."""
     closed_by_client: bool = False
 
 
 class Asked(NamedTuple):
-    """A client sent a request about watches. ``what``: watch, list_watch or unwatch (``xid`` is
-    the stream's), get, exists or children (if they arm a one-shot watch), or anything else, whose
-    reply counts all the same. ``since``: the revision to resume after, −1 for none."""
+    """A client sent a request about watches.
+
+    ``what``: watch, list_watch or unwatch (``xid`` is the stream's); on ZooKeeper's wire get,
+    exists or children (if they arm a watch), add_watch, and set_watches, whose ``armed`` are
+    (table, path). ``mode``: 1 persistent, 2 recursive. ``since``: the revision after which what
+    happened is wanted, −1 for none.
+    """
 
     xid: int
     what: str
@@ -100,6 +106,7 @@ class Asked(NamedTuple):
     mode: int = 1
     values: bool = False
     since: int = -1
+    armed: tuple[tuple[str, str], ...] = ()
 
 
 class Replied(NamedTuple):
@@ -132,12 +139,20 @@ class Ended(NamedTuple):
     code: int
 
 
+class Fired(NamedTuple):
+    """A watch without a stream fired. ``revision`` −1: found when watches were set again."""
+
+    kind: int
+    path: str
+    revision: int
+
+
 @dataclass(slots=True)
 class Transcript:
     """What one connection carried about watches, in the order its client sent and received it."""
 
     client: str
-    items: list[Asked | Replied | Pushed | Ended] = field(default_factory=list)
+    items: list[Asked | Replied | Pushed | Ended | Fired] = field(default_factory=list)
 
 
 @dataclass(slots=True)

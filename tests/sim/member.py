@@ -13,6 +13,8 @@ from coord.node.peer_messages import PEER_TYPES
 from coord.node.roster import Roster
 from coord.node.settings import NodeSettings
 from coord.protocol.native import NativeCodec
+from coord.protocol.sniff import Front, sniff
+from coord.protocol.zookeeper import ZooKeeperCodec
 from coord.raft import RaftConfig
 from coord.raft.invariants import Key
 from coord.raft.types import HardState, Incarnation, NodeId
@@ -27,6 +29,7 @@ from tests.sim.clients import PORT
 from tests.sim.invariants import DurableView
 
 if TYPE_CHECKING:
+    from coord.node.connection import Connection
     from coord.raft import LogSlice
     from coord.store.applied import AppliedBatch
     from coord.store.state_machine import StateMachine
@@ -296,11 +299,15 @@ class _Front:
         self._member = member
         self._node = node
         self._end = end
-        self._codec = NativeCodec()
-        self._conn = node.gateway.open(self, self._codec, address)
+        self._address = address
+        self._codec: NativeCodec | ZooKeeperCodec | None = None
+        self._conn: Connection | None = None
 
     def on_item(self, item: bytes) -> None:
         self._node.ticker.check()
+        if self._codec is None or self._conn is None:
+            self._codec = ZooKeeperCodec() if sniff(item) is Front.ZOOKEEPER else NativeCodec()
+            self._conn = self._node.gateway.open(self, self._codec, self._address)
         try:
             items = self._codec.feed(item)
         except ProtocolError as error:
@@ -309,7 +316,8 @@ class _Front:
             self._node.gateway.receive(self._conn, items)
 
     def on_end(self) -> None:
-        self._node.gateway.lost(self._conn)
+        if self._conn is not None:
+            self._node.gateway.lost(self._conn)
 
     def write(self, data: bytes) -> None:
         self._member.points("before-reply")

@@ -78,6 +78,7 @@ class ModelSession:
     generation: int
     timeout_ms: int
     nonce: bytes = b""
+    epoch: int = 0
     last_seq: int = 0
     acked: int = 0
     results: dict[int, tuple[int, int, tuple[Any, ...]]] = field(default_factory=dict)
@@ -97,6 +98,9 @@ class Answer:
     body: tuple[Any, ...]
     executed: bool
     arguments: tuple[Any, ...] = ()
+    epoch: int = 0
+    """How often the session's numbers had begun anew: only a gateway that numbers for its client
+    does that."""
 
 
 class ModelChange(NamedTuple):
@@ -158,7 +162,8 @@ class Model:
         self, kind: int, session: int, generation: int, seq: int, acked: int, args: tuple[Any, ...]
     ) -> Answer:
         def answer(code: int, body: tuple[Any, ...] = (), *, executed: bool = False) -> Answer:
-            return Answer(self.index, kind, session, seq, code, body, executed, args)
+            epoch = 0 if row is None else row.epoch
+            return Answer(self.index, kind, session, seq, code, body, executed, args, epoch)
 
         row = self.sessions.get(session)
         if row is None:
@@ -216,6 +221,7 @@ class Model:
             row.generation += 1
             row.timeout_ms = timeout_ms
             if restart_seq:
+                row.epoch += 1
                 row.last_seq = row.acked = 0
                 row.results.clear()
         return OK

@@ -107,6 +107,8 @@ class Plan:
     """Requests a client keeps in flight."""
     library_every: int = 2
     """One client in so many is the client library's session machine; 0: none."""
+    zookeeper_every: int = 0
+    """One client in so many speaks ZooKeeper's wire; 0: none."""
     keys: int = 3
     programs: tuple[str, ...] = PROGRAMS
     faults: tuple[Fault, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,6 +66,11 @@ class Heard:
         for revision, event in events:
             self.at.setdefault(revision, []).append(event)
         self.revisions = list(self.at)
+
+    def before(self, revision: int) -> list[tuple[object, ...]] | None:
+        """The events of the last revision before ``revision``, None if there is none."""
+        place = bisect_left(self.revisions, revision)
+        return self.at[self.revisions[place - 1]] if place else None
 
     def after(self, revision: int) -> int:
         """The first revision after ``revision`` with an event; a huge one if there is none."""

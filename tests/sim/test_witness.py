@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.checkers import witness
 from tests.sim.handmade import Handmade, entry
-from tests.sim.history import Op, Outcome
+from tests.sim.history import Op, Outcome, SessionLife
 from tests.sim.model import SET
 
 
@@ -186,3 +186,65 @@ def test_a_write_of_a_dead_generation_has_no_effect() -> None:
         assert not answer.executed
 
     assert made.model.nodes["/r"].data == b"2"
+
+
+def _unnumbered() -> Handmade:
+    """A client of ZooKeeper's: three sets, the second one's answer was lost."""
+    made = Handmade()
+    session = made.open_session()
+    made.history.sessions[session] = SessionLife(session, 10_000, is_numbered=False)
+    made.create("/r", b"0")
+    for value in (b"1", b"2", b"3"):
+        made.set("/r", value)
+    for op in made.history.ops:
+        op.seq = 0
+    made.history.ops[2].outcome = Outcome.INFO
+    made.history.ops[2].revision = 0
+    return made
+
+
+def test_writes_without_numbers_are_found_by_their_place() -> None:
+    """Where the answer was lost, by what was asked for; it need not have happened."""
+    made = _unnumbered()
+    assert witness.check(made.history) == []
+    made.history.ops.insert(
+        2, Op("c1", made.session, 0, "set", ("/r", b"never came", -1), invoke_us=1)
+    )
+
+    assert witness.check(made.history) == []
+
+
+def _asked_for_by_nobody(made: Handmade) -> None:
+    del made.history.ops[2]
+
+
+def _another_was_asked_for(made: Handmade) -> None:
+    made.history.ops[2].args = ("/r", b"other", -1)
+
+
+def _place_of_another(made: Handmade) -> None:
+    made.history.ops[1].revision += 1
+
+
+def _place_of_nobody(made: Handmade) -> None:
+    made.history.ops[1].revision = 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (_asked_for_by_nobody, "unasked"),
+        (_another_was_asked_for, "unasked"),
+        (_place_of_another, "garbled"),
+        (_place_of_nobody, "lost"),
+    ],
+)
+def test_false_writes_without_numbers_are_named(
+    spoil: Callable[[Handmade], None], problem: str
+) -> None:
+    """Lost, garbled or invented."""
+    made = _unnumbered()
+
+    spoil(made)
+
+    assert any(found.startswith(f"witness/{problem}: ") for found in witness.check(made.history))

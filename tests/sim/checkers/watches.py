@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
+from tests.sim.checkers.one_shots import Timeline, Watches
 from tests.sim.history import Asked, Ended, History, Pushed, Replied, Subscription, Transcript
 from tests.sim.model import Model
 from tests.sim.replay import RECURSIVE, Heard, Replay, replay_of
@@ -27,9 +28,11 @@ def check(history: History) -> list[str]:
     if not history.transcripts and not history.subscriptions:
         return []
     expected = _Expected(replay_of(history))
+    timeline = Timeline(replay_of(history))
     problems: list[str] = []
     for transcript in history.transcripts:
         problems += _Connection(transcript, expected).problems()
+        problems += Watches(transcript, timeline).problems()
     for subscription in history.subscriptions:
         problems += _check_subscription(history, subscription, expected)
     return problems + _check_listings(history)

@@ -8,6 +8,7 @@ a legal order has been exhibited. O(n log n).
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from tests.sim.history import UNKNOWN_REVISION, Committed, History, Op, Outcome
@@ -46,22 +47,26 @@ def check_log(log: list[Committed]) -> list[str]:
     return problems
 
 
-def _replay(history: History) -> tuple[dict[tuple[int, int], Answer], list[str]]:
-    """Executed writes by (session, seq), and every read that the model answers differently."""
+Executed = dict[tuple[int, int, int], Answer]
+"""Writes that took effect (or were refused at their place), by (session, epoch, seq)."""
+
+
+def _replay(history: History) -> tuple[Executed, list[str]]:
+    """Executed writes, and what is wrong with every read that the model answers differently."""
     reads = sorted(
         (op for op in history.ops if not op.is_write and _is_placed(op)),
         key=lambda op: op.revision,
     )
     model, at = Model(), 0
     problems: list[str] = []
-    executed: dict[tuple[int, int], Answer] = {}
+    executed: Executed = {}
     last = history.log[-1].index if history.log else 0
     for entry in history.log:
         at = _check_reads(model, reads, at, problems)
         answer = model.apply(entry.index, entry.kind, entry.payload)
         if answer is None or not answer.executed or not answer.seq:
             continue
-        key = (answer.session, answer.seq)
+        key = (answer.session, answer.epoch, answer.seq)
         if key in executed:
             problems.append(
                 f"witness/twice: {key} executed at {executed[key].index} and {entry.index}"
@@ -99,13 +104,17 @@ def _plain(value: object) -> object:
     return value
 
 
-def _check_writes(ops: list[Op], executed: dict[tuple[int, int], Answer]) -> list[str]:
+def _check_writes(ops: list[Op], executed: Executed) -> list[str]:
     """Every answered write is in the log, where it says and with that answer."""
     problems = []
+    at_index = {(answer.session, answer.index): answer for answer in executed.values()}
     for op in ops:
         if not op.is_write or op.outcome is Outcome.INFO:
             continue
-        answer = executed.get((op.session, op.seq))
+        if op.seq:
+            answer = executed.get((op.session, 0, op.seq))
+        else:
+            answer = at_index.get((op.session, op.revision))
         if op.outcome is Outcome.FAIL:
             if answer is not None and _same_request(op, answer):
                 problems.append(f"witness/phantom: {op} is in the log at {answer.index}")
@@ -115,27 +124,43 @@ def _check_writes(ops: list[Op], executed: dict[tuple[int, int], Answer]) -> lis
             problems.append(f"witness/revision: {op} executed at {answer.index}")
         elif answer.code != op.code:
             problems.append(f"witness/answer: {op}, the model says code {answer.code}")
-        elif answer.code == 0 and _plain(op.body) != _plain(answer.body):
+        elif answer.code == 0 and not _told(op, answer):
             problems.append(f"witness/answer: {op} got {op.body!r:.120}, not {answer.body!r:.120}")
     return problems
 
 
-def _check_invoked(history: History, executed: dict[tuple[int, int], Answer]) -> list[str]:
+def _told(op: Op, answer: Answer) -> bool:
+    """The client got the model's answer. ZooKeeper's wire leaves the Stat out of a transaction's
+    creates."""
+    if op.kind != "multi" or op.seq:
+        return bool(_plain(op.body) == _plain(answer.body))
+    return len(op.body) == len(answer.body) and all(
+        _plain(part) == _plain(whole[: len(part)])
+        for part, whole in zip(op.body, answer.body, strict=True)
+    )
+
+
+def _check_invoked(history: History, executed: Executed) -> list[str]:
     """Every executed write was asked for by its session, once, with these arguments.
 
     The service itself may close a session whose client left before it was told of it.
     """
     asked: dict[tuple[int, int], Op] = {}
     problems = []
+    unnumbered = _Unnumbered(history)
     for op in history.ops:
         if op.is_write and op.seq and op.outcome is not Outcome.FAIL:
             if (op.session, op.seq) in asked:
                 problems.append(f"witness/client: {op} reuses a sequence number")
             asked[op.session, op.seq] = op
     for key, answer in executed.items():
-        found = asked.get(key)
-        if answer.kind == CLOSE_SESSION and answer.session not in history.sessions:
+        life = history.sessions.get(answer.session)
+        if answer.kind == CLOSE_SESSION and life is None:
             continue
+        if life is not None and not life.is_numbered:
+            found = unnumbered.find(answer)
+        else:
+            found = asked.get((answer.session, answer.seq))
         if found is None:
             problems.append(f"witness/unasked: {key} executed at {answer.index}, nobody sent it")
         elif not _same_request(found, answer):
@@ -143,6 +168,35 @@ def _check_invoked(history: History, executed: dict[tuple[int, int], Answer]) ->
                 f"witness/garbled: {found} executed as {answer.kind} {answer.arguments!r:.120}"
             )
     return problems
+
+
+class _Unnumbered:
+    """Writes of clients that do not number them: told apart by their place in the log, or, where
+    the answer was lost, by their order. What is sent on one connection takes effect in order, and
+    what comes later on another was sent later."""
+
+    def __init__(self, history: History) -> None:
+        self._placed: dict[tuple[int, int], Op] = {}
+        self._unsure: dict[int, deque[Op]] = {}
+        for op in history.ops:
+            if not op.is_write or op.seq or op.session not in history.sessions:
+                continue
+            if op.outcome is Outcome.OK:
+                self._placed[op.session, op.revision] = op
+            else:
+                self._unsure.setdefault(op.session, deque()).append(op)
+
+    def find(self, answer: Answer) -> Op | None:
+        """Who asked for what was executed there; each is found once."""
+        placed = self._placed.get((answer.session, answer.index))
+        if placed is not None:
+            return placed
+        unsure = self._unsure.get(answer.session, deque())
+        while unsure:
+            op = unsure.popleft()
+            if _same_request(op, answer):
+                return op
+        return None
 
 
 def _same_request(op: Op, answer: Answer) -> bool:
