@@ -435,7 +435,12 @@ class Gateway:
         in_flight = conn.in_flight
         if not in_flight or applied.generation != conn.generation:
             return False
-        if in_flight[0][0] != applied.seq or applied.code == _GAP:
+        if applied.code == _GAP:
+            # What should have come before it was overtaken or lost on its way to the leader, and
+            # as long as other sessions' writes are applied nobody else would notice.
+            self._forwarder.resend_later()
+            return False
+        if in_flight[0][0] != applied.seq:
             return False
         _, xid, command = in_flight.popleft()
         self.admission.writes_in_flight -= 1
