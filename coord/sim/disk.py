@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from coord.model.errors import StorageError
 from coord.sim.process import Process
 from coord.sim.streams import spread
 
@@ -35,15 +37,14 @@ class WritableLog(Protocol):
     """The part of a log store that the writer needs."""
 
     def write(self, batch: list[LogWrite]) -> None:
-        """Make a batch durable in one transaction."""
+        """Make a batch durable in one transaction. Raises StorageError."""
         ...
 
 
 class SimLogWriter:
     """A node's ``LogWriter``: one life of one process.
 
-    ``stalled_until_us``: the disk answers nothing before that. ``fail_with``: the next
-    transaction fails with it and nothing of it is on disk. ``lies``: it reports a transaction
+    ``stalled_until_us``: the disk answers nothing before that. ``lies``: it reports a transaction
     before it is on disk, as a disk with a volatile cache does.
     """
 
@@ -60,7 +61,6 @@ class SimLogWriter:
         Killed there."""
         self.stalled_until_us = 0
         self.lies = False
-        self.fail_with: BaseException | None = None
         self._process = process
         self._log = log
         self._stream = stream
@@ -86,9 +86,11 @@ class SimLogWriter:
         """The transaction is on disk; the loop does not know yet."""
         self.points("before-durable")
         finished, self._writing = self._writing, []
-        error, self.fail_with = self.fail_with, None
-        if error is None:
+        error: BaseException | None = None
+        try:
             self._log.write([write for write, _ in finished])
+        except StorageError as failure:
+            error = failure
         self.points("after-durable")
 
         if not self.lies:
@@ -109,5 +111,6 @@ class SimLogWriter:
     def process_died(self) -> None:
         """The transaction being written is there or not; what was queued is not."""
         writing, self._writing, self._queue = self._writing, [], []
-        if writing and self.fail_with is None and self._stream.randrange(2):
-            self._log.write([write for write, _ in writing])
+        if writing and self._stream.randrange(2):
+            with suppress(StorageError):
+                self._log.write([write for write, _ in writing])

@@ -112,8 +112,9 @@ class SimDisk:
             self.unsynced.clear()
             self.boot += 1
 
-    def fail_log(self, error: OSError, *, stays: bool) -> None:
-        """The next commit of the log fails; ``stays``: and is on the disk nevertheless."""
+    def fail_log(self, error: OSError | None, *, stays: bool = False) -> None:
+        """The next commit of the log fails; ``stays``: and is on the disk nevertheless. None: it
+        does not, after all."""
         if self._log_env is not None:
             self._log_env.commit_error, self._log_env.failed_commit_stays = error, stays
 

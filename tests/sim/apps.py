@@ -12,7 +12,7 @@ import math
 import random
 from typing import Final
 
-from coord.model.errors import CoordError, NoNodeError, OperationTimeoutError
+from coord.model.errors import CoordError, NoNodeError, NoSpaceError, OperationTimeoutError
 from coord.model.znode import Stat
 from coord_client.client import Client
 from coord_client.recipes import Hold, LeaderElection, Lock
@@ -127,7 +127,7 @@ class Holder:
                 hold = await recipe.acquire_nowait()
             else:
                 hold = await recipe.acquire(PATIENCE_S)
-        except OperationTimeoutError:
+        except (OperationTimeoutError, NoSpaceError):
             hold = None
         if hold is None:
             await client.sync("/", timeout_s=math.inf)

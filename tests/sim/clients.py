@@ -27,6 +27,7 @@ TRY_AGAIN: Final = frozenset({
     errors.SequenceGapError.code,
     errors.SessionMovedError.code,
     errors.NotLeaderError.code,
+    errors.NoSpaceError.code,
 })  # fmt: skip
 """Refusals that leave no entry in the log and no answer to the write: it is sent again."""
 WRITES: Final = (rq.Set, rq.Create, rq.Delete, rq.SetAcl, rq.Multi, rq.Close)

@@ -230,10 +230,9 @@ class Cluster:
         for client in self.clients:
             client.process.resume()
         for member in self.members.values():
+            member.mend_disk()
             member.process.resume()
             member.start()
-            if member.writer is not None:
-                member.writer.stalled_until_us = 0
 
     def _set_weather(self, network: Conditions, disk: DiskConditions) -> None:
         self.network.conditions, self.disk = network, disk
@@ -287,7 +286,7 @@ class Cluster:
 
     def _has_converged(self) -> bool:
         states = {
-            (member.store.machine.applied_index, member.store.machine.digest)
+            (member.store.machine.applied_index, member.digest.value)
             for member in self.running()
             if member.store is not None
         }

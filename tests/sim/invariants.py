@@ -219,9 +219,11 @@ class Invariants:
         require(applied <= durable, "applied-within-durable", f"{applied} > {durable}")
         commit = node.raft.commit
         require(applied <= commit, "applied-within-commit", f"{applied} > {commit}")
-        known = self._digests.setdefault(applied, machine.digest)
+        digest = member.digest.value
+        known = self._digests.setdefault(applied, digest)
         require(
-            known == machine.digest,
+            known == digest,
             "equal-digests",
-            f"node {member.id} at {applied}: {machine.digest:x}, another has {known:x}",
+            f"node {member.id} at {applied}: {digest:x}, another has {known:x}",
         )
+        member.digest.check()

@@ -18,7 +18,7 @@ from coord.protocol.zookeeper import ZooKeeperCodec
 from coord.raft import RaftConfig
 from coord.raft.invariants import Key
 from coord.raft.types import HardState, Incarnation, NodeId
-from coord.sim import End, Process, ProcessClock, SimLogWriter, SimTransport, host_name
+from coord.sim import End, Killed, Process, ProcessClock, SimLogWriter, SimTransport, host_name
 from coord.store.applied import ApplyLimits
 from coord.store.memory_kv import MemoryEnvironment
 from coord.store.memory_store import SimDisk, open_memory_store
@@ -27,6 +27,7 @@ from coord.store.snapshot_store import SnapshotPolicy
 from coord.store.store import MemberStore, StoreOptions
 from tests.sim.clients import PORT
 from tests.sim.invariants import DurableView
+from tests.sim.live_digest import LiveDigest
 
 if TYPE_CHECKING:
     from coord.node.connection import Connection
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 OWN_MESSAGES: Final = frozenset(PEER_TYPES.values())
 POST_MS_MAX: Final = 20
 """Answers of long work (snapshots) come after a while."""
+
+FREE_BYTES: Final = 1 << 40
 
 Points = Callable[[str], None]
 """Called with the name of a point in a node's work; may raise Killed."""
@@ -62,6 +65,10 @@ class Member:
         self.given: Callable[[list[LogSlice]], list[LogSlice]] = lambda slices: slices
         """What the state machine gets of what is committed; a control may falsify it."""
         self.lives = 0
+        self.digest: LiveDigest
+        """Of the state machine that ``watch_machine`` has seen last."""
+        self.may_give_up = False
+        """Its disk has been made to fail in this life: it may end itself."""
         self.checked_index = -1
         """Applied index at which the invariants last looked."""
         self._cluster = cluster
@@ -120,6 +127,15 @@ class Member:
             self.process.start()
             self.process.call_soon(self._boot)
 
+    def mend_disk(self) -> None:
+        """It answers, takes everything and has room."""
+        self.disk.free_bytes = FREE_BYTES
+        self.disk.shelf_error = None
+        self.disk.fail_tree(None)
+        self.disk.fail_log(None)
+        if self.writer is not None:
+            self.writer.stalled_until_us = 0
+
     def wipe(self) -> None:
         """Kill the process and lose its data directory."""
         self.process.crash()
@@ -133,6 +149,7 @@ class Member:
     def _boot(self) -> None:
         self.points("start")
         self.lives += 1
+        self.may_give_up = False
         cluster = self._cluster
         knobs = cluster.plan.knobs
         options = StoreOptions(
@@ -217,7 +234,10 @@ class Member:
         self.process.call_later(self._random.randrange(POST_MS_MAX), answer)
 
     def _fatal(self, error: BaseException) -> None:
-        raise AssertionError(f"node {self.id} gave up: {error}") from error
+        if not self.may_give_up:
+            raise AssertionError(f"node {self.id} gave up: {error}") from error
+        self._cluster.invariants.reached["disk error ended a node"] += 1
+        raise Killed("gave-up")
 
     def _died(self, power: bool) -> None:
         if self.writer is not None:
@@ -247,6 +267,7 @@ class Member:
         if machine is self._machine:
             return
         self._machine = machine
+        self.digest = LiveDigest(machine)
         apply_steps = machine.apply_steps
 
         def watched(slices: list[LogSlice]) -> Generator[None, None, AppliedBatch]:

@@ -28,7 +28,7 @@ CLASSES: Final = {
         "break",
         "lossy",
     ),
-    "disk": ("stall",),
+    "disk": ("stall", "disk-error", "disk-full", "tree-error"),
     "members": ("transfer", "snapshot"),
     "clients": ("clients", "vanish"),
 }

@@ -13,6 +13,7 @@ from typing import Any, Final
 from coord.model import requests as rq
 from coord.model.errors import (
     CoordError,
+    NoSpaceError,
     RequestError,
     SessionExpiredError,
     SessionMovedError,
@@ -24,7 +25,8 @@ from coord_client.session import ConnectionState, Session
 from tests.sim import programs
 from tests.sim.history import UNKNOWN_REVISION, WRITE_KINDS, History, Op, Outcome, SessionLife
 
-SESSION_GONE: Final = frozenset({SessionExpiredError.code, SessionMovedError.code})
+NO_ENTRY: Final = frozenset({SessionExpiredError.code, SessionMovedError.code, NoSpaceError.code})
+"""Refusals that the log knows nothing of."""
 NAMES: Final[dict[type, str]] = {
     rq.Create: "create",
     rq.Delete: "delete",
@@ -74,8 +76,10 @@ class Waiting:
         outcome = Outcome.INFO
         if error.definite:
             # Refused by the log (it has a number), or known to have left no entry.
-            decided = isinstance(error, RequestError) and error.code not in SESSION_GONE
+            decided = isinstance(error, RequestError) and error.code not in NO_ENTRY
             outcome = Outcome.OK if decided and self.op.seq else Outcome.FAIL
+        if error.code == NoSpaceError.code:
+            self.op.seq = 0  # its number goes to the next write
         self.op.code, self.op.revision = error.code, UNKNOWN_REVISION
         self._recorder.ended(self, outcome)
         if self._behind is not None:

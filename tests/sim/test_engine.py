@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from coord.model.errors import StorageError
 from coord.sim import US_PER_S, Kernel, Killed, Network, Process, SimLogWriter, Streams
 from coord.sim.disk import DiskConditions
 from coord.sim.network import DIAL_US, GIVE_UP_US, Conditions, End
@@ -327,8 +328,11 @@ class _Log:
 
     def __init__(self) -> None:
         self.transactions: list[int] = []
+        self.error: StorageError | None = None
 
     def write(self, batch: list[LogWrite]) -> None:
+        if self.error is not None:
+            raise self.error
         self.transactions.append(len(batch))
 
 
@@ -389,8 +393,7 @@ def test_a_stalled_disk_answers_late_and_a_failed_one_says_so() -> None:
     assert errors == []
     kernel.run_until(2 * US_PER_S)
     assert errors == [None]
-    failure = OSError("EIO")
-    writer.fail_with = failure
+    failure = log.error = StorageError("EIO")
     writer.submit(LogWrite([]), errors.append)
     kernel.run_until(3 * US_PER_S)
 
