@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import coord
 from coord.app import binding, fatal_signals, logs, wiring, words
-from coord.app.failures import OK, exit_code_of
+from coord.app.failures import OK, SOFTWARE, exit_code_of
 from coord.app.parts import Parts
 from coord.app.scrub import Scrubber
 from coord.app.supervision import Notifier, parent_has_ended
@@ -340,12 +340,12 @@ class Application:
             self._fatal(error)
 
     def _fatal(self, error: BaseException) -> None:
-        """End without acknowledging anything any more. Damage is remembered: the next start does
-        not trust what it finds."""
+        """End without acknowledging anything any more. Damage is remembered, and a fault of ours
+        too, after which the state may be anything: the next start does not trust what it finds."""
         damage = damage_of(error)
-        if damage is not None:
-            self._suspicion.note(str(damage))
         code = exit_code_of(damage or error)
+        if damage is not None or code == SOFTWARE:
+            self._suspicion.note(str(damage or repr(error)))
         log.critical("fatal: %s", error, exc_info=error, extra={"exit_code": code})
         self._end(code)
 

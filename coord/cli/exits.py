@@ -26,7 +26,8 @@ SOFTWARE: Final = 70
 STORAGE: Final = 74
 """The data directory cannot be used."""
 TEMPORARY: Final = 75
-"""``elect`` and ``lock``: the hold was lost, or not obtained within ``--wait``."""
+"""``elect`` and ``lock``: the hold was lost, or not obtained within ``--wait``. ``repair``: the
+node is running."""
 PROTOCOL: Final = 76
 """The other side does not speak the protocol."""
 CONFIG: Final = 78
@@ -44,6 +45,7 @@ _BY_ERROR: Final[tuple[tuple[type[errors.CoordError], int], ...]] = (
     (errors.RequestError, REFUSED),
     (errors.ProtocolError, PROTOCOL),
     (errors.ConfigError, CONFIG),
+    (errors.DirectoryInUseError, TEMPORARY),
     (errors.StorageError, STORAGE),
     (errors.MisuseError, SOFTWARE),
 )

@@ -53,6 +53,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "status": Entry("status", "status_command", "Who is up, who leads, and what is wrong."),
         "digest": Entry("status", "digest_command", "Compare the replicas' contents."),
         "member": Entry("member", "member_group", "List and change the members."),
+        "repair": Entry("repair", "repair_command", "Heal a node whose data is damaged."),
         "snapshot": Entry("status", "snapshot_command", "Take a snapshot of one node now."),
         "bench": Entry("bench", "bench_command", "Put load on a cluster and say what it took."),
         "version": Entry("version", "version_command", "Print versions."),

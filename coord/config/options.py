@@ -254,7 +254,7 @@ _ALL: Final = (
     Option(
         "storage.scrub_interval_ms",
         _duration(0, 30 * 24 * 3_600_000),
-        6 * 3_600_000,
+        3_600_000,
         "How often a child process reads everything on disk and checks it; 0: never.",
         _show_ms,
     ),

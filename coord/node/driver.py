@@ -44,6 +44,8 @@ APPLY_ENTRIES_MAX: Final = 4_096
 APPLY_RETRY_MS: Final = 200
 APPLY_FAILURES_TO_LEAVE: Final = 10
 """After 2 s of failed applies a leader hands over."""
+APPLY_FAILURES_TO_END: Final = 150
+"""After 30 s of failed applies, though there is space, the tree's file is beyond hope."""
 PROPOSALS_MAX: Final = 65_536
 """Commands waiting for a leader that may not propose yet; past it new ones are dropped and
 their gateways send them again."""
@@ -379,11 +381,14 @@ class Driver:
                 self._applying = None
                 self.fail(error)
                 return
-            except self._storage_failures:
+            except self._storage_failures as error:
                 # A local failure is never a result: nothing was applied, stall and try again.
                 self._applying = None
                 self._committed[:0] = self._current
                 self._apply_failures += 1
+                if self._apply_failures >= APPLY_FAILURES_TO_END and self.store.writes_allowed():
+                    self.fail(self._given_up(error))
+                    return
                 if self._apply_failures % APPLY_FAILURES_TO_LEAVE == 0:
                     self._events.on_apply_stalled()
                 self._pause_apply(APPLY_RETRY_MS)
@@ -391,6 +396,13 @@ class Driver:
             if self._clock.monotonic_ms() >= deadline_ms and self._committed:
                 self._pause_apply(0)
                 return
+
+    def _given_up(self, error: Exception) -> CorruptionError:
+        self.store.distrust_tree()
+        return CorruptionError(
+            f"the tree could not be written for {APPLY_FAILURES_TO_END * APPLY_RETRY_MS // 1_000} s"
+            f" and is rebuilt at the next start: {error}"
+        )
 
     def _take_committed(self) -> list[LogSlice]:
         taken: list[LogSlice] = []

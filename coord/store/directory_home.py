@@ -34,7 +34,7 @@ from coord.store.trust import FileIdentity
 
 TREE_PREFIX: Final = "tree-"
 SNAPSHOTS: Final = "snapshots"
-_KEPT_SUFFIX: Final = ".snapshot"
+SNAPSHOT_SUFFIX: Final = ".snapshot"
 _PART_SUFFIX: Final = ".part"
 _DRAFT: Final = "draft"
 
@@ -118,7 +118,7 @@ class DirectoryShelf:
 
     def _load(self) -> None:
         (self._directory / _DRAFT).unlink(missing_ok=True)
-        for path in self._directory.glob("*" + _KEPT_SUFFIX):
+        for path in self._directory.glob("*" + SNAPSHOT_SUFFIX):
             # A kept snapshot that cannot be read (rot, a newer format) is of no use to anybody;
             # it stays for whoever looks into it, and the others serve.
             with suppress(CoordError):
@@ -232,4 +232,4 @@ class DirectoryShelf:
 
 def snapshot_path(directory: Path, meta: SnapshotMeta) -> Path:
     """Where a kept snapshot lies. ``directory``: that of the snapshots."""
-    return directory / f"{meta.index:016d}-{meta.term}{_KEPT_SUFFIX}"
+    return directory / f"{meta.index:016d}-{meta.term}{SNAPSHOT_SUFFIX}"

@@ -16,7 +16,7 @@ from coord.store.journal_rows import (
     rows_of,
 )
 from coord.store.kv import ReadTxn
-from coord.store.schema import CRC_BYTES, U64, Tables, unseal, verify
+from coord.store.schema import CRC_BYTES, U64, Tables, missing, unseal, verify
 from coord.store.znode_record import BLOB, STAT_AT, STAT_END, Node, acl_of, packed_acl_of
 
 
@@ -64,12 +64,14 @@ class JournalReader:
         if not node.flags & BLOB:
             return tail
         blob = self._txn.get(tail, None, self._tables.blobs)
-        assert blob is not None, f"history names blob {tail.hex()}, which does not exist"
+        if blob is None:
+            raise missing("blobs", tail, "data that history names")
         return unseal("blobs", tail, blob)
 
     def _spilled(self, key: bytes) -> bytes:
         record = self._txn.get(key, None, self._tables.journal)
-        assert record is not None, f"journal record {key.hex()} is missing"
+        if record is None:
+            raise missing("journal", key, "part of a row")
         return unseal("journal", key, record)
 
 

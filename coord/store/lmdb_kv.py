@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -45,9 +46,11 @@ DAMAGE: Final[tuple[type[Exception], ...]] = (
     lmdb.PageFullError,
     lmdb.BadValsizeError,
     lmdb.NotFoundError,
+    lmdb.BadTxnError,
+    lmdb.BadDbiError,
 )
-"""What LMDB raises when it meets a page that is not what it wrote. The last two are answers to
-questions of ours that have no such answer in a sound file."""
+"""What LMDB raises when it meets a page that is not what it wrote. The last four would else be
+answers to mistakes of ours."""
 _verify: Final[Callable[[str], list[str]]] = lmdb.verify.verify
 
 
@@ -151,14 +154,13 @@ class LmdbWriteTxn(LmdbReadTxn):
     def commit(self) -> None:
         """Commit; durable when the environment syncs every commit. Raises StorageError,
         CorruptionError."""
-        number = self._txn.id()
         try:
             self._txn.commit()
         except DAMAGE as error:
             raise CorruptionError(f"{self._env.name}: commit failed: {error}") from error
         except lmdb.Error as error:
             raise StorageError(f"{self._env.name}: commit failed: {error}") from error
-        self._env.committed(number)
+        self._env.committed()
 
     def abort(self) -> None:
         """Drop the changes; harmless after ``commit``."""
@@ -222,10 +224,11 @@ class LmdbEnvironment:
         except lmdb.Error as error:
             raise StorageError(f"{self.name}: cannot write: {error}") from error
 
-    def committed(self, number: int) -> None:
-        """A transaction of that number was committed."""
+    def committed(self) -> None:
+        """A transaction was committed. One that changed nothing is not on the disk: its own number
+        would be more than the file will ever show."""
         if self._floor is not None:
-            self._floor.reached(number, self.witness or 0)
+            self._floor.reached(self._env.info()["last_txnid"], self.witness or 0)
 
     def refresh(self, txn: ReadTxn) -> ReadTxn:
         """Move a reader to the newest committed state."""
@@ -414,6 +417,8 @@ def damage_of(error: BaseException) -> CorruptionError | None:
     """What ``error`` says about a file, if it says that a file is damaged."""
     if isinstance(error, CorruptionError):
         return error
+    if isinstance(error, struct.error):
+        return CorruptionError(f"a record is shorter than it says: {error}")
     return CorruptionError(f"LMDB: {error}") if isinstance(error, DAMAGE) else None
 
 

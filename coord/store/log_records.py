@@ -56,7 +56,7 @@ def encode_run(run: LogSlice) -> tuple[bytes, bytes]:
 
 def decode_run(name: str, key: bytes, value: bytes) -> LogSlice:
     """Inverse of ``encode_run``. Raises CorruptionError naming the file, ``name``."""
-    check_record(name, "log", f"entry {index_of(key)}", key, value)
+    _check_run(name, key, value)
     term, kind, count = _HEAD.unpack_from(value, _BODY_AT)
     payloads = msgpack.unpackb(memoryview(value)[_ENTRIES_AT:])
     assert len(payloads) == count, "a run with a valid checksum holds another number of entries"
@@ -65,10 +65,16 @@ def decode_run(name: str, key: bytes, value: bytes) -> LogSlice:
 
 def run_head(name: str, key: bytes, value: bytes) -> tuple[Index, Index, Term]:
     """First index, last index and term of a run, checked."""
-    check_record(name, "log", f"entry {index_of(key)}", key, value)
+    _check_run(name, key, value)
     term, _, count = _HEAD.unpack_from(value, _BODY_AT)
     first = index_of(key)
     return first, Index(first + count - 1), Term(term)
+
+
+def _check_run(name: str, key: bytes, value: bytes) -> None:
+    if len(key) != _KEY.size:
+        raise CorruptionError(f"{name}: table log: key {key.hex()} is no index")
+    check_record(name, "log", f"entry {index_of(key)}", key, value)
 
 
 def split_run(run: LogSlice) -> list[LogSlice]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Final
 from zlib import crc32
 
@@ -81,6 +82,8 @@ class RaftLog:
         self._facts: dict[bytes, bytes] = {}
         """The records of the table ``meta``, as they are or are about to be."""
         self._facts_sum: int | None = None
+        self._turn = Lock()
+        """Held while a transaction is written and becomes the view."""
         self._view: LogExtent
         self._may_trim: bool
         self._read_all()
@@ -119,6 +122,17 @@ class RaftLog:
                 f" than the entries', {newest}"
             )
 
+    def lost_since(self, applied: Index, term: Term) -> str:
+        """How this log is proven to have lost entries by a sound tree that has applied one: nothing
+        is applied before it is durable. "" if it is not."""
+        view = self._view
+        if applied < view.first or view.term(applied) == term:
+            return ""
+        return (
+            f"{self._name}: entries that were durable are gone: {applied} of term {term} was"
+            f" applied, and the log ends at {view.last} of term {view.term(view.last)}"
+        )
+
     def _witness(self, view: LogExtent) -> int:
         """By which this log knows the state that a commit left: all facts and the last run."""
         if self._facts_sum is None:
@@ -154,7 +168,7 @@ class RaftLog:
         wanted = first
         with self._env.read() as txn:
             for run in self._runs(txn, first, last):
-                if not run.first <= wanted <= run.last:
+                if not run.first <= wanted <= run.last or run.term != view.term(wanted):
                     raise CorruptionError(f"{self._name}: table log, entry {wanted}: missing")
                 part = _within(run, wanted, last)
                 taken = _cut(part, max_bytes, at_least_one=not found)
@@ -226,7 +240,9 @@ class RaftLog:
         if self._failure is not None:
             raise StorageError(f"{self._name}: an earlier commit failed: {self._failure}")
         try:
-            view, sizes = self._commit(batch)
+            with self._turn:
+                view, sizes = self._commit(batch)
+                self._view = view
         except self._env.damage as error:
             self._failure = error
             raise CorruptionError(f"{self._name}: {error}") from error
@@ -236,7 +252,6 @@ class RaftLog:
         except BaseException as error:
             self._failure = error
             raise
-        self._view = view
         for last, size in sizes:
             self._volume.add(last, size)
         for write in batch:
@@ -300,8 +315,7 @@ class RaftLog:
             self._volume.cut(self._view.first, self._view.last)
 
     def write_trust(self, trust: Trust) -> None:
-        """Make the trust record durable. For the thread that opens or closes the store, while no
-        log writer runs. Raises StorageError."""
+        """Make the trust record durable, here and now. Raises StorageError."""
         self._write_meta(TRUST, trust)
         self._trust = trust
 
@@ -395,7 +409,7 @@ class RaftLog:
 
     def _write_meta(self, record: MetaRecord, value: Any) -> None:
         try:
-            with self._env.write() as txn:
+            with self._turn, self._env.write() as txn:
                 self._store(txn, record, value)
                 self._end(txn, self._view)
         except self._env.failures as error:

@@ -21,6 +21,7 @@ from coord.store.schema import (
     U64,
     PathKeys,
     children_range,
+    missing,
     open_tables,
     successor,
     unseal,
@@ -255,7 +256,8 @@ class TreeReader:
         if not flags & BLOB:
             return tail
         blob = self._get(tail, None, self._tables.blobs)
-        assert blob is not None, f"blob {tail.hex()} of a node is missing"
+        if blob is None:
+            raise missing("blobs", tail, "a node's data")
         return unseal("blobs", tail, blob)
 
     def _children(self, path: str, after: str) -> Iterator[tuple[str, bytes]]:

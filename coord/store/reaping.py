@@ -6,7 +6,7 @@ from coord.model import commands
 from coord.model.errors import OK, BadVersionError, NoNodeError
 from coord.store.kv import ReadTxn
 from coord.store.run import Run
-from coord.store.schema import U64, Tables, unseal, verify
+from coord.store.schema import U64, Tables, missing, unseal, verify
 from coord.store.znode_record import Node
 
 
@@ -23,7 +23,8 @@ def reapable(txn: ReadTxn, tables: Tables, log_ms: int, limit: int) -> list[tupl
         path = unseal("reap", key, record).decode()
         node_key = key[U64.size :]
         node_record = txn.get(node_key, None, tables.nodes)
-        assert node_record is not None, f"{path} waits to be reaped and does not exist"
+        if node_record is None:
+            raise missing("nodes", node_key, f"{path}, which waits to be reaped")
         verify("nodes", node_key, node_record)
         node = Node.of(node_record)
         found.append((path, node.mzxid, node.pzxid))

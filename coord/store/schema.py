@@ -104,9 +104,16 @@ def verify(table: str, key: bytes, record: bytes) -> int:
     if stored != computed or len(record) < CRC_BYTES:
         raise CorruptionError(
             f"tree environment, table {table!r}, key {key.hex()}: checksum is {computed:08x}, "
-            f"the record says {stored:08x}; rebuild this member's tree from a snapshot and the log"
+            f"the record says {stored:08x}"
         )
     return computed
+
+
+def missing(table: str, key: bytes, what: str) -> CorruptionError:
+    """The error of a record that another one names, and that is not there."""
+    return CorruptionError(
+        f"tree environment, table {table!r}, key {key.hex()}: missing, though it is {what}"
+    )
 
 
 class PathKeys:

@@ -13,7 +13,7 @@ from coord.model import commands
 from coord.model.errors import OK, LimitError, SessionExpiredError, SessionMovedError
 from coord.store.journal_rows import ADDRESS_CHARS_MAX
 from coord.store.run import STEP_OPERATIONS, Run, Steps, obstacle
-from coord.store.schema import CRC_BYTES, U64, successor, unseal
+from coord.store.schema import CRC_BYTES, U64, missing, successor, unseal
 from coord.store.sessions import SessionDetails, SessionFacts, SessionRow, session_key
 
 
@@ -132,7 +132,8 @@ def _end(run: Run, row: SessionRow, reason: dict[str, Any]) -> Steps:
     owned.sort()
     for done, (path, key) in enumerate(owned, 1):
         record_of = tree.nodes.load(key)
-        assert record_of is not None, f"ephemeral {path} does not exist"
+        if record_of is None:
+            raise missing("nodes", key, f"the ephemeral node {path}")
         tree.remove(path, key, record_of)
         if not done % STEP_OPERATIONS:
             yield

@@ -41,6 +41,7 @@ from coord.store.schema import (
     STATE,
     U64,
     PathKeys,
+    missing,
     open_tables,
     seal,
     unseal,
@@ -328,6 +329,8 @@ class StateMachine:
         counts = Counter(key[: U64.size] for key, _ in txn.scan(self._tables.ephemerals, b""))
         for key, count in counts.items():
             session = U64.unpack(key)[0]
+            if session not in table.rows:
+                raise missing("sessions", key, "the owner of ephemeral nodes")
             table.rows[session] = table.rows[session]._replace(ephemerals=count)
         self._replay(txn)
 
@@ -337,7 +340,8 @@ class StateMachine:
 
         def spilled(key: bytes) -> bytes:
             record = txn.get(key, None, journal)
-            assert record is not None, f"journal record {key.hex()} is missing"
+            if record is None:
+                raise missing("journal", key, "part of a row")
             return unseal("journal", key, record)
 
         rows, unfolded = self.sessions.rows, self.sessions.unfolded

@@ -43,6 +43,7 @@ from coord.store.schema import (
     PathKeys,
     Tables,
     blob_key,
+    missing,
 )
 from coord.store.sessions import SessionBatch
 from coord.store.write_behind import BehindWriter
@@ -324,7 +325,8 @@ class Tree:
         if not node.flags & BLOB:
             return tail
         blob = self.blobs.load(tail)
-        assert blob is not None, f"blob {tail.hex()} of a node is missing"
+        if blob is None:
+            raise missing("blobs", tail, "a node's data")
         return blob[CRC_BYTES:]
 
     def remove(self, path: str, key: bytes, record: bytes) -> None:
@@ -335,7 +337,8 @@ class Tree:
         parent = raw[: raw.rfind(b"/")]
         parent_key = self.keys.key(parent or _PROTECTED_ROOT)
         parent_record = self._load(parent_key)
-        assert parent_record is not None, f"{path} has no parent"
+        if parent_record is None:
+            raise missing("nodes", parent_key, f"the parent of {path}")
         cversion, aversion, owner, length, children, _ = _unpack_children(
             parent_record, CHILDREN_AT
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from coord.model.errors import CorruptionError
-from coord.raft.types import Index, SnapshotMeta
+from coord.raft.types import Index, SnapshotMeta, Term
 from coord.store.kv import Environment
 from coord.store.log_records import Trust
 from coord.store.raft_log import RaftLog
@@ -101,15 +101,11 @@ class TreeKeeper:
 
     def _refuse_lost_entries(self, machine: StateMachine) -> None:
         """Nothing is applied before it is durable, and this tree is what was applied."""
-        log, applied = self._log, Index(machine.applied_index)
-        if not self._refuses_lost_entries or machine.cluster_id != log.cluster_id:
+        if not self._refuses_lost_entries or machine.cluster_id != self._log.cluster_id:
             return
-        if applied >= log.first_index() and log.term(applied) != machine.applied_term:
-            raise CorruptionError(
-                f"the log has lost entries that were durable: {applied} of term"
-                f" {machine.applied_term} was applied, and the log ends at {log.last_index()} of"
-                f" term {log.term(log.last_index())}"
-            )
+        lost = self._log.lost_since(Index(machine.applied_index), Term(machine.applied_term))
+        if lost:
+            raise CorruptionError(lost)
 
     def _why_beside_log(self, machine: StateMachine) -> str | None:
         """The tree must stand at a place that the log knows."""
