@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--workload", action="append", choices=[*WORKLOADS, *LIVES])
     parser.add_argument("--only", type=int, default=0, help="number of one image")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=3, help="workloads at a time")
     parser.add_argument("--controls", action="store_true")
     parser.add_argument("--keep", type=Path, help="directory to work in, left as it is")
     parser.add_argument("--json", action="store_true")

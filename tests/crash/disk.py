@@ -9,7 +9,6 @@ here relies on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -163,44 +162,42 @@ class Disk:
         self.directories: dict[int, Directory] = {root_inode: self.root}
         self._number = 0
         self._syncs: dict[tuple[int, int], int] = {}
+        self._written: tuple[File, list[int]] | None = None
 
-    def feed(self, record: Record) -> Iterator[None]:
-        """Take in a record. Yields after each step that changed what a crash may leave."""
+    def feed(self, record: Record) -> bool:
+        """Take in a record, a synchronous write as if it had not returned yet. True if what a
+        crash may leave has changed."""
         name = record.path.rpartition("/")[2]
         if name in _UNSEEN:
-            return
+            return False
         assert record.what != MAPPED, f"{record.path} is written through a mapping: unseen"
         self._number += 1
-        if record.what in {WRITTEN, TRUNCATED, SYNC_BEGUN, SYNC_ENDED}:
-            yield from self._content(record)
+        if record.what in {SYNC_BEGUN, SYNC_ENDED}:
+            return self._sync(record)
+        if record.what == WRITTEN:
+            file = self.files[record.inode]
+            self._written = file, file.write(self._number, record.offset, record.data)
+        elif record.what == TRUNCATED:
+            self.files[record.inode].truncate(self._number, record.offset)
         else:
             self._name(record, name)
-            yield
+        return True
 
-    def _content(self, record: Record) -> Iterator[None]:
-        number = self._number
+    def settle(self) -> None:
+        """The write that was fed last was synchronous, and has returned."""
+        assert self._written is not None
+        file, pages = self._written
+        file.sync(self._number + 1, pages)
+
+    def _sync(self, record: Record) -> bool:
         key = (record.inode, record.thread)
         if record.what == SYNC_BEGUN:
-            self._syncs[key] = number
-            return
-        if record.what == SYNC_ENDED:
-            begun = self._syncs.pop(key)
-            if record.inode in self.directories:
-                self.directories[record.inode].sync(begun)
-            else:
-                self.files[record.inode].sync(begun)
-            yield
-            return
-        file = self.files[record.inode]
-        if record.what == TRUNCATED:
-            file.truncate(number, record.offset)
-            yield
-            return
-        changed = file.write(number, record.offset, record.data)
-        yield
-        if record.is_durable:
-            file.sync(number + 1, changed)
-            yield
+            self._syncs[key] = self._number
+            return False
+        begun = self._syncs.pop(key)
+        synced = self.directories.get(record.inode) or self.files[record.inode]
+        synced.sync(begun)
+        return True
 
     def _name(self, record: Record, name: str) -> None:
         parent = self._directory(record.path)

@@ -86,13 +86,12 @@ def steps(recording: Recording, disk: Disk) -> Iterator[Step]:
         if changed:
             yield Step(number, marks, quiet)
             number += 1
-            changed = False
-        for _ in disk.feed(record):
-            if changed:
-                yield Step(number, marks, quiet)
-                number += 1
-            changed = True
-            quiet = "tree-" in record.path and "/" in record.path.partition("tree-")[2]
+        changed = disk.feed(record)
+        quiet = "/" in record.path.partition("tree-")[2]
+        if changed and record.is_durable:
+            yield Step(number, marks, quiet)
+            number += 1
+            disk.settle()
     if changed:
         yield Step(number, marks, quiet)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from coord.model import commands
 from coord.model.acl import OPEN
 from coord.model.commands import STAMP
-from coord.model.requests import Create, Delete, Operation, Set, Write
+from coord.model.requests import Create, Delete, Set, Write
 from coord.model.znode import CreateMode
 from coord.raft.types import (
     EntryKind,
@@ -281,7 +281,7 @@ class Recorded:
 
 def creation(
     path: str, data: bytes = b"", mode: CreateMode = CreateMode.PERSISTENT, ttl_ms: int = 0
-) -> Operation:
+) -> Create:
     """A create that everybody may touch."""
     return Create(path, data, OPEN, int(mode), ttl_ms)
 

@@ -52,6 +52,7 @@ def cases(recording: Recording, oracle: Oracle, wanted: int, seed: int) -> Itera
     seen: set[tuple[str, str | None, Promise]] = set()
     for step in steps(recording, disk):
         promise = oracle.promises[step.marks]
+        images: list[tuple[Image, str | None]]
         images = [(image, None) for image in sampled(disk, quota[step.number], rng)]
         if rng.random() < killed:
             images.append((whole(disk), promise.boot))
