@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -45,9 +46,11 @@ DAMAGE: Final[tuple[type[Exception], ...]] = (
     lmdb.PageFullError,
     lmdb.BadValsizeError,
     lmdb.NotFoundError,
+    lmdb.BadTxnError,
+    lmdb.BadDbiError,
 )
-"""What LMDB raises when it meets a page that is not what it wrote. The last two are answers to
-questions of ours that have no such answer in a sound file."""
+"""What LMDB raises when it meets a page that is not what it wrote. The last four would else be
+answers to mistakes of ours."""
 _verify: Final[Callable[[str], list[str]]] = lmdb.verify.verify
 
 
@@ -414,6 +417,8 @@ def damage_of(error: BaseException) -> CorruptionError | None:
     """What ``error`` says about a file, if it says that a file is damaged."""
     if isinstance(error, CorruptionError):
         return error
+    if isinstance(error, struct.error):
+        return CorruptionError(f"a record is shorter than it says: {error}")
     return CorruptionError(f"LMDB: {error}") if isinstance(error, DAMAGE) else None
 
 
