@@ -29,6 +29,7 @@ def test_a_commit_that_changed_nothing_is_not_expected_to_be_found(tmp_path: Pat
         txn.commit()
 
     env = reopened(env, directory)
+    meta = env.table("meta")
     with env.read() as reader:
-        assert reader.get(b"key", None, env.table("meta")) == b"value"
+        assert reader.get(b"key", None, meta) == b"value"
     env.close()
