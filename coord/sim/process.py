@@ -23,13 +23,28 @@ class ProcessClock:
 
     def __init__(self, kernel: Kernel, *, rate_ppm: int = 0, boot_ms: int = 0) -> None:
         assert -PPM < rate_ppm < PPM
-        self.rate_ppm = rate_ppm
         self.wall_offset_ms = 0
+        self._rate_ppm = rate_ppm
         self._kernel = kernel
         self._boot_ms = boot_ms
+        self._since_us = 0
+        self._elapsed_by_then_us = 0
+
+    @property
+    def rate_ppm(self) -> int:
+        """How much faster than true time it runs at present."""
+        return self._rate_ppm
+
+    @rate_ppm.setter
+    def rate_ppm(self, rate_ppm: int) -> None:
+        """Another rate from now on; the clock does not step."""
+        assert -PPM < rate_ppm < PPM
+        self._elapsed_by_then_us, self._since_us = self._elapsed_us(), self._kernel.now_us
+        self._rate_ppm = rate_ppm
 
     def _elapsed_us(self) -> int:
-        return self._kernel.now_us * (PPM + self.rate_ppm) // PPM
+        true_us = self._kernel.now_us - self._since_us
+        return self._elapsed_by_then_us + true_us * (PPM + self._rate_ppm) // PPM
 
     def monotonic_ms(self) -> int:
         """Boot-time milliseconds; runs on while the process is down or paused."""
@@ -41,7 +56,7 @@ class ProcessClock:
 
     def true_delay_us(self, delay_ms: int) -> int:
         """True microseconds until this clock has advanced by ``delay_ms``."""
-        return delay_ms * US_PER_MS * PPM // (PPM + self.rate_ppm)
+        return delay_ms * US_PER_MS * PPM // (PPM + self._rate_ppm)
 
 
 class Process:

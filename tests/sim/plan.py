@@ -29,6 +29,7 @@ CLASSES: Final = {
         "lossy",
     ),
     "disk": ("stall", "disk-error", "disk-full", "tree-error"),
+    "clock": ("clock-jump", "clock-rate"),
     "members": ("transfer", "snapshot"),
     "clients": ("clients", "vanish"),
 }

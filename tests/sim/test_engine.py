@@ -182,6 +182,21 @@ def test_a_drifting_clock_drifts() -> None:
     assert process.clock.monotonic_ms() == 1_100
 
 
+def test_a_clock_that_changes_its_pace_does_not_step() -> None:
+    """Only the pace changes; the wall clock can be stepped, the monotonic one never."""
+    kernel = Kernel(1)
+    clock = Process(kernel, "p").clock
+    kernel.run_until(10 * US_PER_S)
+    clock.rate_ppm = 500_000
+    assert clock.monotonic_ms() == 10_000
+    kernel.run_until(12 * US_PER_S)
+    assert clock.monotonic_ms() == 13_000
+    wall_ms = clock.wall_ms()
+    clock.wall_offset_ms -= 5_000
+
+    assert (clock.wall_ms(), clock.monotonic_ms()) == (wall_ms - 5_000, 13_000)
+
+
 # --- streams ------------------------------------------------------------------------------------
 
 
