@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.broken.mutant import Mutant, one
+from tests.broken.mutant import Edit, Mutant, one
 
 _SESSION = "coord_client.session"
 _OPERATIONS = "coord_client.operations"
@@ -30,6 +30,7 @@ RETRIES: Final = (
         _SESSION,
         "                writes.append(operation)\n",
         "                operation.seq = 0\n                kept.append(operation)\n",
+        "sessions",
         drill=True,
     ),
     one(
@@ -39,6 +40,7 @@ RETRIES: Final = (
         _OPERATIONS,
         'self._expired(definite=outcome == "not applied")',
         "self._expired(definite=True)",
+        "sessions",
     ),
     one(
         "lost-write-called-failed",
@@ -47,6 +49,7 @@ RETRIES: Final = (
         _OPERATIONS,
         "            return self.seq != 0\n",
         "            return False\n",
+        "sessions",
     ),
     one(
         "refused-writes-reordered",
@@ -64,20 +67,11 @@ RETRIES: Final = (
         "only what has been answered is acknowledged",
         _SESSION,
         "            return seq - 1\n",
-        "            return self._next_seq - 1\n",
+        "            return min(self._next_seq - 2, seq)\n",
     ),
 )
 
 HOLDS: Final = (
-    one(
-        "hold-outlives-session",
-        (50,),
-        "a hold is lost before the service may give it away",
-        _LIVENESS,
-        "        self._confirmed_ms = None\n\n    def heard",
-        "\n    def heard",
-        drill=True,
-    ),
     one(
         "hold-from-any-word",
         (24,),
@@ -87,50 +81,33 @@ HOLDS: Final = (
         "        self._quiet_ms = now_ms\n        self._probe_sent_ms = None\n"
         "        if self._confirmed_ms is not None:\n"
         "            self._confirmed_ms = now_ms\n",
+        "long-cuts",
     ),
     one(
         "lock-without-fence",
         (52,),
         "a lost hold is noticed before the next act",
         _HOLD,
-        "self._client.session_id != self._session_id or self._client.hold_remaining_s <= 0",
-        "self._client.session_id == 0",
+        "        return not self._is_over\n",
+        "        return True\n",
+        "holds",
         drill=True,
     ),
-    one(
-        "token-of-the-record",
-        (52,),
-        "a token grows from grant to grant",
-        _HOLD,
-        "        self.token = record.stat.mzxid\n",
-        "        self.token = record.stat.version\n",
-        drill=True,
-    ),
-    one(
-        "own-old-place-believed",
-        (50,),
-        "a place in line is gone with its session",
-        _SEQUENCE,
-        "        if own not in line:\n            raise PlaceLostError\n",
-        "        if own not in line:\n            return None\n",
-    ),
-    one(
+    Mutant(
         "other-holder-removed",
-        (51,),
-        "a holder's record is removed by its owner alone",
-        _SEQUENCE,
-        "        await self._wait_gone(record)\n",
-        "        with contextlib.suppress(CoordError):\n"
-        "            await self._client.delete(record, timeout_s=math.inf)\n",
+        (50, 51),
+        "a holder's record is removed by its owner alone, and the line is kept",
+        (
+            Edit(_SEQUENCE, "return line[position - 1] if position else None", "return None"),
+            Edit(
+                _SEQUENCE,
+                "        await self._wait_gone(record)\n",
+                "        with contextlib.suppress(CoordError):\n"
+                "            await self._client.delete(record, timeout_s=math.inf)\n",
+            ),
+        ),
+        "holds",
         drill=True,
-    ),
-    one(
-        "grant-without-place",
-        (50, 52),
-        "who takes the grant still stands in line, in the same transaction",
-        _SEQUENCE,
-        "txn = self._client.transaction().check(self._path)\n",
-        "txn = self._client.transaction().check(self._parent)\n",
     ),
     one(
         "orphan-stays-in-line",
@@ -139,6 +116,7 @@ HOLDS: Final = (
         _SEQUENCE,
         "        self._client.clean_up(self._leave())\n",
         "        self._creating = None\n",
+        "holds",
     ),
 )
 

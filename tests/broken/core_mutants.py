@@ -11,6 +11,7 @@ from tests.broken.mutant import Mutant, of_core, one
 
 DRILLS: Final = frozenset({"acknowledged-before-durable", "read-without-confirmation"})
 FOCUSES: Final = {
+    "delayed-append-truncates": "noise",
     "all-votes-count": "members",
     "learner-campaigns": "members",
     "wiped-disk-votes": "members",
@@ -22,19 +23,19 @@ FOCUSES: Final = {
     "truncated-configuration-stays": "members",
     "removed-leader-stays": "members",
     "old-configuration-stays": "snapshots",
-    "snapshot-races-with-append": "snapshots",
-    "append-during-install": "snapshots",
-    "snapshot-keeps-conflict": "snapshots",
-    "second-snapshot-during-install": "snapshots",
-    "heartbeat-commits-blindly": "snapshots",
-    "vote-cleared-within-term": "elections",
-    "stale-votes-count": "elections",
-    "predecessor-term-unchecked": "partitions",
-    "commit-of-unverified-tail": "partitions",
+    "snapshot-races-with-append": "divergence-snapshots",
+    "append-during-install": "divergence-snapshots",
+    "snapshot-keeps-conflict": "divergence-snapshots",
+    "second-snapshot-during-install": "divergence-snapshots",
+    "heartbeat-commits-blindly": "divergence",
+    "vote-cleared-within-term": "noise",
+    "stale-votes-count": "noise",
+    "predecessor-term-unchecked": "divergence",
+    "commit-of-unverified-tail": "divergence",
     "no-check-quorum": "partitions",
     "no-pre-vote": "partitions",
     "no-stickiness": "partitions",
-    "old-confirmation-accepted": "partitions",
+    "old-confirmation-accepted": "noise",
     "overtaken-write-counts": "disks",
     "stuck-leader-stays": "disks",
     "transfer-never-ends": "elections",
@@ -113,7 +114,8 @@ LOG: Final = (
         "term and vote are in the same transaction as what depends on them",
         _LOG,
         "                if write.hard_state is not None:\n                    self._store(",
-        "                if write.hard_state is None:\n                    self._store(",
+        "                if write.hard_state is not None and view.last < 0:\n"
+        "                    self._store(",
     ),
     one(
         "membership-not-on-disk",
@@ -121,7 +123,8 @@ LOG: Final = (
         "the newest appended configuration is durable with its entry",
         _LOG,
         "                if write.membership is not None:\n                    self._store(",
-        "                if write.membership is None:\n                    self._store(",
+        "                if write.membership is not None and view.last < 0:\n"
+        "                    self._store(",
     ),
     one(
         "truncated-tail-on-disk",
@@ -130,7 +133,7 @@ LOG: Final = (
         _LOG,
         "for key in list(txn.scan_keys(self._log, key_of(index))):",
         "for key in list(txn.scan_keys(self._log, key_of(index)))[:1]:",
-        "crashes",
+        "divergence",
     ),
     one(
         "straddling-run-removed",
@@ -139,7 +142,7 @@ LOG: Final = (
         _LOG,
         "if run.last >= index:",
         "if run.last > index:",
-        "partitions",
+        "divergence",
     ),
     one(
         "install-keeps-conflict",
@@ -148,7 +151,7 @@ LOG: Final = (
         _LOG,
         "if view.term(meta.index) == meta.term:",
         "if meta.index <= view.last:",
-        "snapshots",
+        "divergence-snapshots",
     ),
     one(
         "full-for-ever",

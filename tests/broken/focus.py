@@ -7,26 +7,58 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from coord.sim import Streams
+from coord.sim import Conditions, DiskConditions, Streams
 from tests.sim.drawing import draw, draw_faults
 from tests.sim.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """Faults of these ``kinds``, ``calm_ms`` apart in the mean; fields of the plan and its knobs
-    that are set instead of drawn."""
+    """Faults of these ``kinds``, ``calm_ms`` apart in the mean, of those ``who`` and ``phase`` if
+    they are given; fields of the plan and its knobs that are set instead of drawn."""
 
     kinds: tuple[str, ...]
     calm_ms: int = 200
     length_ms: int = 1_500
+    who: str = ""
+    phase: str = ""
     plan: dict[str, Any] = field(default_factory=dict)
     knobs: dict[str, Any] = field(default_factory=dict)
 
 
+_BUSY: Final = {"clients": 6, "depth": 3, "think_ms": 20}
+
 FOCUSES: Final[dict[str, Focus]] = {
     "crashes": Focus(("kill", "kill-all", "power", "power-all")),
     "partitions": Focus(("isolate", "one-way", "halves", "partial", "flap")),
+    "divergence": Focus(
+        ("isolate", "halves"),
+        calm_ms=1_300,
+        length_ms=2_500,
+        who="leader",
+        plan={**_BUSY, "fault_ms": 9_000},
+        knobs={"max_slice_bytes": 200, "log_entries_kept": 100},
+    ),
+    "divergence-snapshots": Focus(
+        ("isolate", "halves", "kill"),
+        calm_ms=1_300,
+        length_ms=2_500,
+        who="leader",
+        plan={**_BUSY, "fault_ms": 9_000, "snapshot_ms": 120},
+        knobs={"log_entries_kept": 1, "snapshot_chunk_bytes": 1_000},
+    ),
+    "noise": Focus(
+        ("kill", "transfer", "isolate"),
+        calm_ms=500,
+        length_ms=600,
+        plan={
+            **_BUSY,
+            "weather": Conditions(
+                delay_us_max=40_000, drop_ppm=20_000, duplicate_ppm=150_000, reorder_ppm=150_000
+            ),
+        },
+        knobs={"max_slice_bytes": 200},
+    ),
     "snapshots": Focus(
         ("kill", "isolate", "pause", "wipe"),
         plan={"snapshot_ms": 120},
@@ -37,11 +69,53 @@ FOCUSES: Final[dict[str, Focus]] = {
     ),
     "disks": Focus(("stall", "disk-error", "disk-full", "tree-error", "kill")),
     "elections": Focus(("kill", "isolate", "one-way", "transfer", "lossy"), length_ms=400),
-    "pauses": Focus(("pause", "kill", "isolate"), length_ms=3_000),
+    "pauses": Focus(("pause",), calm_ms=700, length_ms=3_000, who="leader"),
     "sessions": Focus(
         ("clients", "vanish", "transfer", "isolate", "kill"),
         calm_ms=1_200,
         plan={"session_timeout_ms": 1_000, "fault_ms": 10_000},
+    ),
+    "long-cuts": Focus(
+        ("isolate", "halves", "one-way"),
+        calm_ms=2_000,
+        length_ms=9_000,
+        plan={
+            "session_timeout_ms": 1_000,
+            "fault_ms": 10_000,
+            "library_every": 1,
+            "programs": ("register", "counter", "ephemerals"),
+        },
+    ),
+    "slow-ends": Focus(
+        ("clients", "clients", "transfer"),
+        calm_ms=500,
+        plan={
+            "session_timeout_ms": 1_000,
+            "fault_ms": 10_000,
+            "disk": DiskConditions(write_us_min=150_000, write_us_max=400_000),
+        },
+    ),
+    "holds": Focus(
+        ("clients", "isolate", "kill", "break", "one-way"),
+        calm_ms=700,
+        length_ms=6_000,
+        plan={
+            "session_timeout_ms": 1_000,
+            "fault_ms": 10_000,
+            "programs": ("holder", "register"),
+            "clients": 4,
+        },
+    ),
+    "watches": Focus(
+        ("clients", "kill", "isolate", "break", "transfer"),
+        calm_ms=300,
+        length_ms=1_000,
+        plan={
+            "fault_ms": 5_000,
+            "programs": ("watcher", "sequence", "watcher", "tree", "ephemerals"),
+            "clients": 6,
+        },
+        knobs={"history_entries": 20},
     ),
     "upgrade": Focus(("upgrade", "kill", "wipe", "restart")),
 }
@@ -57,5 +131,7 @@ def draw_in(focus: str, seed: int) -> Plan:
     faults = draw_faults(
         stream, chosen.kinds, plan.fault_ms, calm_ms=chosen.calm_ms, length_ms=chosen.length_ms
     )
+    if chosen.who:
+        faults = tuple(replace(fault, who=chosen.who, phase=chosen.phase) for fault in faults)
     knobs = replace(plan.knobs, **chosen.knobs)
     return replace(plan, faults=faults, knobs=knobs, **chosen.plan)

@@ -43,15 +43,6 @@ EXPIRY: Final = (
         drill=True,
     ),
     one(
-        "no-grace",
-        (24, 44),
-        "an end is proposed a grace after the deadline",
-        _EXPIRY,
-        "self._tracker.overdue(now_ms, self._grace_ms)",
-        "self._tracker.overdue(now_ms)",
-        "sessions",
-    ),
-    one(
         "follower-contact-ignored",
         (45,),
         "contact through any node keeps a session alive",
@@ -68,7 +59,7 @@ EXPIRY: Final = (
         _BATCHES,
         "return [token for session, token in contact.pings if session not in refused]",
         "return [token for _, token in contact.pings]",
-        "sessions",
+        "slow-ends",
     ),
     one(
         "ending-session-touched",
@@ -77,17 +68,27 @@ EXPIRY: Final = (
         _EXPIRY,
         "if tracker.is_handed_out(session) or not",
         "if not",
-        "sessions",
+        "slow-ends",
     ),
-    one(
+    Mutant(
         "contact-confirmed-alone",
         (24, 44),
-        "contact is acknowledged by a leader that a majority still follows",
-        _LIVENESS,
-        "self._unconfirmed.append(_Unconfirmed(self._rounds.join(), peer, batch, refused))",
-        "self._unconfirmed.append(_Unconfirmed(0, peer, batch, refused))\n"
-        "            self.on_round_confirmed()",
-        "sessions",
+        "contact is acknowledged by a leader that a majority still follows, and an end is proposed"
+        " a grace after the deadline",
+        (
+            Edit(
+                _LIVENESS,
+                "self._unconfirmed.append(_Unconfirmed(self._rounds.join(), peer, batch, refused))",
+                "self._unconfirmed.append(_Unconfirmed(0, peer, batch, refused))\n"
+                "            self.on_round_confirmed()",
+            ),
+            Edit(
+                _EXPIRY,
+                "self._tracker.overdue(now_ms, self._grace_ms)",
+                "self._tracker.overdue(now_ms)",
+            ),
+        ),
+        "long-cuts",
     ),
     one(
         "attach-is-no-contact",
@@ -99,12 +100,12 @@ EXPIRY: Final = (
         "sessions",
     ),
     one(
-        "lost-expiry-not-repeated",
+        "contact-ends-watching",
         (46,),
-        "an end that did not enter the log is proposed again",
+        "a session that was heard is still watched",
         _TRACKER,
-        "            row.queued_ms = None\n            found.append(",
-        "            found.append(",
+        "                self._queue(session, row)\n                continue\n",
+        "                continue\n",
         "sessions",
     ),
 )
@@ -158,6 +159,7 @@ ORDER: Final = (
         _GATEWAY,
         "if not in_flight or applied.generation != conn.generation:",
         "if not in_flight:",
+        "sessions",
     ),
     one(
         "connections-kept-across-install",
@@ -166,6 +168,7 @@ ORDER: Final = (
         "coord.node.node",
         'self.gateway.end_all("draining", "this node has installed a snapshot; reconnect")',
         "self.gateway.flush()",
+        "snapshots",
     ),
     one(
         "fate-told-too-early",
@@ -174,6 +177,7 @@ ORDER: Final = (
         _ADMIN,
         'return ["not yet", 0, 0, []]',
         'return ["not applied", 0, 0, []]',
+        "sessions",
     ),
     one(
         "fate-off-by-one",
@@ -182,6 +186,7 @@ ORDER: Final = (
         _ADMIN,
         'if seq > ended["last_seq"]:',
         'if seq >= ended["last_seq"]:',
+        "sessions",
     ),
 )
 
@@ -193,6 +198,7 @@ MEMBERS: Final = (
         "coord.node.replacement",
         "role = MemberRole.LEARNER if learns else MemberRole.JOINING",
         "role = MemberRole.LEARNER if learns else MemberRole.VOTER",
+        "members",
     ),
     one(
         "level-of-newest-member",
@@ -201,6 +207,7 @@ MEMBERS: Final = (
         "coord.node.features",
         "            common = min(common, level)",
         "            common = max(common, level)",
+        "upgrade",
     ),
     one(
         "unknown-member-level-ignored",
@@ -209,6 +216,7 @@ MEMBERS: Final = (
         "coord.node.features",
         "                return 0\n",
         "                continue\n",
+        "upgrade",
     ),
 )
 

@@ -60,6 +60,16 @@ EXACTLY_ONCE: Final = (
 
 TREES: Final = (
     one(
+        "old-token-accepted",
+        (52,),
+        "a guarded write follows no grant but its own",
+        "coord.store.conditions",
+        "    if node.mzxid != token:",
+        "    if node.mzxid < token:",
+        "holds",
+        drill=True,
+    ),
+    one(
         "version-not-compared",
         (0,),
         "a versioned set succeeds on that version only",

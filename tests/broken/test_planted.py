@@ -14,7 +14,6 @@ from coord.store.sessions import NOBODY
 from coord_client import connect
 from tests.broken import hunting
 from tests.broken.catalogue import BY_NAME, MUTANTS
-from tests.broken.detecting import PROGRESS, names_in
 from tests.broken.mutant import Edit, Mutant, one
 from tests.broken.reaching import places_of
 from tests.integration.processes import ServedNode
@@ -79,21 +78,6 @@ def test_all_changes_of_a_bug_are_made_and_undone() -> None:
 
 
 # --- noticing -----------------------------------------------------------------------------------
-
-
-def test_only_what_has_a_name_is_counted() -> None:
-    """Invariants, rules of checkers and demands of progress have one; exceptions do not."""
-    problems = [
-        "InvariantViolation: log-matching: 3 differs",
-        "witness/stale: an old read",
-        "witness/stale: another",
-        "Stuck: no cluster to converge within 24 s: n1 down",
-        "AssertionError: entries are applied in order",
-        "KeyError: 7",
-    ]
-
-    assert names_in(problems) == ("log-matching", "witness/stale", PROGRESS)
-    assert names_in(problems[4:]) == ()
 
 
 def test_a_crash_of_the_mutant_is_no_catch(monkeypatch: pytest.MonkeyPatch) -> None:

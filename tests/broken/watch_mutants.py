@@ -19,6 +19,7 @@ FIRING: Final = (
         _REGISTRY,
         "        once = self._data.pop(path, None)\n",
         "        once = dict(self._data.get(path, {}))\n",
+        "watches",
     ),
     one(
         "child-watch-misses-deletion",
@@ -27,6 +28,7 @@ FIRING: Final = (
         _REGISTRY,
         '                if change.path != "/":\n',
         "                if kind == _CREATED:\n",
+        "watches",
     ),
     one(
         "recursive-watch-misses-depth",
@@ -61,14 +63,16 @@ FIRING: Final = (
         _OUT,
         "conn.outbox[:0] = merged",
         "conn.outbox += merged",
+        "watches",
     ),
     one(
-        "event-after-own-write",
+        "events-out-of-order",
         (54,),
-        "an event leaves before the answer to a later write",
+        "events and answers leave in the order of their revisions",
         _OUT,
         "sorted(conn.events, key=lambda pair: pair[0])",
         "sorted(conn.events, key=lambda pair: (len(pair[1]), pair[0]))",
+        "watches",
     ),
     one(
         "transaction-told-in-pieces",
@@ -96,6 +100,7 @@ RESUMING: Final = (
         _REARM,
         "        if Stat.unpack(stat).mzxid > revision:",
         "        if Stat.unpack(stat).mzxid < 0:",
+        "watches",
         drill=True,
     ),
     one(
@@ -105,6 +110,7 @@ RESUMING: Final = (
         _REARM,
         "        if Stat.unpack(stat).pzxid > revision:",
         "        if Stat.unpack(stat).pzxid < 0:",
+        "watches",
     ),
     one(
         "resume-skips-a-change",
@@ -113,6 +119,7 @@ RESUMING: Final = (
         _STREAMS,
         "self.reader.changes_after(revision, REPLAY_CHANGES)",
         "self.reader.changes_after(min(revision + 1, self.reader.revision), REPLAY_CHANGES)",
+        "watches",
         drill=True,
     ),
     one(
@@ -133,14 +140,6 @@ RESUMING: Final = (
         "            self.registry.add_stream(",
         drill=True,
     ),
-    one(
-        "resume-from-the-future",
-        (54,),
-        "a node that is behind a stream sends it elsewhere",
-        _STREAMS,
-        "        if revision > self.reader.revision:\n",
-        "        if revision < 0:\n",
-    ),
     Mutant(
         "compaction-unnoticed",
         (54,),
@@ -151,14 +150,16 @@ RESUMING: Final = (
             ),
             Edit("coord.store.history", "if revision < journal.floor:", "if revision < 0:"),
         ),
+        "watches",
     ),
     one(
         "bookmark-ahead-of-events",
         (54,),
         "a bookmark names what has been told",
         _STREAMS,
-        "send(conn, _bookmark(conn, stream.watch_id, revision))",
-        "send(conn, _bookmark(conn, stream.watch_id, self._store.log.last_index()))",
+        "_bookmark(conn, xid, self.reader.revision)",
+        "_bookmark(conn, xid, self.reader.revision + 1)",
+        "watches",
     ),
     one(
         "replay-tells-less",
@@ -167,6 +168,7 @@ RESUMING: Final = (
         "coord.watch.replay",
         "    if kind != _DATA and change.path",
         "    if kind == _CREATED and change.path",
+        "watches",
     ),
     one(
         "listing-misses-a-change",
