@@ -79,8 +79,7 @@ class Campaign:
         record(name, place, self._library)
         replay = Replay(name, place, self._boot, images, self._seed)
         findings = replay.run(self._progress.step, only)
-        if not only:
-            shutil.rmtree(place)
+        self._leave(place, findings)
         return findings
 
     def _server(self, name: str, images: int) -> Findings:
@@ -90,8 +89,14 @@ class Campaign:
         for one in serve_images(name, recording, port, self._boot, images, self._seed):
             found.add(one)
             self._progress.step()
-        shutil.rmtree(place)
+        self._leave(place, found)
         return found
+
+    @staticmethod
+    def _leave(place: Path, findings: Findings) -> None:
+        """Where something was found, the last image stays for whoever works with ``--keep``."""
+        if not findings.problems:
+            shutil.rmtree(place)
 
 
 def catch_control(name: str, place: Path, library: Path, boot: AnotherBoot, seed: int) -> list[str]:

@@ -33,7 +33,8 @@ class Findings:
     kinds: Counter[str] = field(default_factory=Counter)
     """"power", "kill", "serve"."""
     problems: list[str] = field(default_factory=list)
-    """Each with workload and number of the image in front."""
+    """Each with workload and number of the image in front, and the options of
+    ``python -m tests.crash`` that open it again."""
 
     def add(self, other: Findings) -> None:
         """Take over another's; images of two recordings are never the same."""
@@ -67,6 +68,7 @@ class Replay:
         self, name: str, place: Path, boot: AnotherBoot, images: int, seed: int, broken: str = ""
     ) -> None:
         self._name = name
+        self._again = f"--workload {name} --images {images} --seed {seed} --only"
         self._command = [
             sys.executable, "-m", "tests.crash.worker", str(place),
             "--images", str(images), "--seed", str(seed),
@@ -130,4 +132,4 @@ class Replay:
         findings.log_prints.add(f"{self._name} {log}")
 
     def _told(self, number: int, problem: str) -> str:
-        return f"{self._name}, image {number}: {problem}"
+        return f"{self._name}, image {number}: {problem} [{self._again} {number}]"
