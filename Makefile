@@ -7,7 +7,11 @@
 #
 #   make check          format, lint, types, import rules, fast tests
 #   make lint types     one of them;  make format  rewrites
-#   make sim SEED=17    replay one simulated cluster;  make sim  runs new seeds
+#   make sim            the night's simulation: corpus, 5,000 new schedules, lines executed,
+#                       planted bugs; half an hour. make sim SCHEDULES=500: a part of it
+#   make sim SEED=17    replay one simulated cluster;  make sim PLAN=FILE  the plans of a file
+#   make campaign LEDGER=FILE
+#                       a longer search (TOTAL=100000 schedules), which goes on where it stopped
 #   make zk-differential
 #                       SEQUENCES=2000 drawn from SEED=1 play against a real ZooKeeper as well
 #   make node-client    the ZooKeeper client for Node.js that the tests run (needs npm)
@@ -27,6 +31,10 @@ PORT ?= 2181
 DIR ?= .coord
 WORKERS ?= 2
 SEED ?=
+PLAN ?=
+SCHEDULES ?= 5000
+LEDGER ?= docs/campaigns/ledger.jsonl
+TOTAL ?= 100000
 SEQUENCES ?= 2000
 
 BIN := $(VENV)/bin
@@ -36,7 +44,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types format imports fast-test sim zk-differential bench \
+.PHONY: help run test check lint types format imports fast-test sim campaign zk-differential bench \
 	bench-deps node-client system-deps clean
 
 help:
@@ -94,7 +102,11 @@ format: $(VENV)/.has-test
 node-client: $(VENV)/.has-$(NODE_CLIENT)
 
 sim: $(VENV)/.has-test
-	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m $(if $(SEED)$(PLAN),tests.sim $(if $(PLAN),--plan $(PLAN),--seed $(SEED)),\
+	  tests.sim.nightly --schedules $(SCHEDULES) --workers $(WORKERS))
+
+campaign: $(VENV)/.has-test
+	@$(BIN)/python -m tests.sim.campaign --ledger $(LEDGER) --total $(TOTAL) --workers $(WORKERS)
 
 zk-differential: $(VENV)/.has-test
 	@$(BIN)/python -m tests.differential --sequences $(SEQUENCES) $(if $(SEED),--seed $(SEED))
@@ -124,5 +136,5 @@ system-deps:
 	apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench/bin
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .sim bench/bin
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim import keeping
+from tests.sim import campaign, keeping
 from tests.sim.determinism import differing
 from tests.sim.drawing import draw
 from tests.sim.lines import Measured, share_of
@@ -178,6 +178,33 @@ def test_a_run_without_end_is_ended() -> None:
     """By its worker."""
     with pytest.raises(Endless), limited(1):
         signal.pause()
+
+
+def test_a_campaign_goes_on_behind_its_ledger(tmp_path: Path) -> None:
+    """Whatever order its blocks have."""
+    path = tmp_path / "ledger.jsonl"
+    blocks = [
+        {**Tally().as_dict(), "commit": "a" * 40, "first": at, "last": at + 9} for at in (20, 5)
+    ]
+    path.write_text("".join(f"{json.dumps(block)}\n" for block in blocks))
+
+    assert campaign.read(path) == blocks
+    assert campaign.next_seed(blocks) == 30
+    assert campaign.next_seed(campaign.read(tmp_path / "none")) == campaign.FIRST_SEED
+
+
+def test_a_ledger_adds_up_by_commit() -> None:
+    """Failures keep the commit on which they were found."""
+    tally = Tally()
+    tally.add(Result(draw(1), simulated_s=3_600, acknowledged=150))
+    tally.add(Result(draw(2), ["Stuck: …"], simulated_s=3_600, acknowledged=50))
+    blocks = [{**tally.as_dict(), "commit": name * 40, "first": 1, "last": 2} for name in "aab"]
+
+    summed = campaign.summary(blocks)
+
+    assert (summed["schedules"], summed["cluster_hours"], summed["acknowledged"]) == (6, 6.0, 600)
+    assert summed["failed"] == {"a" * 12: [2, 2], "b" * 12: [2]}
+    assert summed["commits"]["b" * 12]["schedules"] == 2
 
 
 def test_share_of_lines() -> None:
