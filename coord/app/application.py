@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import coord
-from coord.app import binding, fatal_signals, logs, wiring, words
+from coord.app import binding, fatal_signals, http_door, logs, wiring, words
 from coord.app.failures import OK, SOFTWARE, exit_code_of
 from coord.app.parts import Parts
 from coord.app.scrub import Scrubber
@@ -75,6 +75,9 @@ def run(
     with contextlib.ExitStack() as sockets:
         client = sockets.enter_context(binding.bind(config.node.client, "client"))
         peer = sockets.enter_context(binding.bind(config.node.peer, "peer"))
+        http = None
+        if config.node.http:
+            http = sockets.enter_context(binding.bind(config.node.http, "HTTP"))
         if config.peers.insecure:
             log.warning(
                 "peers are not authenticated: whoever reaches the peer port can change data"
@@ -89,7 +92,7 @@ def run(
         sockets.callback(application.has_ended)
         # Leaving the runner may wait for a name that is being resolved: the deadline covers that.
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(application.live(client, peer))
+            return runner.run(application.live(client, peer, http))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -142,18 +145,22 @@ class Application:
         self._deadline.daemon = True
         self._closed_connections = 0
 
-    async def live(self, client: socket.socket, peer: socket.socket) -> int:
+    async def live(
+        self, client: socket.socket, peer: socket.socket, http: socket.socket | None = None
+    ) -> int:
         """From bound sockets to the exit code. Raises ConfigError and StorageError before the node
         serves; any other error is ours and ends the process here."""
         try:
-            return await self._live(client, peer)
+            return await self._live(client, peer, http)
         except (ConfigError, StorageError):
             raise
         except Exception as error:
             self._fatal(error)
             raise
 
-    async def _live(self, client: socket.socket, peer: socket.socket) -> int:
+    async def _live(
+        self, client: socket.socket, peer: socket.socket, http: socket.socket | None
+    ) -> int:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loop_error)
         config = self._config
@@ -179,13 +186,16 @@ class Application:
         listener = self._make_listener(node, transport)
         await _listening(listener.start(client), config.node.client, "client")
         log.info("serving", extra={"client": config.node.client, "version": coord.__version__})
+        door = await http_door.opened(config, node, http)
         self._watch_readiness(loop, node)
         self._feed_watchdog(loop)
         scrubber = self._make_scrubber(node, store)
         scrubber.start()
         await self._stop_asked.wait()
         scrubber.stop()
-        return await self._stop(node, listener, transport, writer, store)
+        code = await self._stop(node, listener, transport, writer, store)
+        await http_door.close(door)
+        return code
 
     # --- starting ---------------------------------------------------------------------------------
 

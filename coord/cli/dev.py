@@ -180,7 +180,12 @@ async def _announce(supervisor: Supervisor, announced: asyncio.Event, *, as_json
         output.json_line(
             {
                 "nodes": [
-                    {"id": one.node.id, "pid": one.pid, "client": one.node.client}
+                    {
+                        "id": one.node.id,
+                        "pid": one.pid,
+                        "client": one.node.client,
+                        "http": one.node.http,
+                    }
                     for one in supervisor.running
                 ]
             }
@@ -192,7 +197,7 @@ async def _announce(supervisor: Supervisor, announced: asyncio.Event, *, as_json
 def _greet(supervisor: Supervisor) -> None:
     layout = supervisor.layout
     for one in supervisor.running:
-        click.echo(f"node {one.node.id}  {one.node.client}  pid {one.pid}")
+        click.echo(f"node {one.node.id}  {one.node.client}  http://{one.node.http}  pid {one.pid}")
     click.echo(f"{output.styled('ready', output.GOOD)}: data in {layout.directory}. Try:\n")
     for line in lines_to_paste(layout.hosts):
         click.echo(f"  {line}")

@@ -100,7 +100,7 @@ class Layout:
     def check_ports(self) -> None:
         """Say which port is taken before three nodes fail over it. Raises ConfigError."""
         for node in self.nodes:
-            for offset in (0, PEER_PORT_OFFSET):
+            for offset in (0, PEER_PORT_OFFSET, HTTP_PORT_OFFSET):
                 number = node.client_port + offset
                 if not is_free(number):
                     raise ConfigError(
@@ -116,6 +116,7 @@ class Layout:
             "node.dir": str(node.directory),
             "node.client": node.client,
             "node.peer": node.peer,
+            "node.http": node.http,
             "cluster.initial": ",".join(members),
         }
 
@@ -124,6 +125,7 @@ class Layout:
         argv = [sys.executable, "-m", "coord", "serve"]
         argv += ["--id", str(node.id), "--data-dir", str(node.directory)]
         argv += ["--client", node.client, "--peer", node.peer]
+        argv += ["--set", f"node.http={node.http}"]
         for other in self.nodes:
             argv += ["--member", f"{other.id}={other.peer},{other.client}"]
         for setting in self.settings:

@@ -68,6 +68,19 @@ _ALL: Final = (
     Option("node.client", parsers.address, "127.0.0.1:2181", "Where to listen for clients."),
     Option("node.peer", parsers.address, "127.0.0.1:2281", "Where to listen for other nodes."),
     Option(
+        "node.http",
+        parsers.optional_address,
+        "",
+        "Where to serve HTTP (health, metrics), as in 127.0.0.1:2381; empty: nowhere.",
+    ),
+    Option(
+        "node.http_names",
+        parsers.names,
+        (),
+        "Host names by which HTTP clients may call this node, besides localhost and addresses.",
+        ",".join,
+    ),
+    Option(
         "node.advertise_client",
         parsers.optional_address,
         "",

@@ -123,6 +123,14 @@ def optional_path(raw: Any) -> str:
     return "" if raw == "" else str(Path(text(raw)).expanduser())
 
 
+def names(raw: Any) -> tuple[str, ...]:
+    """Host names, in lower case: "a,b", a list, or "" for none."""
+    found = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(found, list | tuple):
+        raise ValueError("must be text such as 'a.example,b.example', or a list")
+    return tuple(dict.fromkeys(text(name).strip().lower() for name in found if name))
+
+
 def words(known: Collection[str]) -> Parser:
     """Some of ``known``, sorted: "a,b", a list, "*" for all or "" for none."""
 

@@ -18,6 +18,8 @@ class NodeSection:
     dir: Path
     client: str
     peer: str
+    http: str
+    http_names: tuple[str, ...]
     advertise_client: str
     advertise_peer: str
 

@@ -131,7 +131,7 @@ def free_port() -> int:
     """A base port whose neighbours are probably free too."""
     for base in range(24_000, 60_000, 400):
         try:
-            for offset in (0, 1, 2, 100, 101, 102):
+            for offset in (0, 1, 2, 100, 101, 102, 200, 201, 202):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", base + offset))
         except OSError:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -40,7 +41,7 @@ def _ports() -> int:
     return next(
         port
         for port in range(first, 20_000, 10)
-        if all(is_free(port + kind + k) for kind in (0, 100) for k in range(3))
+        if all(is_free(port + kind + k) for kind in (0, 100, 200) for k in range(3))
     )
 
 
@@ -68,7 +69,9 @@ class Dev:
             text=True,
             env=ENVIRONMENT,
         )
-        self.pids = {node["id"]: node["pid"] for node in self.event()["nodes"]}
+        nodes = self.event()["nodes"]
+        self.pids = {node["id"]: node["pid"] for node in nodes}
+        self.http = {node["id"]: node["http"] for node in nodes}
 
     def event(self) -> dict[str, Any]:
         """The next line."""
@@ -119,6 +122,16 @@ def _wait_gone(pid: int) -> None:
         return
     select.select([watched], [], [])
     os.close(watched)
+
+
+def test_every_node_tells_its_health_and_metrics(tmp_path: Path) -> None:
+    """At the address that is printed, from the moment that the cluster is ready."""
+    with _dev(tmp_path, _ports()) as dev:
+        for node, address in dev.http.items():
+            with urlopen(f"http://{address}/readyz") as answer:
+                assert json.load(answer)["ready"], node
+            with urlopen(f"http://{address}/metrics") as answer:
+                assert b"coord_has_leader 1.0" in answer.read()
 
 
 def test_killed_node_comes_back_and_the_data_stays(tmp_path: Path) -> None:

@@ -172,6 +172,17 @@ def test_words_come_as_a_list_a_text_or_a_star(tmp_path: Path) -> None:
     assert {word.encode() for word in everything} == FOUR_LETTER_WORDS
 
 
+def test_http_names_are_a_text_or_a_list(tmp_path: Path) -> None:
+    """In lower case, each once; none unless said."""
+    assert loaded().node.http_names == ()
+    assert loaded({**BASE, "node.http_names": "A.example, b,a.example"}).node.http_names == (
+        "a.example",
+        "b",
+    )
+    file = in_file(tmp_path, '[node]\nhttp_names = ["x"]\n')
+    assert loaded(BASE, {}, file).node.http_names == ("x",)
+
+
 def test_words_that_reset_or_list_are_off_by_default() -> None:
     """What anybody may ask neither changes a counter nor names a session or a path."""
     default = set(loaded().zookeeper.words)
@@ -270,6 +281,9 @@ def test_a_missing_value_names_the_ways_to_give_it() -> None:
         ("cluster.initial", "", "names nobody"),
         ("zookeeper.words", "ruok,boom", "'boom' is none of conf, cons"),
         ("zookeeper.words", 5, "or '*'"),
+        ("node.http_names", 5, "must be text such as"),
+        ("node.http_names", [5], "must be text"),
+        ("node.http", "nowhere", "port"),
         ("zookeeper.request_bytes_max", "2MiB", "between 1KiB and 1280KiB"),
         ("zookeeper.super_digest_file", 7, "must be text"),
         ("tree.reap_interval_ms", "10ms", "between 100 ms"),

@@ -1,0 +1,38 @@
+"""The HTTP door of a node that has one. A node without it never loads aiohttp."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from coord.app import binding
+
+if TYPE_CHECKING:
+    import socket
+
+    from coord.config import Config
+    from coord.node.node import Node
+    from coord.server.http.doors import HttpDoor
+
+log = logging.getLogger(__name__)
+
+
+async def opened(config: Config, node: Node, sock: socket.socket | None) -> HttpDoor | None:
+    """Serve HTTP on the bound socket; None without one. Raises ConfigError."""
+    if sock is None:
+        return None
+    from coord.server.http.doors import HttpDoor  # noqa: PLC0415 - aiohttp takes a while to load
+
+    door = HttpDoor(node, config.node.http_names)
+    try:
+        await door.start(sock)
+    except OSError as error:
+        raise binding.explained(error, config.node.http, "HTTP") from error
+    log.info("serving HTTP", extra={"http": config.node.http})
+    return door
+
+
+async def close(door: HttpDoor | None) -> None:
+    """Answer what is being answered, then close the port."""
+    if door is not None:
+        await door.stop()

@@ -1,0 +1,106 @@
+"""The application behind a node's HTTP port, and the port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from coord.model.limits import KIB
+from coord.server.http import metrics
+from coord.server.http.guards import make_guard
+from coord.server.http.health import readiness
+
+if TYPE_CHECKING:
+    from coord.node.node import Node
+
+CONNECTIONS_MAX: Final = 256
+REQUEST_BYTES_MAX: Final = 64 * KIB
+KEEP_ALIVE_S: Final = 30.0
+STOP_WITHIN_S: Final = 0.5
+
+log = logging.getLogger(__name__)
+
+
+def make_application(node: Node, names: Collection[str]) -> web.Application:
+    """``names``: what this node may be called besides its addresses."""
+    exposition = metrics.make_exposition(node)
+    app = web.Application(middlewares=[make_guard(names)], client_max_size=REQUEST_BYTES_MAX)
+
+    async def livez(_: web.Request) -> web.Response:
+        """Whoever answers is alive: the loop turns."""
+        return _json({"alive": True})
+
+    async def readyz(_: web.Request) -> web.Response:
+        checks = readiness(node)
+        is_ready = all(check.is_ok for check in checks)
+        listed = [{"check": it.name, "ok": it.is_ok, "says": it.says} for it in checks]
+        return _json({"ready": is_ready, "checks": listed}, status=200 if is_ready else 503)
+
+    async def scrape(_: web.Request) -> web.Response:
+        return web.Response(body=exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def status(_: web.Request) -> web.Response:
+        return _json(node.statistics().as_dict())
+
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", scrape)
+    app.router.add_get("/v1/status", status)
+    return app
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status,
+        text=json.dumps(value) + "\n",
+        content_type="application/json",
+        charset="utf-8",
+    )
+
+
+class _Refused(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
+
+
+class HttpDoor:
+    """Serves the application on a bound socket until stopped."""
+
+    def __init__(self, node: Node, names: Collection[str] = ()) -> None:
+        self._runner = web.AppRunner(
+            make_application(node, names),
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=KEEP_ALIVE_S,
+            shutdown_timeout=STOP_WITHIN_S,
+        )
+        self._server: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept. Raises OSError."""
+        await self._runner.setup()
+        serve = self._runner.server
+        assert serve is not None
+
+        def accept() -> asyncio.BaseProtocol:
+            if len(serve.connections) >= CONNECTIONS_MAX:
+                log.warning("too many HTTP connections", extra={"open": len(serve.connections)})
+                return _Refused()
+            return serve()
+
+        self._server = await asyncio.get_running_loop().create_server(accept, sock=sock)
+
+    async def stop(self) -> None:
+        """Answer what is being answered, then close."""
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
