@@ -120,10 +120,10 @@ class Trials:
             self._member.end()
             return None
         if mode == "up":
-            last += MORE
-            if not self._live(outcome, last):
+            if not self._live(outcome, last + MORE):
                 self._restart(outcome, LAST)
                 return outcome
+            last = LAST if outcome.path else LAST + MORE
             if not self._is_scrubbed(outcome):
                 self._restart(outcome, last)
                 return outcome
