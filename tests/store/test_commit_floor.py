@@ -119,3 +119,16 @@ def test_a_page_that_is_older_below_the_newest_commit_is_missed(tmp_path: Path) 
             continue
         assert found.initial_state()[0] == HardState(Term(6), NodeId(1))
         assert found.last_index() == 8
+
+
+def test_a_commit_that_changed_nothing_is_not_expected_to_be_found(tmp_path: Path) -> None:
+    """LMDB writes no page for it, so the file opens at the commit before."""
+    directory = tmp_path / "log"
+    env = lmdb_log_env(directory, sync=True)
+    for _ in range(2):
+        with env.write() as txn:
+            txn.commit()
+        env.close()
+        env = open_environment(directory, sync=True, map_bytes=MAP_BYTES)
+    env.close()
+    assert opened(directory).is_empty()
