@@ -101,15 +101,16 @@ class Client:
         clock_ms: Callable[[], int] = boot_clock_ms,
         spread: Callable[[], float] = random_spread,
         auth: Iterable[tuple[str, str | bytes]] = (),
+        machine: Callable[..., Session] = Session,
     ) -> None:
-        """``dial``, ``clock_ms`` and ``spread`` are the client's network, clock and randomness."""
+        """``dial``, ``clock_ms``, ``spread``: network, clock, randomness; ``machine``: Session."""
         address = parse_connect_string(hosts)
         self._hosts = hosts
         self._chroot = address.chroot
         self._timeout_ms = milliseconds(request_timeout_s)
         self._clock_ms = clock_ms
         self._spread = spread
-        self._session = Session(settings or SessionSettings(), spread, self._pushed)
+        self._session = machine(settings or SessionSettings(), spread, self._pushed)
         rotation = Rotation(address.hosts, int(spread() * len(address.hosts)))
         self._connector = Connector(
             self._session,

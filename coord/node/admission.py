@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from coord.node.connection import Connection
 
 _DELETES: Final = frozenset({rq.Delete, rq.Close})
+_WRITES_NOTHING: Final = frozenset({rq.Delete, rq.Check, rq.Compare, rq.Guard, rq.Refuse})
+"""What a transaction may consist of where space is short: a hold is released by such a one."""
 
 
 class Admission:
@@ -56,7 +58,7 @@ class Admission:
             return OverloadedError(
                 f"{WRITES_IN_FLIGHT_MAX} results of this session are not acknowledged"
             )
-        if not self.has_space and type(request) not in _DELETES:
+        if not self.has_space and not _frees(request):
             return NoSpaceError(
                 "disk space or the data quota is below its reserve on this node; delete nodes or"
                 " free space, writes resume by themselves"
@@ -89,3 +91,10 @@ class Admission:
     def in_line(self) -> Iterator[Connection]:
         """Who waits. Nobody hears them meanwhile, so their silence is not theirs."""
         return iter(self._line)
+
+
+def _frees(request: Any) -> bool:
+    """A delete, or a transaction that takes no room: it passes however little is left."""
+    if type(request) is rq.Multi:
+        return all(type(operation) in _WRITES_NOTHING for operation in request.operations)
+    return type(request) in _DELETES

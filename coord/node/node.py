@@ -208,9 +208,11 @@ class Node:
             self.hand_over()
 
     def on_apply_stalled(self) -> None:
-        """This node's tree cannot be written: as leader it would know no new session."""
+        """This node's tree cannot be written: as leader it would know no new session, and its
+        clients would wait here for results that other nodes have."""
         self.apply_stalls += 1
         self.hand_over()
+        self.gateway.end_all("draining", "this node cannot write its tree; reconnect to another")
 
     def woke_after_stall(self, gap_ms: int) -> None:
         """The process did not run for ``gap_ms``: its beliefs are stale. Called before any queued

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from coord.store.kv import Environment, ReadTxn
-from coord.store.schema import DIGESTED, open_tables, verify
+from coord.store.schema import DIGESTED, missing, open_tables, verify
 
 MASK: Final = 2**64 - 1
 FACTOR: Final = 0x9E3779B97F4A7C15
@@ -37,12 +37,19 @@ class Totals:
 def digest_of(env: Environment, txn: ReadTxn) -> tuple[int, int]:
     """(digest, replicated bytes) recomputed from the records themselves.
 
-    Raises CorruptionError for the first record whose checksum is wrong.
+    Every record is looked up as well: where pages have changed places, a walk along them finds all
+    records, and a lookup does not.
+
+    Raises CorruptionError for the first record whose checksum is wrong or that a lookup misses.
     """
     digest = size = 0
     tables = open_tables(env)
+    get = txn.get
     for name in DIGESTED:
-        for key, record in txn.scan(getattr(tables, name), b""):
+        table = getattr(tables, name)
+        for key, record in txn.scan(table, b""):
             digest += mix64(verify(name, key, record))
             size += len(key) + len(record)
+            if get(key, None, table) != record:
+                raise missing(name, key, "in the file, where no lookup finds it")
     return digest & MASK, size

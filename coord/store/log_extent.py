@@ -79,6 +79,8 @@ def read_extent(name: str, txn: ReadTxn, table: Table, marker: SnapshotMeta | No
     for key, value in txn.scan(table, b""):
         count += 1
         begin, end, of_run = run_head(name, key, value)
+        if txn.get(key, None, table) != value:
+            raise CorruptionError(f"{name}: table log, entry {begin}: no lookup finds it")
         if end < first:
             continue  # behind the marker: nobody reads it
         if begin > last + 1:

@@ -18,6 +18,7 @@ from coord.store.lmdb_kv import open_reader, sync_directory
 from coord.store.lock import LOCK_FILE
 from coord.store.member_store import LOG
 from coord.store.raft_log import RaftLog
+from coord.store.schema import open_tables
 from coord.store.snapshot_file import SnapshotFile
 from coord.store.space import RESERVE_FILE
 from coord.store.suspicion import Suspicion
@@ -114,6 +115,7 @@ class DirectoryDoctor:
     def _lost_entries(self, log: RaftLog, place: Path) -> str:
         env = open_reader(place, live=False)
         try:
+            open_tables(env)
             with env.read() as txn:
                 facts: TreeFacts = read_facts(env, txn)
         finally:

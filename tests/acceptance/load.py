@@ -45,6 +45,13 @@ class Writer:
             await self._task
         await self._client.close()
 
+    async def abandon(self) -> None:
+        """Give up, whatever is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        await self._client.close()
+
     def gap_ms(self, since: float, until: float) -> float:
         """Longest time without an acknowledgement between two moments."""
         return longest_gap_ms(self.times, since, until)

@@ -128,7 +128,7 @@ def main(arguments: list[str]) -> int:
         serving.run(BY_NAME[arguments[0]], arguments[1:])
         return 0
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     unknown = [name for name in options.names if name not in BY_NAME]
     if unknown:
         parser.error(f"no planted bug is called {', '.join(unknown)}")

@@ -16,7 +16,7 @@ from tests.sim.plan import Plan
 from tests.sim.run import run_plan
 from tests.sim.workers import limited
 
-WALL_S_MAX: Final = 120
+WALL_S_MAX: Final = 600
 """A mutant may send the simulator round in circles."""
 CRASH_CHARS_MAX: Final = 200
 

@@ -14,14 +14,13 @@ from tests.sim.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """Faults of these ``kinds``, ``calm_ms`` apart in the mean, of those ``who`` and ``phase`` if
-    they are given; fields of the plan and its knobs that are set instead of drawn."""
+    """Faults of these ``kinds``, ``calm_ms`` apart in the mean, at ``who`` if
+    that is given; fields of the plan and its knobs that are set instead of drawn."""
 
     kinds: tuple[str, ...]
     calm_ms: int = 200
     length_ms: int = 1_500
     who: str = ""
-    phase: str = ""
     plan: dict[str, Any] = field(default_factory=dict)
     knobs: dict[str, Any] = field(default_factory=dict)
 
@@ -127,11 +126,14 @@ def draw_in(focus: str, seed: int) -> Plan:
     if not focus:
         return plan
     chosen = FOCUSES[focus]
-    stream = Streams(seed).get("focus")
+    plan = replace(plan, knobs=replace(plan.knobs, **chosen.knobs), **chosen.plan)
     faults = draw_faults(
-        stream, chosen.kinds, plan.fault_ms, calm_ms=chosen.calm_ms, length_ms=chosen.length_ms
+        Streams(seed).get("focus"),
+        chosen.kinds,
+        plan.fault_ms,
+        calm_ms=chosen.calm_ms,
+        length_ms=chosen.length_ms,
     )
     if chosen.who:
-        faults = tuple(replace(fault, who=chosen.who, phase=chosen.phase) for fault in faults)
-    knobs = replace(plan.knobs, **chosen.knobs)
-    return replace(plan, faults=faults, knobs=knobs, **chosen.plan)
+        faults = tuple(replace(fault, who=chosen.who, phase="") for fault in faults)
+    return replace(plan, faults=faults)

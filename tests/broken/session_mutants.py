@@ -149,8 +149,8 @@ ORDER: Final = (
         (47, 49),
         "an answer goes to the write it belongs to",
         _GATEWAY,
-        "if in_flight[0][0] != applied.seq or applied.code == _GAP:",
-        "if applied.code == _GAP:",
+        "        if in_flight[0][0] != applied.seq:\n            return False\n",
+        "",
     ),
     one(
         "old-generation-answered",

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.corruption.damage import KINDS, Damage
 from tests.corruption.specimen import make_specimen
-from tests.corruption.trial import Outcome, Trials
+from tests.corruption.trial import WORKER, Outcome, Trials
 
 MODES = ("down", "up")
 
@@ -57,12 +57,14 @@ def run(
     trials: int,
     seed: int,
     on_trial: Callable[[Outcome], Any] = lambda _: None,
+    worker: str = WORKER,
 ) -> Tally:
-    """Run that many trials below ``place``, which is a fresh directory."""
+    """Run that many trials below ``place``, which is a fresh directory, on a file system in memory
+    if there is one: what is damaged here is not what a sync protects."""
     specimen = make_specimen(place / "specimen")
     files = specimen.files()
     weighted = [*files, *list(specimen.older) * 2]
-    runner = Trials(specimen, place / "trial")
+    runner = Trials(specimen, place / "trial", worker)
     tally = Tally()
     try:
         for damage, mode in drawn(seed, weighted):

@@ -77,6 +77,10 @@ def append(store: MemberStore, last: int) -> None:
         store.log.write([LogWrite([run], state if changed else None)])
 
 
+class WrongAnswerError(Exception):
+    """The store said something that is not so."""
+
+
 Content = dict[str, tuple[bytes, bytes]]
 """What a reader is told: path to (data, packed Stat)."""
 
@@ -86,7 +90,8 @@ def read_content(reader: TreeReader) -> Content:
     found: Content = {}
     for path, _, _ in reader.subtree("/")[0]:
         node = reader.get(path)
-        assert node is not None, f"{path} is listed and not there"
+        if node is None:
+            raise WrongAnswerError(f"{path} is listed and not there")
         found[path] = node
     return found
 

@@ -25,6 +25,9 @@ from coord.store.suspicion import Suspicion
 from tests.corruption.damage import MOVED_PAGES, Damage
 from tests.corruption.specimen import LAST, MORE, Specimen
 
+WORKER: Final = "tests.corruption.worker"
+TRUSTING_WORKER: Final = "tests.corruption.trusting_worker"
+"""Checks nothing: for the control."""
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE_S: Final = 60.0
 STARTS_MAX: Final = 3
@@ -34,7 +37,8 @@ _FATAL: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, s
 class Worker:
     """The processes that ``worker`` describes, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = WORKER) -> None:
+        self._module = module
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, **order: Any) -> dict[str, Any]:
@@ -53,7 +57,7 @@ class Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.corruption.worker"],
+            [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -94,10 +98,10 @@ class Outcome:
 class Trials:
     """Runs trials one after the other in ``place``."""
 
-    def __init__(self, specimen: Specimen, place: Path) -> None:
+    def __init__(self, specimen: Specimen, place: Path, worker: str = WORKER) -> None:
         self._specimen = specimen
         self._place = place
-        self._member = Worker()
+        self._member = Worker(worker)
         self._scrubber = Worker()
 
     def close(self) -> None:
@@ -116,10 +120,10 @@ class Trials:
             self._member.end()
             return None
         if mode == "up":
-            last += MORE
-            if not self._live(outcome, last):
+            if not self._live(outcome, last + MORE):
                 self._restart(outcome, LAST)
                 return outcome
+            last = LAST if outcome.path else LAST + MORE
             if not self._is_scrubbed(outcome):
                 self._restart(outcome, last)
                 return outcome

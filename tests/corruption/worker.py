@@ -30,6 +30,7 @@ from tests.corruption.specimen import (
     LAST,
     MORE,
     Content,
+    WrongAnswerError,
     append,
     open_specimen,
     read_content,
@@ -41,10 +42,6 @@ from tests.store.store_fixtures import catch_up
 
 ENDED = 40
 NOBODY_LEFT = 41
-
-
-class WrongAnswerError(Exception):
-    """The store said something that is not so."""
 
 
 class Inhabitant:

@@ -254,6 +254,18 @@ def test_without_space_a_write_is_refused_with_the_quota_error(single: Single) -
     assert [it.err for it in peer.replies()[1:]] == [0, -125, 0, -101]
 
 
+def test_without_space_a_transaction_that_frees_some_passes(single: Single) -> None:
+    """A hold is released by one that checks and deletes: nobody would get it otherwise."""
+    peer = zoo(single)
+    peer.ok(create("/a"))
+    peer.ok(create("/b"))
+    single.node.gateway.admission.has_space = False
+
+    assert peer.call(multi(delete("/a"))).err == 0
+    assert peer.call(multi(delete("/b"), create("/c"))).err == -125
+    assert [peer.call(exists(path)).err for path in ("/a", "/b")] == [-101, 0]
+
+
 def test_a_client_with_too_many_open_requests_is_not_read(single: Single) -> None:
     """Until half of them have been answered."""
     peer = zoo(single)

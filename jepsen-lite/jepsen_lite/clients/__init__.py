@@ -1,0 +1,1 @@
+"""Clients of the systems under test, behind one interface: ``store.Store``."""

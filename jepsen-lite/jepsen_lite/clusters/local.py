@@ -1,0 +1,244 @@
+"""coord on this machine: a process for each node, every way between them through a proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import coord
+from coord.model.errors import CoordError
+from jepsen_lite.clusters import ports, watching
+from jepsen_lite.clusters.cluster import Ability, Cluster, ClusterError
+from jepsen_lite.clusters.log_follower import whole_log
+from jepsen_lite.clusters.process import ServerProcess
+from jepsen_lite.clusters.proxy import Proxy
+from jepsen_lite.clusters.weather import CLIENTS, Weather
+from jepsen_lite.history import LogRun
+
+READY_WITHIN_S: Final = 30.0
+POLL_S: Final = 0.05
+LAG_MAX: Final = 500
+"""Entries that a healthy node may be behind, under load."""
+SETTINGS: Final[Mapping[str, str]] = {
+    # Snapshots, installs and cut logs should be everyday events within a minute.
+    "storage.snapshot_log_bytes": "256KiB",
+    "storage.log_entries_kept": "2000",
+    "storage.map_bytes": "1GiB",
+    "storage.quota_bytes": "512MiB",
+    "sessions.timeout_ms_min": "1s",
+    "tree.reap_interval_ms": "1s",
+    "log.format": "json",
+}
+
+
+def is_message_batch(body: bytes) -> bool:
+    """Whether a frame between nodes holds messages of Raft (a msgpack array), which coord allows
+    to be lost, doubled and overtaken; a map is a link's own business."""
+    return bool(body) and (body[0] & 0xF0 == 0x90 or body[0] in {0xDC, 0xDD})
+
+
+class LocalNode:
+    """One node: its addresses, its directory, its process."""
+
+    def __init__(self, number: int, home: Path, peer_port: int, client_port: int) -> None:
+        self.id = number
+        self.name = f"n{number}"
+        self.home = home
+        self.directory = home / "data"
+        self.peer = (ports.HOST, peer_port)
+        self.direct = f"{ports.HOST}:{client_port}"
+        self.client = (ports.HOST, client_port)
+        self.address = ""
+        self.clock_socket = home / "clock"
+        self.settings: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
+        self.command: list[str] = []
+        self.process = ServerProcess(home / "server.log")
+
+    async def start(self) -> None:
+        """Start its process, without waiting until it serves."""
+        arguments = [f"{key}={value}" for key, value in self.settings.items()]
+        self.process.start([*self.command, *arguments], self.environment)
+
+    async def clock(self, **change: float) -> dict[str, float]:
+        """Move its clock; what it shows now. Raises OSError, ClusterError."""
+        reader, writer = await asyncio.open_unix_connection(str(self.clock_socket))
+        try:
+            writer.write(json.dumps(change).encode())
+            async with asyncio.timeout(2.0):
+                shown: dict[str, Any] = json.loads(await reader.readline())
+        finally:
+            writer.close()
+        if "error" in shown:
+            raise ClusterError(f"{self.name}: {shown['error']}")
+        return shown
+
+    def wipe(self) -> None:
+        """Lose the disk."""
+        assert not self.process.is_running
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class LocalCluster(Cluster):
+    """``count`` nodes under ``home``. ``planted``: a bug of ``tests.broken`` to start them with."""
+
+    name = "local"
+    abilities = frozenset(
+        {
+            Ability.PROCESSES,
+            Ability.PATHS,
+            Ability.FRAMES,
+            Ability.CLOCK,
+            Ability.FILES,
+            Ability.MEMBERS,
+            Ability.ADMIN,
+        }
+    )
+    clients = ("native", "kazoo")
+
+    def __init__(
+        self,
+        home: Path,
+        count: int,
+        *,
+        seed: int = 0,
+        settings: Mapping[str, str] | None = None,
+        planted: str | None = None,
+        first_port: int = ports.FIRST,
+    ) -> None:
+        self.weather = Weather()
+        self._dice = random.Random(f"{seed}/weather")
+        self._ports = ports.free_ports(first_port)
+        self._proxies: list[tuple[Proxy, int]] = []
+        self._is_starting = False
+        self._planted = planted
+        self._settings = {**SETTINGS, **(settings or {})}
+        self.local_nodes = tuple(
+            LocalNode(number, home / f"n{number}", next(self._ports), next(self._ports))
+            for number in range(1, count + 1)
+        )
+        self.nodes = self.local_nodes
+        for node in self.local_nodes:
+            self._configure(node)
+
+    def _configure(self, node: LocalNode) -> None:
+        members = ",".join(
+            f"{each.id}={ports.HOST}:{each.peer[1]}/{each.direct}" for each in self.local_nodes
+        )
+        dial = {
+            other.id: f"{ports.HOST}:{self._proxy(node.name, other.name, other.peer)}"
+            for other in self.local_nodes
+            if other is not node
+        }
+        node.address = f"{ports.HOST}:{self._proxy(CLIENTS, node.name, node.client)}"
+        node.settings = {
+            "node.id": str(node.id),
+            "node.dir": str(node.directory),
+            "node.client": node.direct,
+            "node.peer": f"{ports.HOST}:{node.peer[1]}",
+            "cluster.initial": members,
+            "peers.dial": ",".join(f"{number}={address}" for number, address in dial.items()),
+            **self._settings,
+        }
+        node.environment = {"JEPSEN_LITE_CLOCK": str(node.clock_socket)}
+        planted = ["tests.broken", self._planted, "-m"] if self._planted else []
+        node.command = [sys.executable, "-m", *planted, "jepsen_lite.servers"]
+
+    def _proxy(self, source: str, destination: str, target: tuple[str, int]) -> int:
+        """The port of a proxy for one way."""
+        framing = None if source == CLIENTS else is_message_batch
+        proxy = Proxy(self.weather, destination, target, source, framing=framing, dice=self._dice)
+        port = next(self._ports)
+        self._proxies.append((proxy, port))
+        return port
+
+    async def start(self) -> None:
+        for proxy, port in self._proxies:
+            await proxy.start(ports.HOST, port)
+        for node in self.local_nodes:
+            node.home.mkdir(parents=True, exist_ok=True)
+            await node.start()
+        self._is_starting = True
+        await self.wait_healthy(READY_WITHIN_S)
+        self._is_starting = False
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(node.process.kill() for node in self.local_nodes))
+        for proxy, _ in self._proxies:
+            await proxy.close()
+
+    async def status(self) -> list[dict[str, Any] | None]:
+        """What each node says of itself."""
+        return await watching.all_status(node.direct for node in self.local_nodes)
+
+    async def leader(self) -> LocalNode | None:
+        number = watching.agreed_leader(await self.status(), self.majority)
+        return next((node for node in self.local_nodes if node.id == number), None)
+
+    async def wait_healthy(self, within_s: float) -> None:
+        missing = "nobody has been asked"
+        try:
+            async with asyncio.timeout(within_s):
+                while missing:
+                    missing = self._missing(await self.status())
+                    if self._is_starting and any(n.process.died_by_itself for n in self.nodes):
+                        raise ClusterError(missing)
+                    if missing:
+                        await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise ClusterError(f"not healthy within {within_s:g} s: {missing}") from None
+
+    def _missing(self, said: list[dict[str, Any] | None]) -> str:
+        """What keeps the cluster from being healthy; empty if nothing does."""
+        for node, status in zip(self.local_nodes, said, strict=True):
+            if status is None:
+                code = node.process.exit_code
+                how = f"it ended with {code}" if code is not None else "it does not answer"
+                return f"{node.name}: {how} (see {node.process.log_file})"
+            if not status["leader"]:
+                return f"{node.name} knows no leader: {status['why_no_leader']}"
+        answers = [status for status in said if status is not None]
+        if len({(status["term"], status["leader"]) for status in answers}) > 1:
+            return "the nodes name different leaders"
+        applied = [int(status["applied"]) for status in answers]
+        if max(applied) - min(applied) > LAG_MAX:
+            return f"a node is {max(applied) - min(applied)} entries behind"
+        return ""
+
+    async def wait_converged(self, within_s: float) -> str:
+        await self.wait_healthy(within_s)
+        seen: list[tuple[int, str] | None] = []
+        try:
+            async with asyncio.timeout(within_s):
+                while None in seen or len({each[0] for each in seen if each}) != 1:
+                    await asyncio.sleep(POLL_S)
+                    asked = (watching.digest_of(node.direct) for node in self.local_nodes)
+                    seen = list(await asyncio.gather(*asked))
+        except TimeoutError:
+            raise ClusterError(f"the nodes do not reach the same index: {seen}") from None
+        index, digest = next(each for each in seen if each)
+        if len({each[1] for each in seen if each}) != 1:
+            raise DivergedError(f"at index {index} the nodes hold different data: {seen}")
+        return f"all nodes have digest {digest} at index {index}"
+
+    async def log(self) -> AsyncIterator[LogRun]:
+        for node in self.local_nodes:
+            try:
+                runs = await whole_log(node)
+            except (CoordError, OSError) as error:
+                raise ClusterError(f"{node.name} does not tell its log: {error}") from error
+            for run in runs:
+                yield run
+
+    async def versions(self) -> dict[str, Any]:
+        return {"coord": coord.__version__, "python": sys.version.split()[0]}
+
+
+class DivergedError(ClusterError):
+    """Nodes that have applied the same entries hold different data."""

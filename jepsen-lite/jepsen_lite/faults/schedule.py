@@ -1,0 +1,77 @@
+"""Makes faults happen: strike, last, prove, heal, rest, again; each kind on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jepsen_lite import history
+from jepsen_lite.faults.fault import Fault, NoEffectError
+from jepsen_lite.recorder import now_ns
+
+if TYPE_CHECKING:
+    from jepsen_lite.history_file import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """Seconds, on average: how long a fault lasts, and how long nothing happens in between."""
+
+    lasts_s: float = 4.0
+    rests_s: float = 4.0
+
+
+class Schedule:
+    """The faults of one run."""
+
+    def __init__(
+        self,
+        faults: Sequence[tuple[str, Fault]],
+        rhythm: Rhythm,
+        writer: Writer,
+        dice: random.Random,
+        on_problem: Callable[[str], None],
+    ) -> None:
+        """``faults``: (what the user called it, the fault)."""
+        self._faults = faults
+        self._rhythm = rhythm
+        self._writer = writer
+        self._dice = dice
+        self._on_problem = on_problem
+        self.active: dict[str, list[str]] = {}
+        """What lasts now, and whom it struck."""
+        self.struck = 0
+
+    async def run(self, until_s: float) -> None:
+        """Let faults happen until the loop's clock says ``until_s``; then all are healed."""
+        async with asyncio.TaskGroup() as group:
+            for text, fault in self._faults:
+                group.create_task(self._repeat(text, fault, until_s))
+
+    async def _repeat(self, text: str, fault: Fault, until_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        while (left_s := until_s - loop.time()) > self._rhythm.lasts_s / 2:
+            await self._once(text, fault, min(left_s, self._about(self._rhythm.lasts_s)))
+            await asyncio.sleep(min(self._about(self._rhythm.rests_s), until_s - loop.time()))
+
+    def _about(self, seconds: float) -> float:
+        return seconds * self._dice.uniform(0.5, 1.5)
+
+    async def _once(self, text: str, fault: Fault, lasts_s: float) -> None:
+        record = history.Fault(text, [], now_ns())
+        try:
+            record.targets = await fault.start()
+            self.active[text] = record.targets
+            await asyncio.sleep(max(0.0, lasts_s))
+            record.verified = await fault.verify()
+        except NoEffectError as error:
+            self._on_problem(f"{text} had no effect: {error}")
+        finally:
+            self.active.pop(text, None)
+            await fault.stop()
+            record.end_ns = now_ns()
+            self._writer.fault(record)
+            self.struck += 1

@@ -1,0 +1,1 @@
+"""Real nodes on disks that fail, fill up, crawl and hang."""
