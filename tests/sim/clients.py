@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PORT: Final = "client"
 RECONNECT_MS_MAX: Final = 100
+HURRY_MS: Final = 100
 CHECK_MS: Final = 100
 TRY_AGAIN: Final = frozenset({
     errors.OverloadedError.code,
@@ -74,8 +75,10 @@ class SimClient:
         self.vanished = False
         self._network = network
         self._nodes = nodes
+        self._place = network.kernel.streams.get(f"client/{name}").randrange(nodes)
+        """Which node it went to last: it tries them in turn."""
         self._depth = depth
-        self._think_ms = think_ms
+        self.think_ms = think_ms
         self._stream = network.kernel.streams.get(f"client/{name}")
         self._end: End | None = None
         self._codec = ClientCodec()
@@ -127,7 +130,8 @@ class SimClient:
         if self._dialling or self._end is not None:
             return
         self._dialling = True
-        node = host_name(self._stream.randrange(self._nodes) + 1)
+        self._place = (self._place + 1) % self._nodes
+        node = host_name(self._place + 1)
         self._network.dial(self.process, node, PORT, self.process.name, self._dialled)
 
     def _dialled(self, end: End | None, _answer: Any) -> None:
@@ -290,12 +294,18 @@ class SimClient:
 
     # --- requests -------------------------------------------------------------------------------
 
+    def hurry(self) -> None:
+        """The faults are over: think no longer than HURRY_MS, the present pause included."""
+        self.think_ms = min(self.think_ms, HURRY_MS)
+        if self._pump_due and self.process.alive:
+            self.process.call_soon(self._send_next)
+
     def _pump(self) -> None:
         """Think a while, then keep ``depth`` requests in flight."""
         if self._pump_due or self.stopping or not self._ready:
             return
         self._pump_due = True
-        pause_ms = self._stream.randrange(self._think_ms + 1) if self._think_ms else 0
+        pause_ms = self._stream.randrange(self.think_ms + 1) if self.think_ms else 0
         self.process.call_later(pause_ms, self._send_next)
 
     def _send_next(self) -> None:

@@ -13,7 +13,7 @@ from coord.protocol.native_client import Incoming
 from coord.sim import End, Network, Process, host_name
 from coord_client.operations import NEVER_MS, Kind, Operation
 from coord_client.session import Session, SessionSettings
-from tests.sim.clients import PORT, RECONNECT_MS_MAX
+from tests.sim.clients import HURRY_MS, PORT, RECONNECT_MS_MAX
 from tests.sim.history import WRITE_KINDS, History, Op
 from tests.sim.recorder import SessionRecorder
 
@@ -44,8 +44,10 @@ class LibraryClient:
         self.stopping = self.vanished = False
         self._network = network
         self._nodes = nodes
+        self._place = network.kernel.streams.get(f"client/{name}").randrange(nodes)
+        """Which node it went to last: it tries them in turn."""
         self._depth = depth
-        self._think_ms = think_ms
+        self.think_ms = think_ms
         self._stream = network.kernel.streams.get(f"client/{name}")
         settings = SessionSettings(
             timeout_ms=timeout_ms, client_name=name, attach_ms=patience_ms, probe_ms=patience_ms
@@ -101,7 +103,8 @@ class LibraryClient:
     def _connect(self) -> None:
         if not self._dialling and self._end is None and self._machine.wants_connection:
             self._dialling = True
-            node = host_name(self._stream.randrange(self._nodes) + 1)
+            self._place = (self._place + 1) % self._nodes
+            node = host_name(self._place + 1)
             self._network.dial(self.process, node, PORT, self.process.name, self._dialled)
 
     def _dialled(self, end: End | None, _answer: Any) -> None:
@@ -174,10 +177,16 @@ class LibraryClient:
 
     # --- requests -------------------------------------------------------------------------------
 
+    def hurry(self) -> None:
+        """The faults are over: think no longer than HURRY_MS, the present pause included."""
+        self.think_ms = min(self.think_ms, HURRY_MS)
+        if self._pump_due and self.process.alive:
+            self.process.call_soon(self._submit)
+
     def _pump(self) -> None:
         if not self._pump_due and not self.stopping:
             self._pump_due = True
-            pause_ms = self._stream.randrange(self._think_ms + 1) if self._think_ms else 0
+            pause_ms = self._stream.randrange(self.think_ms + 1) if self.think_ms else 0
             self.process.call_later(pause_ms, self._submit)
 
     def _submit(self) -> None:

@@ -18,6 +18,7 @@ CREATE, DELETE, SET, SET_ACL, CHECK, MULTI = 1, 2, 5, 7, 13, 14
 COMPARE, GUARD = 200, 201
 OPEN_SESSION, ATTACH_SESSION, CLOSE_SESSION, EXPIRE_SESSION = 300, 301, 302, 303
 REAP_NODE, RAISE_FEATURE_LEVEL, END_ALL_SESSIONS = 304, 305, 306
+MARK = 399  # of the version after this one (tests/sim/upgrade.py)
 
 CREATED, DELETED, DATA, CHILDREN = 1, 2, 3, 4
 """Kinds of change and of event."""
@@ -206,7 +207,7 @@ class Model:
             for open_session in list(self.sessions):
                 self._end_session(open_session)
         else:
-            assert kind == RAISE_FEATURE_LEVEL, f"unknown entry kind {kind}"
+            assert kind in (RAISE_FEATURE_LEVEL, MARK), f"unknown entry kind {kind}"
         return Answer(self.index, kind, session, 0, code, (), executed, args)
 
     # --- sessions -------------------------------------------------------------------------------
