@@ -5,6 +5,7 @@ itself, its connector, watches and recipes, on an event loop in virtual time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from coord_client.client import Client
 from coord_client.connection import Link
 from coord_client.hosts import Host
 from coord_client.session import SessionSettings
-from tests.sim.clients import PORT
+from tests.sim.clients import HURRY_MS, PORT
 from tests.sim.history import History
 from tests.sim.recorder import SessionRecorder
 from tests.sim.tap import Tap
@@ -71,12 +72,14 @@ class AppClient:
         make_app: MakeApp,
         history: History,
         *,
+        think_ms: int = 0,
         timeout_ms: int = 4_000,
         patience_ms: int = 2_000,
     ) -> None:
         self.process = Process(network.kernel, name)
         self.history = history
         self.vanished = False
+        self.think_ms = think_ms
         self.stream = network.kernel.streams.get(f"client/{name}")
         self._network = network
         self._settings = SessionSettings(
@@ -88,6 +91,7 @@ class AppClient:
         self._wire: _Wire | None = None
         self._main: asyncio.Task[None] | None = None
         self._turn: asyncio.Task[None] | None = None
+        self._hurried = asyncio.Event()
         self._client: Client
         self._recorder: SessionRecorder
         self._loop: VirtualLoop
@@ -160,10 +164,28 @@ class AppClient:
 
     # --- the program ----------------------------------------------------------------------------
 
+    async def _round(self) -> None:
+        await self._app.turn(self._client)
+        await self.think()
+
+    async def think(self) -> None:
+        """What its app does between operations."""
+        pause_s = self.stream.randrange(self.think_ms + 1) / 1_000
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._hurried.wait()
+                await asyncio.sleep(min(pause_s, HURRY_MS / 1_000))
+
+    def hurry(self) -> None:
+        """The faults are over: think no longer than HURRY_MS, the present pause included."""
+        if not self.vanished:
+            with self._loop.turn():
+                self._hurried.set()
+
     async def _run(self) -> None:
         await self._client.start(math.inf)
         while not self._stopping:
-            self._turn = self._loop.create_task(self._app.turn(self._client))
+            self._turn = self._loop.create_task(self._round())
             await asyncio.wait([self._turn])
             if not self._turn.cancelled():
                 self._turn.result()

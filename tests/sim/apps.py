@@ -6,7 +6,6 @@ so that a client without progress is a finding.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import random
@@ -57,7 +56,7 @@ class Watcher:
             return
         with contextlib.closing(stream):
             for _ in range(draw.randrange(1, 12)):
-                await asyncio.sleep(draw.random() * 0.2)
+                await self._owner.think()
                 revision = await client.sync("/", timeout_s=math.inf)
                 while (batch := stream.next_nowait()) is not None:
                     _hear(told, batch)
@@ -144,7 +143,7 @@ class Holder:
 
     async def _work(self, client: Client, hold: Hold, holding: Holding) -> None:
         for _ in range(self._stream.randrange(1, 8)):
-            await asyncio.sleep(self._stream.random() * 0.1)
+            await self._owner.think()
             if not hold.is_held:
                 return
             holding.acted_us.append(self._now_us())
