@@ -42,6 +42,8 @@ CONVERGED_US: Final = 24 * US_PER_S
 """Thirty election timeouts: all nodes at one index with one digest."""
 
 
+PAIRED: Final = frozenset({"holder", "restricted"})
+"""These come in pairs: one alone contends with nobody."""
 Client = SimClient | LibraryClient | ZkClient | AppClient
 
 
@@ -155,15 +157,17 @@ class Cluster:
         for number in range(plan.clients):
             name = f"c{number + 1}"
             kind = plan.programs[number % len(plan.programs)]
-            if kind in apps.APPS:
-                pair = ("", "b") if kind in apps.PAIRED else ("",)
-                self.clients += [self._app_client(kind, name + which) for which in pair]
-                continue
-            program = self._program(kind, name)
-            made = self._kind_of_client(number)
-            self.clients.append(self._client(name, program, plan.depth, plan.think_ms, made=made))
+            for which in ("", "b") if kind in PAIRED else ("",):
+                self.clients.append(self._made(kind, name + which, number))
         for client in self.clients:
             client.start()
+
+    def _made(self, kind: str, name: str, number: int) -> Client:
+        if kind in apps.APPS:
+            return self._app_client(kind, name)
+        program, plan = self._program(kind, name), self.plan
+        made = SimClient if kind == "restricted" else self._kind_of_client(number)
+        return self._client(name, program, plan.depth, plan.think_ms, made=made)
 
     def _kind_of_client(self, number: int) -> type[SimClient | LibraryClient | ZkClient]:
         plan = self.plan
@@ -213,6 +217,7 @@ class Cluster:
             "counter": programs.Counter,
             "sequence": programs.Sequence,
             "tree": lambda: programs.Tree(name, stream),
+            "restricted": lambda: programs.Restricted(name, stream),
             "ephemerals": lambda: programs.Ephemerals(name, stream),
         }
         return made[kind]()
@@ -338,6 +343,12 @@ class Cluster:
         deadline_us = self.kernel.now_us + within_us
         if not self.kernel.run_while(lambda: not reached(), deadline_us):
             raise Stuck(f"no cluster to {what} within {within_us // US_PER_S} s: {self.describe()}")
+
+    def close(self) -> None:
+        """The run is over: end what still runs in the clients' programs."""
+        for client in self.clients:
+            if isinstance(client, AppClient):
+                client.close()
 
     def describe(self) -> str:
         """One line per member, for reports."""

@@ -6,7 +6,7 @@ time pass.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from coord.model.errors import ProtocolError
 from coord.protocol.native_client import Incoming
@@ -20,6 +20,11 @@ from tests.sim.recorder import SessionRecorder
 if TYPE_CHECKING:
     from coord.sim.kernel import Event
     from tests.sim.programs import Program
+
+
+HASTY: Final = 0.1
+"""How many of the operations have a deadline."""
+HASTE_MS_MAX: Final = 200
 
 
 class LibraryClient:
@@ -189,14 +194,20 @@ class LibraryClient:
             pause_ms = self._stream.randrange(self.think_ms + 1) if self.think_ms else 0
             self.process.call_later(pause_ms, self._submit)
 
+    def _deadline_ms(self) -> int:
+        """Most callers wait as long as it takes, some have little time."""
+        if self._stream.random() >= HASTY:
+            return NEVER_MS
+        return self._now_ms() + self._stream.randrange(1, HASTE_MS_MAX)
+
     def _submit(self) -> None:
         self._pump_due = False
-        while not self.stopping and len(self._recorder.waiting) < self._depth:
+        while not self.stopping and self._recorder.under_way < self._depth:
             intent = self.program.next()
             if intent is None:
                 return
             waiting = self._recorder.begin(intent.kind, intent.args, intent.level, None)
             kind = Kind.WRITE if intent.kind in WRITE_KINDS else Kind.READ
-            waiting.operation = Operation(intent.request, waiting, kind, NEVER_MS)
+            waiting.operation = Operation(intent.request, waiting, kind, self._deadline_ms())
             self._machine.submit(waiting.operation)
         self._after()

@@ -46,6 +46,7 @@ PROGRAMS: Final = (
     "sequence",
     "tree",
     "ephemerals",
+    "restricted",
     "watcher",
     "holder",
 )

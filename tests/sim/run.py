@@ -113,6 +113,7 @@ def run_plan(
         if error.__cause__ is not None or not _names_itself(error):
             result.problems += _where(error)
         result.problems += _judge_unfinished(cluster, error)
+    cluster.close()
     result.cpu_s = time.process_time() - started_s
     result.trace_hash = trace.hexdigest()
     result.tail = trace.tail if result.problems else []

@@ -16,8 +16,18 @@ from tests.differential import jute
 from tests.differential.operations import SPECS
 from tests.differential.wire import NO_PASSWORD
 from tests.sim import zk_words
-from tests.sim.clients import CHECK_MS, HURRY_MS, PORT, RECONNECT_MS_MAX
-from tests.sim.history import Asked, Fired, History, Op, Outcome, Replied, SessionLife, Transcript
+from tests.sim.clients import CHECK_MS, PORT, RECONNECT_MS_MAX
+from tests.sim.history import (
+    UNKNOWN_REVISION,
+    Asked,
+    Fired,
+    History,
+    Op,
+    Outcome,
+    Replied,
+    SessionLife,
+    Transcript,
+)
 from tests.sim.zk_watches import ArmedWatches
 
 if TYPE_CHECKING:
@@ -26,6 +36,8 @@ if TYPE_CHECKING:
 EVENT_XID: Final = -1
 PING_XID: Final = -2
 SET_WATCHES_XID: Final = -8
+NO_SPACE: Final = -125
+"""Refused before the log: it leaves no entry."""
 WATCHED: Final = 0.4
 """How many of the reads arm a watch."""
 STANDING: Final = 0.04
@@ -68,7 +80,7 @@ class ZkClient:
         self._network = network
         self._nodes = nodes
         self._depth = depth
-        self.think_ms = think_ms
+        self._think_ms = think_ms
         self._timeout_ms = timeout_ms
         self._patience_ms = patience_ms
         self._stream = network.kernel.streams.get(f"client/{name}")
@@ -250,6 +262,10 @@ class ZkClient:
         op.body = zk_words.body_of(op.kind, body) if not err else ()
         if op.kind == "multi" and not err:
             op.code = zk_words.multi_code(body)
+        if err == NO_SPACE:
+            op.revision = UNKNOWN_REVISION
+            self._finish(op, Outcome.FAIL)
+            return
         if op.is_write:
             self.writes_done += 1
         else:
@@ -267,17 +283,11 @@ class ZkClient:
 
     # --- requests -------------------------------------------------------------------------------
 
-    def hurry(self) -> None:
-        """The faults are over: think no longer than HURRY_MS, the present pause included."""
-        self.think_ms = min(self.think_ms, HURRY_MS)
-        if self._pump_due and self.process.alive:
-            self.process.call_soon(self._send_next)
-
     def _pump(self) -> None:
         if self._pump_due or self.stopping or self._end is None:
             return
         self._pump_due = True
-        pause_ms = self._stream.randrange(self.think_ms + 1) if self.think_ms else 0
+        pause_ms = self._stream.randrange(self._think_ms + 1) if self._think_ms else 0
         self.process.call_later(pause_ms, self._send_next)
 
     def _send_next(self) -> None:
@@ -301,6 +311,8 @@ class ZkClient:
             op.args = zk_words.multi_args(intent)
         elif intent.kind == "sync":
             op.level = 0
+        elif intent.kind == "children":
+            op.args = intent.args[:1]  # it knows no pages
         self.history.ops.append(op)
         asked = None
         if intent.kind in zk_words.READS and self._stream.random() < WATCHED:
