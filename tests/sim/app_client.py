@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from coord.model.errors import ProtocolError
 from coord.sim import End, Network, Process, host_name
@@ -30,6 +30,8 @@ class App(Protocol):
         ...
 
 
+OPERATIONS_A_STEP: Final = 5
+
 MakeApp = Callable[["AppClient"], App]
 
 
@@ -44,6 +46,8 @@ class _Wire(asyncio.Transport):
         self._tap = tap
 
     def write(self, data: Any) -> None:
+        if not self._end.process.alive:
+            return  # its tasks are being ended
         self._tap.sent(bytes(data))
         self._end.write(bytes(data))
 
@@ -71,6 +75,7 @@ class AppClient:
         make_app: MakeApp,
         history: History,
         *,
+        think_ms: int = 0,
         timeout_ms: int = 4_000,
         patience_ms: int = 2_000,
     ) -> None:
@@ -85,6 +90,7 @@ class AppClient:
         self._hosts = ",".join(host_name(node + 1) for node in range(nodes))
         self._app = make_app(self)
         self._stopping = False
+        self._think_s = think_ms / 1_000
         self._wire: _Wire | None = None
         self._main: asyncio.Task[None] | None = None
         self._turn: asyncio.Task[None] | None = None
@@ -102,7 +108,9 @@ class AppClient:
     @property
     def is_idle(self) -> bool:
         """Stopped, with nothing under way."""
-        return self._main is not None and self._main.done() and self._recorder.is_idle
+        if self._main is None or not self._main.done():
+            return False
+        return self._recorder.is_idle and not self._client._tasks
 
     @property
     def writes_done(self) -> int:
@@ -144,6 +152,21 @@ class AppClient:
         _stand_around(client, self._recorder)
         with loop.turn():
             self._main = loop.create_task(self._run())
+        self._main.add_done_callback(self._ended)
+
+    def _ended(self, main: asyncio.Task[None]) -> None:
+        """A program that dies of an error is a finding."""
+        if not main.cancelled() and (error := main.exception()) is not None:
+            self._loop.call_exception_handler({"message": "a program died", "exception": error})
+
+    def close(self) -> None:
+        """The run is over."""
+        self._loop.close()
+
+    async def think(self) -> None:
+        """Pause. What an app does between two thoughts takes several operations, so that it
+        thinks longer than a simple program."""
+        await asyncio.sleep(self.stream.random() * self._think_s * OPERATIONS_A_STEP)
 
     def vanish(self) -> None:
         """Die for good: the session is left to expire."""

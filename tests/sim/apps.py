@@ -41,7 +41,10 @@ class Watcher:
             programs.SEQUENCE,
             programs.register(stream.randrange(keys)),
             LOCKS,
+            "/",
+            programs.GUARDED,
         ]
+        self._written = 0
 
     async def turn(self, client: Client) -> None:
         """One stream from beginning to end."""
@@ -57,11 +60,25 @@ class Watcher:
             return
         with contextlib.closing(stream):
             for _ in range(draw.randrange(1, 12)):
-                await asyncio.sleep(draw.random() * 0.2)
-                revision = await client.sync("/", timeout_s=math.inf)
+                await self._owner.think()
+                revision = await self._busy(client)
                 while (batch := stream.next_nowait()) is not None:
                     _hear(told, batch)
                 told.seen.append((len(told.heard), revision))
+
+    async def _busy(self, client: Client) -> int:
+        """Ask for several things at once, so that events come among their answers; the revision
+        of the last."""
+        if self._stream.random() < 0.5:
+            return await client.sync("/", timeout_s=math.inf)
+        self._written += 1
+        value = f"{self._owner.process.name}/{self._written}".encode()
+        *_, revision = await asyncio.gather(
+            client.set(programs.GUARDED, value, timeout_s=math.inf),
+            client.exists(programs.GUARDED, timeout_s=math.inf),
+            client.sync("/", timeout_s=math.inf),
+        )
+        return int(revision)
 
     async def _open(
         self, client: Client, told: Subscription, recursive: bool, listing: bool
@@ -118,6 +135,7 @@ class Holder:
 
     async def turn(self, client: Client) -> None:
         """One attempt, and what it grants."""
+        await self._owner.think()
         recipe, asked_us = self._recipe(client), self._now_us()
         with contextlib.suppress(CoordError):
             if self._stream.random() < 0.2:
@@ -141,19 +159,25 @@ class Holder:
             holding.over_us = self._now_us()
             with contextlib.suppress(CoordError):
                 await hold.release(PATIENCE_S)
+        if self._stream.random() < 0.2:
+            with contextlib.suppress(CoordError):
+                await self._guarded(client, hold, holding)  # as one that was paused meanwhile
 
     async def _work(self, client: Client, hold: Hold, holding: Holding) -> None:
         for _ in range(self._stream.randrange(1, 8)):
-            await asyncio.sleep(self._stream.random() * 0.1)
+            await self._owner.think()
             if not hold.is_held:
                 return
             holding.acted_us.append(self._now_us())
             if self._stream.random() < 0.5:
-                self._acted += 1
-                value = f"{holding.client}/{self._acted}".encode()
-                txn = client.transaction().add(hold.guard()).set(programs.GUARDED, value)
                 with contextlib.suppress(CoordError):
-                    await txn.commit(math.inf)
+                    await self._guarded(client, hold, holding)
+
+    async def _guarded(self, client: Client, hold: Hold, holding: Holding) -> None:
+        self._acted += 1
+        value = f"{holding.client}/{self._acted}".encode()
+        txn = client.transaction().add(hold.guard()).set(programs.GUARDED, value)
+        await txn.commit(math.inf)
 
     async def _look(self, recipe: Lock) -> None:
         seen = await recipe.holder()
@@ -173,5 +197,3 @@ def make(kind: str, stream: random.Random, keys: int) -> MakeApp:
 
 
 APPS: Final = ("watcher", "holder")
-PAIRED: Final = frozenset({"holder"})
-"""These come in pairs: one alone contends with nobody."""

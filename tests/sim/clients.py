@@ -6,20 +6,21 @@ is sent again under its number after every reconnect, and only the log can leave
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model import errors
 from coord.model import requests as rq
 from coord.protocol.native_client import OPENING, ClientCodec, NoticePush, Reply, encode_request
 from coord.sim import US_PER_MS, End, Network, Process, host_name
-from tests.sim.history import History, Op, Outcome, SessionLife
+from tests.sim.history import History, Op, Outcome, Repeat, SessionLife
 
 if TYPE_CHECKING:
     from tests.sim.programs import Intent, Program
 
 PORT: Final = "client"
 RECONNECT_MS_MAX: Final = 100
+HURRY_MS: Final = 100
 CHECK_MS: Final = 100
 TRY_AGAIN: Final = frozenset({
     errors.OverloadedError.code,
@@ -33,14 +34,22 @@ TRY_AGAIN: Final = frozenset({
 WRITES: Final = (rq.Set, rq.Create, rq.Delete, rq.SetAcl, rq.Multi, rq.Close)
 
 
+KEPT_MAX: Final = 4
+FORGETS: Final = 0.3
+ASKS_AGAIN: Final = 0.5
+"""How often a client that comes back asks for answers that it has had."""
+
+
 class _Sent:
     """A request that waits for its answer."""
 
-    __slots__ = ("op", "request")
+    __slots__ = ("again", "op", "request")
 
-    def __init__(self, op: Op | None, request: rq.Request) -> None:
+    def __init__(self, op: Op, request: rq.Request, *, again: bool = False) -> None:
         self.op = op
         self.request = request
+        self.again = again
+        """Answered before: what it is told now is compared."""
 
 
 class SimClient:
@@ -74,8 +83,10 @@ class SimClient:
         self.vanished = False
         self._network = network
         self._nodes = nodes
+        self._place = network.kernel.streams.get(f"client/{name}").randrange(nodes)
+        """Which node it went to last: it tries them in turn."""
         self._depth = depth
-        self._think_ms = think_ms
+        self.think_ms = think_ms
         self._stream = network.kernel.streams.get(f"client/{name}")
         self._end: End | None = None
         self._codec = ClientCodec()
@@ -89,6 +100,8 @@ class SimClient:
         self._pings: dict[int, int] = {}
         self._pinged_us = 0
         self._pump_due = False
+        self._credential = str(getattr(program, "credential", ""))
+        self._auth_xid = 0
         self._reset_session()
 
     def _reset_session(self) -> None:
@@ -97,6 +110,8 @@ class SimClient:
         self._seq = 0
         self._acked = 0
         self._revision = 0
+        self._kept: deque[_Sent] = deque()
+        """Answered writes whose answers are not acknowledged yet: they can be asked for again."""
 
     @property
     def is_idle(self) -> bool:
@@ -127,7 +142,8 @@ class SimClient:
         if self._dialling or self._end is not None:
             return
         self._dialling = True
-        node = host_name(self._stream.randrange(self._nodes) + 1)
+        self._place = (self._place + 1) % self._nodes
+        node = host_name(self._place + 1)
         self._network.dial(self.process, node, PORT, self.process.name, self._dialled)
 
     def _dialled(self, end: End | None, _answer: Any) -> None:
@@ -163,9 +179,11 @@ class SimClient:
         self._pings.clear()
         kept: OrderedDict[int, _Sent] = OrderedDict()
         for xid, sent in self._sent.items():
-            if sent.op is not None and sent.op.is_write:
+            if sent.again:
+                continue
+            if sent.op.is_write:
                 kept[xid] = sent
-            elif sent.op is not None:
+            else:
                 self._finish(sent.op, Outcome.INFO)
         self._sent = kept
         self._later()
@@ -204,8 +222,10 @@ class SimClient:
             if reply.code == 0:
                 self.history.sessions[self._session].confirmed_us = pinged_us
             return
+        if reply.xid == self._auth_xid:
+            return
         sent = self._sent.get(reply.xid)
-        if sent is None or sent.op is None:
+        if sent is None:
             self._breach("answer-to-nothing", reply)
             return
         if reply.code in TRY_AGAIN:
@@ -218,23 +238,30 @@ class SimClient:
             self._expired()
             return
         else:
-            self._settle(reply, sent.op)
+            self._settle(reply, sent)
         self._pump()
 
     def _breach(self, rule: str, what: object) -> None:
         self.history.breach(rule, f"{self.process.name}: {what}")
 
-    def _settle(self, reply: Reply, op: Op) -> None:
+    def _settle(self, reply: Reply, sent: _Sent) -> None:
         """An answer decided by the log, or a read."""
+        op = sent.op
         first = next(iter(self._sent))
         if first != reply.xid:
             self._breach("reply-order", f"{reply} overtakes {self._sent[first].op}")
         del self._sent[reply.xid]
+        if sent.again:
+            self.history.repeats.append(Repeat(op, reply.code, reply.revision, reply.body))
+            return
         op.code, op.revision, op.body = reply.code, reply.revision, reply.body
         self._revision = max(self._revision, reply.revision)
         if op.is_write:
             self._acked = op.seq
             self.writes_done += 1
+            self._kept.append(sent)
+            if len(self._kept) > KEPT_MAX or self._stream.random() < FORGETS:
+                self._kept.popleft()
         else:
             self.reads_done += 1
         self._finish(op, Outcome.OK)
@@ -268,20 +295,32 @@ class SimClient:
         self._revision = max(self._revision, reply.revision)
         self._ready = True
         self._pinged_us = self._now()
+        if self._credential:
+            self._prove()
         waiting, self._sent = self._sent, OrderedDict()
+        if self._stream.random() < ASKS_AGAIN:
+            for answered in self._kept:
+                self._transmit(_Sent(answered.op, answered.request, again=True))
         for sent in waiting.values():
             self._transmit(sent)
         self._pump()
 
+    def _prove(self) -> None:
+        assert self._end is not None
+        self._xid += 1
+        self._auth_xid = self._xid
+        auth = rq.Auth("digest", self._credential.encode())
+        self._end.write(encode_request(self._xid, auth))
+
     def _expired(self) -> None:
         """The service says that the session has ended: what is unanswered stays unknown."""
         life = self.history.sessions[self._session]
-        if not any(s.op is not None and s.op.kind == "close" for s in self._sent.values()):
+        if not any(sent.op.kind == "close" for sent in self._sent.values()):
             life.told_expired_us = self._now()
         self._end_session()
 
     def _end_session(self) -> None:
-        unknown = [sent.op for sent in self._sent.values() if sent.op is not None]
+        unknown = [sent.op for sent in self._sent.values() if not sent.again]
         self._sent.clear()
         for op in unknown:
             self._finish(op, Outcome.INFO)
@@ -290,12 +329,18 @@ class SimClient:
 
     # --- requests -------------------------------------------------------------------------------
 
+    def hurry(self) -> None:
+        """The faults are over: think no longer than HURRY_MS, the present pause included."""
+        self.think_ms = min(self.think_ms, HURRY_MS)
+        if self._pump_due and self.process.alive:
+            self.process.call_soon(self._send_next)
+
     def _pump(self) -> None:
         """Think a while, then keep ``depth`` requests in flight."""
         if self._pump_due or self.stopping or not self._ready:
             return
         self._pump_due = True
-        pause_ms = self._stream.randrange(self._think_ms + 1) if self._think_ms else 0
+        pause_ms = self._stream.randrange(self.think_ms + 1) if self.think_ms else 0
         self.process.call_later(pause_ms, self._send_next)
 
     def _send_next(self) -> None:
@@ -319,6 +364,8 @@ class SimClient:
             intent.level,
             self._now(),
         )
+        if self._credential:
+            op.who = self.program.who  # type: ignore[attr-defined]
         self.history.ops.append(op)
         self._transmit(_Sent(op, intent.request))
 
@@ -326,8 +373,10 @@ class SimClient:
         assert self._end is not None
         self._xid += 1
         self._sent[self._xid] = sent
-        seq = sent.op.seq if sent.op is not None else 0
+        seq = sent.op.seq
         acked = min(self._acked, seq - 1) if seq else 0
+        if self._kept:
+            acked = min(acked, self._kept[0].op.seq - 1)
         self._end.write(encode_request(self._xid, sent.request, seq, acked))
 
     # --- time -----------------------------------------------------------------------------------

@@ -22,22 +22,28 @@ from coord.sim import (
 from tests.sim import apps, programs
 from tests.sim.app_client import AppClient
 from tests.sim.clients import SimClient
+from tests.sim.healing import banish, choose_core
 from tests.sim.history import FINAL_READER, History, Op
 from tests.sim.invariants import Invariants
 from tests.sim.library import LibraryClient
 from tests.sim.member import Member
 from tests.sim.nemesis import Nemesis
+from tests.sim.operator import Operator
 from tests.sim.plan import Plan
 from tests.sim.programs import Intent
 from tests.sim.zk_client import ZkClient
 
 SETUP_US: Final = 30 * US_PER_S
+ENOUGH_US: Final = 60 * US_PER_S
+"""They go on, if need be, until the plan's number of operations has been answered."""
 WRITABLE_US: Final = 8 * US_PER_S
 """Ten election timeouts: every client must have completed a write this long after healing."""
 CONVERGED_US: Final = 24 * US_PER_S
 """Thirty election timeouts: all nodes at one index with one digest."""
 
 
+PAIRED: Final = frozenset({"holder", "restricted"})
+"""These come in pairs: one alone contends with nobody."""
 Client = SimClient | LibraryClient | ZkClient | AppClient
 
 
@@ -98,14 +104,16 @@ class Cluster:
         self.initial = [
             InitialMember(NodeId(node), host_name(node)) for node in range(1, plan.nodes + 1)
         ]
-        drifts = (0, plan.drift_ppm, -plan.drift_ppm, 0, plan.drift_ppm)
+        drifts = (0, plan.drift_ppm, -plan.drift_ppm)
+        machines = plan.nodes + plan.spares
         self.members = {
-            int(founder.id): Member(self, int(founder.id), drifts[founder.id - 1])
-            for founder in self.initial
+            node: Member(self, node, drifts[(node - 1) % len(drifts)])
+            for node in range(1, machines + 1)
         }
         self.invariants = Invariants(self.history, self.members)
         self.clients: list[Client] = []
         self.final = _Final()
+        self.operator = Operator(self.network)
         self.nemesis = Nemesis(self)
         self._by_process: dict[str, Member] = {m.process.name: m for m in self.members.values()}
         self.kernel.observer = self._observe
@@ -149,15 +157,17 @@ class Cluster:
         for number in range(plan.clients):
             name = f"c{number + 1}"
             kind = plan.programs[number % len(plan.programs)]
-            if kind in apps.APPS:
-                pair = ("", "b") if kind in apps.PAIRED else ("",)
-                self.clients += [self._app_client(kind, name + which) for which in pair]
-                continue
-            program = self._program(kind, name)
-            made = self._kind_of_client(number)
-            self.clients.append(self._client(name, program, plan.depth, plan.think_ms, made=made))
+            for which in ("", "b") if kind in PAIRED else ("",):
+                self.clients.append(self._made(kind, name + which, number))
         for client in self.clients:
             client.start()
+
+    def _made(self, kind: str, name: str, number: int) -> Client:
+        if kind in apps.APPS:
+            return self._app_client(kind, name)
+        program, plan = self._program(kind, name), self.plan
+        made = SimClient if kind == "restricted" else self._kind_of_client(number)
+        return self._client(name, program, plan.depth, plan.think_ms, made=made)
 
     def _kind_of_client(self, number: int) -> type[SimClient | LibraryClient | ZkClient]:
         plan = self.plan
@@ -179,7 +189,7 @@ class Cluster:
         return made(
             self.network,
             name,
-            self.plan.nodes,
+            len(self.members),
             program,
             self.history,
             depth=depth,
@@ -192,9 +202,10 @@ class Cluster:
         return AppClient(
             self.network,
             name,
-            self.plan.nodes,
+            len(self.members),
             apps.make(kind, self.kernel.streams.get(f"program/{name}"), self.plan.keys),
             self.history,
+            think_ms=self.plan.think_ms,
             timeout_ms=self.plan.session_timeout_ms,
             patience_ms=self.plan.patience_ms,
         )
@@ -206,6 +217,7 @@ class Cluster:
             "counter": programs.Counter,
             "sequence": programs.Sequence,
             "tree": lambda: programs.Tree(name, stream),
+            "restricted": lambda: programs.Restricted(name, stream),
             "ephemerals": lambda: programs.Ephemerals(name, stream),
         }
         return made[kind]()
@@ -222,14 +234,27 @@ class Cluster:
         self._set_weather(self.plan.weather, self.plan.disk)
 
     def heal(self) -> None:
-        """Undo every fault that lasts; good weather from now on."""
+        """Undo every fault that lasts, but only for a random majority; good weather from now on."""
         self.kernel.emit("nemesis", "heal")
-        self.history.healed_us = self.kernel.now_us
         self._set_weather(Conditions(), DiskConditions())
         self.network.heal_all()
         for client in self.clients:
             client.process.resume()
-        for member in self.members.values():
+            client.hurry()
+        core = choose_core(self)
+        self._restore(core)
+        if len(core) < len(self.members):
+            self.invariants.reached["minority left out"] += 1
+            banish(self, core)
+
+    def _heal_rest(self) -> None:
+        """The others come back."""
+        self.kernel.emit("nemesis", "heal-rest")
+        self.network.heal_all()
+        self._restore(list(self.members))
+
+    def _restore(self, ids: list[int]) -> None:
+        for member in [self.members[node] for node in ids]:
             member.mend_disk()
             member.process.resume()
             member.start()
@@ -243,10 +268,11 @@ class Cluster:
     def survives_without(self, one: int) -> bool:
         """Losing this node's disk now loses nothing: a majority of the voters is up without it, all
         of one mind about who votes, each with every committed entry durable."""
-        running = self.running()
-        last = max([len(self.history.log), *(m.node.raft.commit for m in running if m.node)])
+        last = self.committed()
         whole = [
-            m for m in running if m.id != one and not m.process.paused and m.holds_everything(last)
+            m
+            for m in self.running()
+            if m.id != one and not m.process.paused and m.holds_everything(last)
         ]
         voters = {m.voters() for m in whole}
         if len(voters) != 1:
@@ -254,16 +280,25 @@ class Cluster:
         (voting,) = voters
         return sum(m.key in voting for m in whole) > len(voting) // 2
 
+    def committed(self) -> int:
+        """Index of the last entry that any node knows to be committed."""
+        commits = [int(m.node.raft.commit) for m in self.running() if m.node is not None]
+        return max([len(self.history.log), *commits])
+
     def recover(self) -> None:
-        """After healing: progress for every client, then one state everywhere, then the end of
-        the sessions whose clients have gone."""
+        """After healing: progress for every client through the majority alone, then, with all nodes
+        back, the end of the sessions whose clients have gone, and one state everywhere."""
         clients = self.active()
         before = {client: client.writes_done + client.reads_done for client in clients}
 
         def waits() -> bool:
             return any(c.writes_done + c.reads_done == before[c] for c in clients)
 
-        self._until(lambda: not waits(), WRITABLE_US, "serve every client")
+        # A client may have to try every machine, and each may let it wait.
+        tries_us = len(self.members) * self.plan.patience_ms * US_PER_MS
+        self._until(lambda: not waits(), WRITABLE_US + tries_us, "serve every client")
+        self._heal_rest()
+        self._until(self._has_done_enough, ENOUGH_US, "do enough")
         for client in clients:
             client.stopping = True
         self._until(lambda: all(c.is_idle for c in clients), WRITABLE_US, "answer everything")
@@ -272,7 +307,11 @@ class Cluster:
         reader.start()
         self._until(lambda: self.final.is_done, WRITABLE_US, "read the end state")
         self._until(self._has_converged, CONVERGED_US, "converge")
-        self.history.final_tree = self.running()[0].tree()
+        self.history.final_tree = self._in_force()[0].tree()
+
+    def _has_done_enough(self) -> bool:
+        done = sum(client.writes_done + client.reads_done for client in self.clients)
+        return done >= self.plan.operations_min
 
     def _orphans(self) -> list[int]:
         """Open sessions of clients that have vanished, anywhere."""
@@ -284,18 +323,32 @@ class Cluster:
             if member.store is not None and member.store.machine.sessions.get(SessionId(session))
         ]
 
+    def _in_force(self) -> list[Member]:
+        """The members of the configuration in force; who was removed need not follow."""
+        running = [m.node.raft for m in self.running() if m.node is not None]
+        membership = max(running, key=lambda raft: raft.commit).membership
+        return [self.members[member.id] for member in membership.members]
+
     def _has_converged(self) -> bool:
+        """Every member stands at one index with one digest."""
+        members = self._in_force()
         states = {
             (member.store.machine.applied_index, member.digest.value)
-            for member in self.running()
-            if member.store is not None
+            for member in members
+            if member.node is not None and member.store is not None
         }
-        return len(states) == 1 and len(self.running()) == len(self.members)
+        return len(states) == 1 and all(member.node is not None for member in members)
 
     def _until(self, reached: Callable[[], bool], within_us: int, what: str) -> None:
         deadline_us = self.kernel.now_us + within_us
         if not self.kernel.run_while(lambda: not reached(), deadline_us):
             raise Stuck(f"no cluster to {what} within {within_us // US_PER_S} s: {self.describe()}")
+
+    def close(self) -> None:
+        """The run is over: end what still runs in the clients' programs."""
+        for client in self.clients:
+            if isinstance(client, AppClient):
+                client.close()
 
     def describe(self) -> str:
         """One line per member, for reports."""

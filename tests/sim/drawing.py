@@ -17,6 +17,10 @@ KIND_CHANCE: Final = 0.5
 PHASE_CHANCE: Final = 0.3
 FAULTS_MAX: Final = 30
 LENGTH_MS_MIN: Final = 30
+OPERATIONS_MIN: Final = 100
+"""A run in which nothing happens proves nothing."""
+BUSY_CHANCE: Final = 0.15
+THINK_MS_MAX: Final = 8_000
 ROLE_WEIGHTS: Final = {"any": 5, "leader": 3, "follower": 2, "learner": 1}
 """Leaders are hit more often than chance would have it."""
 _KIB: Final = 1 << 10
@@ -32,6 +36,11 @@ TINY: Final = {
     "log_bytes_min": (500, 5 * _KIB),
     "log_entries_kept": (1, 10),
     "history_entries": (20, 200),
+    "fold_entries": (64, 128),
+    "behind_changes": (1, 30),
+    "apply_entries": (1, 5),
+    "part_bytes": (1, 200),
+    "node_writes_in_flight": (2, 6),
 }
 """Values of a knob that are far smaller than any operator's. Each is left alone in half of the
 plans."""
@@ -41,19 +50,17 @@ def draw(seed: int) -> Plan:
     """The plan of a seed."""
     stream = Streams(seed).get("plan")
     plan = Plan(seed)
-    plan.nodes = stream.choice((3, 3, 3, 5))
+    plan.nodes = stream.choice((3, 3, 3, 3, 5))
     plan.spares = stream.choice((0, 1, 1, 2))
     plan.clients = stream.randrange(4, 8)
     plan.programs = tuple(stream.sample(PROGRAMS, len(PROGRAMS)))
-    plan.depth = stream.choice((1, 1, 2, 3))
     plan.zookeeper_every = stream.choice((0, 2, 3))
     plan.library_every = stream.choice((0, 1, 2, 3))
     plan.keys = stream.randrange(1, 5)
-    plan.think_ms = stream.choice((20, 50, 120))
-    plan.fault_ms = stream.choice((2_500, 4_500))
+    _draw_pace(stream, plan)
     plan.session_timeout_ms = stream.choice((1_000, 1_000, 2_000, 4_000))
     plan.patience_ms = stream.choice((200, 600, 2_000))
-    plan.snapshot_ms = stream.choice((0, 0, 120, 400))
+    plan.snapshot_ms = stream.choice((0, 0, plan.fault_ms // 10, plan.fault_ms // 30))
     plan.drift_ppm = stream.choice((0, 0, 500))
     plan.weather.delay_us_max = stream.choice((500, 2_000, 20_000, 60_000))
     plan.weather.break_ppm = stream.choice((0, 0, 500, 3_000))
@@ -64,9 +71,26 @@ def draw(seed: int) -> Plan:
     for name, values in TINY.items():
         if stream.random() < 0.5:
             setattr(plan.knobs, name, stream.choice(values))
+    plan.knobs.sample_entries = stream.choice((4, 2, 1)) * plan.knobs.fold_entries
     kinds = tuple(kind for kind in FAULTS if stream.random() < KIND_CHANCE)
     plan.faults = draw_faults(stream, kinds, plan.fault_ms)
     return plan
+
+
+def _draw_pace(stream: random.Random, plan: Plan) -> None:
+    """Most runs are long and calm, so that time-outs, expiries and slow processes have their turn;
+    some are short and busy, for what needs many operations under way."""
+    plan.operations_min = OPERATIONS_MIN
+    if stream.random() < BUSY_CHANCE:
+        plan.depth = stream.choice((1, 2, 3))
+        plan.fault_ms = stream.choice((2_500, 5_000))
+        plan.think_ms = stream.choice((20, 60, 120))
+        return
+    plan.depth = stream.choice((1, 1, 2))
+    plan.fault_ms = stream.choice((40_000, 60_000, 80_000))
+    wanted = stream.choice((80, 120, 160))
+    think_ms = 2 * plan.clients * plan.depth * plan.fault_ms // wanted
+    plan.think_ms = min(think_ms, THINK_MS_MAX)
 
 
 def draw_faults(
@@ -79,7 +103,7 @@ def draw_faults(
 ) -> tuple[Fault, ...]:
     """Faults of these kinds, ``calm_ms`` apart in the mean, each lasting at most ``length_ms``; 0:
     drawn as well."""
-    calm_ms = calm_ms or stream.choice((200, 500, 900))
+    calm_ms = calm_ms or max(200, fault_ms // stream.choice((8, 15, 25)))
     length_ms = length_ms or stream.choice((400, 1_500, 3_000))
     roles, weights = list(ROLE_WEIGHTS), list(ROLE_WEIGHTS.values())
     found: list[Fault] = []

@@ -30,6 +30,8 @@ class Handmade:
         self.now_us = 0
         self.session = 0
         self.seq = 0
+        self.who: tuple[tuple[str, str], ...] | None = None
+        """What the session's client has proven."""
 
     def open_session(self) -> int:
         """Open the session that later writes belong to."""
@@ -54,7 +56,7 @@ class Handmade:
         self.seq += 1
         op = Op("c1", self.session, self.seq, kind, args, invoke_us=self._tick())
         op.revision = self._commit(
-            (number, self.session, 1, self.seq, max(0, self.seq - 1), None, *args)
+            (number, self.session, 1, self.seq, max(0, self.seq - 1), self.who, *args)
         )
         assert self.answer is not None
         op.code, op.body = self.answer.code, self.answer.body

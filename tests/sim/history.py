@@ -45,6 +45,8 @@ class Op:
     code: int = 0
     revision: int = 0
     body: tuple[Any, ...] = ()
+    who: tuple[tuple[str, str], ...] = ()
+    """(scheme, id) of what its client had proven."""
     sent_again: bool = False
     """Its place among its session's requests is that of the last time it was sent."""
 
@@ -89,6 +91,16 @@ class SessionLife:
     gone_us: int = -1
     """When its client died for good, −1 if it has not."""
     closed_by_client: bool = False
+
+
+@dataclass(slots=True)
+class Repeat:
+    """An answered write that was sent again under its number, and what it was told then."""
+
+    op: Op
+    code: int
+    revision: int
+    body: tuple[Any, ...]
 
 
 class Asked(NamedTuple):
@@ -220,6 +232,7 @@ class History:
     breaches: list[str] = field(default_factory=list)
     """What clients saw that no service may do, however the log explains it."""
     sessions: dict[int, SessionLife] = field(default_factory=dict)
+    repeats: list[Repeat] = field(default_factory=list)
     transcripts: list[Transcript] = field(default_factory=list)
     subscriptions: list[Subscription] = field(default_factory=list)
     clocks_within_bounds: bool = True

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.raft.invariants import ClusterChecker, Key, require
-from coord.raft.types import Index, Term
+from coord.raft.types import EntryKind, Index, Membership, Term
+from tests.sim import upgrade
 from tests.sim.history import Committed, History
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Invariants:
         self.reached: Counter[str] = Counter()
         """What nodes went through (see ``run.SITUATIONS``)."""
         self._terms: set[int] = set()
+        self._configured: set[int] = set()
+        """Node ids in the newest configuration applied anywhere."""
         self._handed: dict[Key, int] = {}
         self._digests: dict[int, int] = {}
         self._applied: dict[int, int] = {}
@@ -195,8 +198,27 @@ class Invariants:
                 if run.term not in self._terms:
                     self._terms.add(run.term)
                     self.reached["leader change"] += 1
+                if run.kind is EntryKind.CONFIG and at > 1:
+                    self._note_configuration(Membership.decode(payload))
                 log.append(Committed(at, run.term, int(run.kind), payload))
                 self._history.applied_us[at] = now_us
+
+    def _note_configuration(self, membership: Membership) -> None:
+        self.reached["configuration changed"] += 1
+        self.reached["joint configuration"] += membership.is_joint
+        known = {int(member.id) for member in membership.members}
+        self.reached["node added"] += bool(known - self._configured)
+        leaders = {member.id for member in self._members.values() if member.leads}
+        self.reached["leader removed"] += bool(leaders & (self._configured - known))
+        self._configured = known
+
+    def ended(self) -> None:
+        """The run is over: what nodes count themselves."""
+        for member in self._members.values():
+            if member.node is not None and member.store is not None:
+                level = member.store.machine.feature_level
+                self.reached["feature level raised"] += level >= upgrade.NEXT_LEVEL
+                self.reached["digests compared"] += bool(member.store.machine.digests)
 
     def check(self, member: Member) -> None:
         """After an event of one node."""

@@ -6,20 +6,25 @@ time pass.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from coord.model.errors import ProtocolError
 from coord.protocol.native_client import Incoming
 from coord.sim import End, Network, Process, host_name
 from coord_client.operations import NEVER_MS, Kind, Operation
 from coord_client.session import Session, SessionSettings
-from tests.sim.clients import PORT, RECONNECT_MS_MAX
+from tests.sim.clients import HURRY_MS, PORT, RECONNECT_MS_MAX
 from tests.sim.history import WRITE_KINDS, History, Op
 from tests.sim.recorder import SessionRecorder
 
 if TYPE_CHECKING:
     from coord.sim.kernel import Event
     from tests.sim.programs import Program
+
+
+HASTY: Final = 0.1
+"""How many of the operations have a deadline."""
+HASTE_MS_MAX: Final = 200
 
 
 class LibraryClient:
@@ -44,8 +49,10 @@ class LibraryClient:
         self.stopping = self.vanished = False
         self._network = network
         self._nodes = nodes
+        self._place = network.kernel.streams.get(f"client/{name}").randrange(nodes)
+        """Which node it went to last: it tries them in turn."""
         self._depth = depth
-        self._think_ms = think_ms
+        self.think_ms = think_ms
         self._stream = network.kernel.streams.get(f"client/{name}")
         settings = SessionSettings(
             timeout_ms=timeout_ms, client_name=name, attach_ms=patience_ms, probe_ms=patience_ms
@@ -101,7 +108,8 @@ class LibraryClient:
     def _connect(self) -> None:
         if not self._dialling and self._end is None and self._machine.wants_connection:
             self._dialling = True
-            node = host_name(self._stream.randrange(self._nodes) + 1)
+            self._place = (self._place + 1) % self._nodes
+            node = host_name(self._place + 1)
             self._network.dial(self.process, node, PORT, self.process.name, self._dialled)
 
     def _dialled(self, end: End | None, _answer: Any) -> None:
@@ -174,20 +182,32 @@ class LibraryClient:
 
     # --- requests -------------------------------------------------------------------------------
 
+    def hurry(self) -> None:
+        """The faults are over: think no longer than HURRY_MS, the present pause included."""
+        self.think_ms = min(self.think_ms, HURRY_MS)
+        if self._pump_due and self.process.alive:
+            self.process.call_soon(self._submit)
+
     def _pump(self) -> None:
         if not self._pump_due and not self.stopping:
             self._pump_due = True
-            pause_ms = self._stream.randrange(self._think_ms + 1) if self._think_ms else 0
+            pause_ms = self._stream.randrange(self.think_ms + 1) if self.think_ms else 0
             self.process.call_later(pause_ms, self._submit)
+
+    def _deadline_ms(self) -> int:
+        """Most callers wait as long as it takes, some have little time."""
+        if self._stream.random() >= HASTY:
+            return NEVER_MS
+        return self._now_ms() + self._stream.randrange(1, HASTE_MS_MAX)
 
     def _submit(self) -> None:
         self._pump_due = False
-        while not self.stopping and len(self._recorder.waiting) < self._depth:
+        while not self.stopping and self._recorder.under_way < self._depth:
             intent = self.program.next()
             if intent is None:
                 return
             waiting = self._recorder.begin(intent.kind, intent.args, intent.level, None)
             kind = Kind.WRITE if intent.kind in WRITE_KINDS else Kind.READ
-            waiting.operation = Operation(intent.request, waiting, kind, NEVER_MS)
+            waiting.operation = Operation(intent.request, waiting, kind, self._deadline_ms())
             self._machine.submit(waiting.operation)
         self._after()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from coord.model.errors import ProtocolError
+from coord.model.errors import NewerFormatError, ProtocolError
 from coord.node.bootstrap import Bootstrapper, Found, Join, Wait, digest_of, hello_after
 from coord.node.node import Node
 from coord.node.peer_hello import PROCESS_BYTES, Hello
@@ -16,7 +16,7 @@ from coord.protocol.native import NativeCodec
 from coord.protocol.sniff import Front, sniff
 from coord.protocol.zookeeper import ZooKeeperCodec
 from coord.raft import RaftConfig
-from coord.raft.invariants import Key
+from coord.raft.invariants import InvariantViolation, Key
 from coord.raft.types import HardState, Incarnation, NodeId
 from coord.sim import End, Killed, Process, ProcessClock, SimLogWriter, SimTransport, host_name
 from coord.store.applied import ApplyLimits
@@ -25,6 +25,7 @@ from coord.store.memory_store import SimDisk, open_memory_store
 from coord.store.raft_log import RaftLog
 from coord.store.snapshot_store import SnapshotPolicy
 from coord.store.store import MemberStore, StoreOptions
+from tests.sim import upgrade
 from tests.sim.clients import PORT
 from tests.sim.invariants import DurableView
 from tests.sim.live_digest import LiveDigest
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
 
 OWN_MESSAGES: Final = frozenset(PEER_TYPES.values())
+_NAMES: Final[dict[type, str]] = {NewerFormatError: "entries-are-known-to-every-member"}
+"""What it says of the cluster that a node whose disk is well gives up with such an error."""
 POST_MS_MAX: Final = 20
 """Answers of long work (snapshots) come after a while."""
 
@@ -65,6 +68,8 @@ class Member:
         self.given: Callable[[list[LogSlice]], list[LogSlice]] = lambda slices: slices
         """What the state machine gets of what is committed; a control may falsify it."""
         self.lives = 0
+        self.version = upgrade.LEVEL
+        """Feature level of the version installed on the machine."""
         self.digest: LiveDigest
         """Of the state machine that ``watch_machine`` has seen last."""
         self.may_give_up = False
@@ -155,7 +160,7 @@ class Member:
         options = StoreOptions(
             NodeId(self.id),
             self._random.randbytes,
-            limits=ApplyLimits(history_entries=knobs.history_entries),
+            limits=self._limits()(history_entries=knobs.history_entries),
             snapshots=SnapshotPolicy(knobs.log_bytes_min, knobs.log_entries_kept),
         )
         store = self.store = open_memory_store(self.disk, options)
@@ -170,9 +175,11 @@ class Member:
             empty=hard_state == HardState() and not store.log.last_index(),
             membership=membership,
             initial=digest_of(cluster.initial),
+            feature_level=self.version,
             peer=host_name(self.id),
         )
         roster = Roster(own.node_id, {m.id: m.peer for m in cluster.initial}, {})
+        roster.set_members(membership, 0)
         transport = self._transport = SimTransport(cluster.network, self.process, own, roster)
         if store.is_empty():
             self._found_or_join(transport, store)
@@ -208,7 +215,7 @@ class Member:
         store.attach(self._post, writer)
         raft = RaftConfig(store.node_id, store.incarnation, **cluster.plan.knobs.of_raft())
         node = self.node = Node(
-            NodeSettings(raft),
+            NodeSettings(raft, feature_level=self.version),
             store,
             self.process.clock,
             self.process,
@@ -224,6 +231,15 @@ class Member:
         cluster.sabotage(self)
         node.start()
         cluster.network.listen(self.process, PORT, self._accept)
+        if self.version >= upgrade.NEXT_LEVEL:
+            upgrade.Marker(self, node)
+
+    def _limits(self) -> type[ApplyLimits]:
+        return ApplyLimits if self.version < upgrade.NEXT_LEVEL else upgrade.NextLimits
+
+    def reached(self, situation: str) -> None:
+        """Something worth having been in."""
+        self._cluster.invariants.reached[situation] += 1
 
     def _post(self, call: Callable[[], None]) -> None:
         def answer() -> None:
@@ -235,8 +251,8 @@ class Member:
 
     def _fatal(self, error: BaseException) -> None:
         if not self.may_give_up:
-            raise AssertionError(f"node {self.id} gave up: {error}") from error
-        self._cluster.invariants.reached["disk error ended a node"] += 1
+            raise InvariantViolation(_NAMES.get(type(error), "healthy-nodes-stay"), str(error))
+        self.reached("disk error ended a node")
         raise Killed("gave-up")
 
     def _died(self, power: bool) -> None:
@@ -245,6 +261,7 @@ class Member:
         self.disk.crash(power=power)
         self._cluster.network.process_died(self.process, power=power)
         if self.node is not None:
+            self._cluster.invariants.reached["apply stalled"] += self.node.apply_stalls
             self._cluster.invariants.stopped(self)
         self.node = self.store = self.writer = self._transport = self._machine = None
         self._view = None

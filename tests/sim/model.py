@@ -18,6 +18,7 @@ CREATE, DELETE, SET, SET_ACL, CHECK, MULTI = 1, 2, 5, 7, 13, 14
 COMPARE, GUARD = 200, 201
 OPEN_SESSION, ATTACH_SESSION, CLOSE_SESSION, EXPIRE_SESSION = 300, 301, 302, 303
 REAP_NODE, RAISE_FEATURE_LEVEL, END_ALL_SESSIONS = 304, 305, 306
+MARK = 399  # of the version after this one (tests/sim/upgrade.py)
 
 CREATED, DELETED, DATA, CHILDREN = 1, 2, 3, 4
 """Kinds of change and of event."""
@@ -27,6 +28,8 @@ NO_NODE, NO_AUTH, BAD_VERSION, NO_CHILDREN_FOR_EPHEMERALS = -101, -102, -103, -1
 NODE_EXISTS, NOT_EMPTY, SESSION_EXPIRED, SESSION_MOVED = -110, -111, -112, -118
 TRANSACTION, GUARD_FAILED, COMPARE_FAILED = -200, -201, -202
 SEQUENCE_GAP, RESULT_UNKNOWN = -210, -211
+NOTHING, MAY_READ, MAY_WRITE, MAY_CREATE, MAY_DELETE, MAY_ADMIN = 0, 1, 2, 4, 8, 16
+"""Permissions of an ACL."""
 NOT_TRIED: Final = -2
 """In a failed transaction: an operation after the one that failed."""
 
@@ -113,12 +116,30 @@ class ModelChange(NamedTuple):
     data: bytes | None
     prev_stat: bytes | None
     prev_data: bytes | None
+    hidden: bool
+    """The node's ACL keeps it from those who have proven nothing."""
 
 
 class _RefusedError(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
+
+
+Identities = tuple[tuple[str, str], ...]
+"""(scheme, id) of what a caller has proven."""
+
+
+def permits(acl: Any, wanted: int, who: Identities) -> bool:
+    """Whether an ACL (None: everybody may do everything) grants one of the permissions."""
+    return (
+        acl is None
+        or not wanted
+        or any(
+            perms & wanted and (scheme == "world" or (scheme, name) in who)
+            for perms, scheme, name in acl
+        )
+    )
 
 
 def parent_path(path: str) -> str:
@@ -141,6 +162,8 @@ class Model:
         self.changes: list[ModelChange] = []
         """What the entry applied last has changed."""
         self._wall_ms = 0
+        self._who: Identities = ()
+        """What the writer of the present entry has proven."""
 
     # --- the log --------------------------------------------------------------------------------
 
@@ -153,7 +176,8 @@ class Model:
             return None
         self._wall_ms, _ = _STAMP.unpack_from(payload)
         fields = msgpack.unpackb(payload[_STAMP.size :], use_list=False)
-        kind, session, generation, seq, acked, _who, *arguments = fields
+        kind, session, generation, seq, acked, who, *arguments = fields
+        self._who = tuple((scheme, name) for scheme, name in who or ())
         if kind in (CREATE, DELETE, SET, SET_ACL, MULTI, CLOSE_SESSION):
             return self._sequenced(kind, session, generation, seq, acked, tuple(arguments))
         return self._service_entry(kind, session, generation, tuple(arguments))
@@ -206,7 +230,7 @@ class Model:
             for open_session in list(self.sessions):
                 self._end_session(open_session)
         else:
-            assert kind == RAISE_FEATURE_LEVEL, f"unknown entry kind {kind}"
+            assert kind in (RAISE_FEATURE_LEVEL, MARK), f"unknown entry kind {kind}"
         return Answer(self.index, kind, session, 0, code, (), executed, args)
 
     # --- sessions -------------------------------------------------------------------------------
@@ -282,10 +306,12 @@ class Model:
             results.append((OK, *body))
         return OK, tuple(results)
 
-    def _existing(self, path: str, version: int = -1) -> ModelNode:
+    def _existing(self, path: str, wanted: int, version: int = -1) -> ModelNode:
         node = self.nodes.get(path)
         if node is None:
             raise _RefusedError(NO_NODE)
+        if not permits(node.acl, wanted, self._who):
+            raise _RefusedError(NO_AUTH)
         if version not in (-1, node.version):
             raise _RefusedError(BAD_VERSION)
         return node
@@ -293,9 +319,7 @@ class Model:
     def _create(
         self, session: int, path: str, data: bytes, acl: Any, mode: int, _ttl_ms: int
     ) -> tuple[Any, ...]:
-        parent = self.nodes.get(parent_path(path))
-        if parent is None:
-            raise _RefusedError(NO_NODE)
+        parent = self._existing(parent_path(path), MAY_CREATE)
         if mode in SEQUENTIAL_MODES:
             path = f"{path}{parent.created:010d}"
         if path in self.nodes:
@@ -311,11 +335,12 @@ class Model:
         parent.pzxid = index
         if owner:
             self.sessions[session].owned[path] = None
-        self.changes.append(ModelChange(CREATED, path, node.stat(), data, None, None))
+        self._changed(CREATED, path, node, None, None)
         return path, node.stat()
 
     def _delete(self, _session: int, path: str, version: int) -> tuple[Any, ...]:
-        node = self._existing(path, version)
+        self._existing(parent_path(path), MAY_DELETE)
+        node = self._existing(path, NOTHING, version)
         if node.children:
             raise _RefusedError(NOT_EMPTY)
         self._remove(path)
@@ -323,7 +348,7 @@ class Model:
 
     def _remove(self, path: str) -> None:
         node = self.nodes.pop(path)
-        self.changes.append(ModelChange(DELETED, path, None, None, node.stat(), node.data))
+        self._changed(DELETED, path, node, node.stat(), node.data)
         parent = self.nodes[parent_path(path)]
         parent.children -= 1
         parent.pzxid = self.index
@@ -331,16 +356,28 @@ class Model:
             self.sessions[node.owner].owned.pop(path, None)
 
     def _set(self, _session: int, path: str, data: bytes, version: int) -> tuple[Any, ...]:
-        node = self._existing(path, version)
+        node = self._existing(path, MAY_WRITE, version)
         prev_stat, prev_data = node.stat(), node.data
         node.data = data
         node.version += 1
         node.mzxid, node.mtime = self.index, self._wall_ms
-        self.changes.append(ModelChange(DATA, path, node.stat(), data, prev_stat, prev_data))
+        self._changed(DATA, path, node, prev_stat, prev_data)
         return (node.stat(),)
 
+    def _changed(
+        self,
+        kind: int,
+        path: str,
+        node: ModelNode,
+        prev_stat: bytes | None,
+        prev_data: bytes | None,
+    ) -> None:
+        stat, data = (None, None) if kind == DELETED else (node.stat(), node.data)
+        hidden = not permits(node.acl, MAY_READ, ())
+        self.changes.append(ModelChange(kind, path, stat, data, prev_stat, prev_data, hidden))
+
     def _set_acl(self, _session: int, path: str, acl: Any, version: int) -> tuple[Any, ...]:
-        node = self._existing(path)
+        node = self._existing(path, MAY_ADMIN)
         if version not in (-1, node.aversion):
             raise _RefusedError(BAD_VERSION)
         node.acl = acl
@@ -348,17 +385,19 @@ class Model:
         return (node.stat(),)
 
     def _check(self, _session: int, path: str, version: int) -> tuple[Any, ...]:
-        self._existing(path, version)
+        self._existing(path, MAY_READ, version)
         return ()
 
     def _compare(
         self, _session: int, path: str, what: str, relation: str, operand: Any
     ) -> tuple[Any, ...]:
         node = self.nodes.get(path)
-        if what == "exists":
+        if what == "exists" and (node is None or permits(node.acl, MAY_READ, self._who)):
             value: Any = node is not None
         elif node is None:
             raise _RefusedError(COMPARE_FAILED)
+        elif not permits(node.acl, MAY_READ, self._who):
+            raise _RefusedError(NO_AUTH)
         else:
             value = {
                 "value": node.data,
@@ -385,13 +424,17 @@ class Model:
 
     # --- reads ----------------------------------------------------------------------------------
 
-    def read(self, kind: str, path: str) -> tuple[int, tuple[Any, ...]]:
-        """(code, body) of a read of the present state."""
+    def read(
+        self, kind: str, path: str, *page: Any, who: Identities = ()
+    ) -> tuple[int, tuple[Any, ...]]:
+        """(code, body) of a read of the present state. ``page``: (after, limit) of a listing."""
         node = self.nodes.get(path)
         if kind == "sync":
             return OK, (path,)
         if node is None:
             return NO_NODE, ()
+        if not permits(node.acl, MAY_READ, who):
+            return NO_AUTH, ()
         if kind == "get":
             return OK, (node.data, node.stat())
         if kind == "exists":
@@ -403,7 +446,11 @@ class Model:
             for p in self.nodes
             if p != "/" and p.startswith(prefix) and "/" not in p[len(prefix) :]
         )
-        return OK, (names, node.stat())
+        if not page:
+            return OK, (names, node.stat())
+        after, limit = page
+        behind = [name for name in names if name > after]
+        return OK, (behind[:limit], node.stat(), len(behind) > limit)
 
 
 class _Undo:

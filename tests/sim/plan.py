@@ -30,7 +30,7 @@ CLASSES: Final = {
     ),
     "disk": ("stall", "disk-error", "disk-full", "tree-error"),
     "clock": ("clock-jump", "clock-rate"),
-    "members": ("transfer", "snapshot"),
+    "members": ("transfer", "snapshot", "add", "promote", "remove", "replace", "upgrade"),
     "clients": ("clients", "vanish"),
 }
 """Kinds of fault by class; each kind is a method of ``nemesis``."""
@@ -46,6 +46,7 @@ PROGRAMS: Final = (
     "sequence",
     "tree",
     "ephemerals",
+    "restricted",
     "watcher",
     "holder",
 )
@@ -72,7 +73,8 @@ class Fault:
 @dataclass(slots=True)
 class Knobs:
     """Settings of the product, small here so that limits and their rare branches are met often.
-    The names are those of RaftConfig, SnapshotPolicy and ApplyLimits."""
+    The names are those of RaftConfig, SnapshotPolicy and ApplyLimits; the last six are constants of
+    the product (see ``tuned``)."""
 
     max_slice_bytes: int = 1 << 20
     max_inflight: int = 64
@@ -87,6 +89,17 @@ class Knobs:
     log_entries_kept: int = 100
     """How many entries behind a node may be and still catch up from the log."""
     history_entries: int = 100_000
+    fold_entries: int = 1_024
+    """Session rows are written, and what is too old is dropped, at multiples of this index; a
+    multiple of 64."""
+    sample_entries: int = 4_096
+    """Digests are sampled and compared at multiples; a multiple of ``fold_entries``."""
+    behind_changes: int = 4_096
+    """The tree is folded into its file after so many changed records."""
+    apply_entries: int = 4_096
+    part_bytes: int = 256 << 10
+    """A part of a watched revision."""
+    node_writes_in_flight: int = 20_000
 
     def of_raft(self) -> dict[str, Any]:
         """Those of RaftConfig."""
@@ -117,6 +130,8 @@ class Plan:
     """Length of the phase with faults."""
     think_ms: int = 15
     """Longest pause of a client between requests."""
+    operations_min: int = 0
+    """The run goes on after its faults until so many operations were answered."""
     session_timeout_ms: int = 4_000
     patience_ms: int = 1_000
     """A client leaves a node that has not answered for so long."""

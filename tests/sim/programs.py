@@ -6,8 +6,9 @@ import random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from coord.model import requests as rq
-from coord.model.acl import OPEN
+from coord.model.acl import ALL, OPEN, READ, READ_ONLY, WRITE, Acl
 from coord.model.znode import CreateMode, Stat
+from coord.node.identity import digest_of
 from tests.sim.checkers import registers
 
 if TYPE_CHECKING:
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 ANY: Final = -1
 LINEARIZABLE: Final = 0
 SESSION: Final = 1
+STALE: Final = 2
 COUNTER: Final = "/counter"
 SEQUENCE: Final = "/queue"
 EPHEMERALS: Final = "/alive"
 TREE: Final = "/tree"
 GUARDED: Final = "/guarded"
+RESTRICTED: Final = "/restricted"
+TTL_MS: Final = 700
+LARGE_BYTES: Final = 3_000
+"""Stored apart from the node's record."""
 
 
 class Intent(NamedTuple):
@@ -44,6 +50,13 @@ class Program(Protocol):
         ...
 
 
+class Prover(Protocol):
+    """A program whose client proves who it is, on every connection first of all."""
+
+    credential: str
+    who: tuple[tuple[str, str], ...]
+
+
 def get(path: str, level: int = LINEARIZABLE) -> Intent:
     """Read a node."""
     return Intent("get", (path,), rq.Get(path, False, level), level)
@@ -52,6 +65,12 @@ def get(path: str, level: int = LINEARIZABLE) -> Intent:
 def exists(path: str, level: int = LINEARIZABLE) -> Intent:
     """Read a node's Stat."""
     return Intent("exists", (path,), rq.Exists(path, False, level), level)
+
+
+def page(path: str, after: str, limit: int) -> Intent:
+    """List a node's children behind a name."""
+    request = rq.Children(path, False, LINEARIZABLE, after, limit, 0)
+    return Intent("children", (path, after, limit), request, LINEARIZABLE)
 
 
 def children(path: str, level: int = LINEARIZABLE) -> Intent:
@@ -64,9 +83,21 @@ def set_data(path: str, data: bytes, version: int = ANY) -> Intent:
     return Intent("set", (path, data, version), rq.Set(path, data, version))
 
 
-def create(path: str, data: bytes = b"", mode: CreateMode = CreateMode.PERSISTENT) -> Intent:
-    """Make a node."""
-    return Intent("create", (path, data, OPEN, int(mode), 0), rq.Create(path, data, OPEN, mode, 0))
+def create(
+    path: str,
+    data: bytes = b"",
+    mode: CreateMode = CreateMode.PERSISTENT,
+    acl: tuple[Acl, ...] = OPEN,
+) -> Intent:
+    """Make a node; with a time to live it has a short one."""
+    ttl_ms = TTL_MS if mode.has_ttl else 0
+    request = rq.Create(path, data, acl, mode, ttl_ms)
+    return Intent("create", (path, data, acl, int(mode), ttl_ms), request)
+
+
+def set_acl(path: str, acl: tuple[Acl, ...], version: int = ANY) -> Intent:
+    """Say who may do what."""
+    return Intent("set_acl", (path, acl, version), rq.SetAcl(path, acl, version))
 
 
 def delete(path: str, version: int = ANY) -> Intent:
@@ -91,7 +122,7 @@ def multi(*parts: Intent | rq.Operation) -> Intent:
 def setup(keys: int) -> list[Intent]:
     """What must exist before the other clients start."""
     nodes = [create(COUNTER, b"0"), create(SEQUENCE), create(EPHEMERALS), create(TREE)]
-    nodes.append(create(GUARDED))
+    nodes += [create(GUARDED), create(RESTRICTED)]
     return nodes + [create(register(key), b"0") for key in range(keys)]
 
 
@@ -117,7 +148,7 @@ class Register:
         if draw < 0.35:
             return get(path)
         if draw < 0.5:
-            return get(path, SESSION)
+            return get(path, SESSION if draw < 0.45 else STALE)
         self._written += 1
         value = f"{self._name}/{self._written}".encode()
         if draw < 0.75:
@@ -190,14 +221,17 @@ class Tree:
         self._written += 1
         value = f"{self._name}/{self._written}".encode()
         path, version = self._path(), self._stream.choice((ANY, ANY, 0, 1))
+        if self._stream.random() < 0.05:
+            value += bytes(LARGE_BYTES)
         choices = (
             lambda: create(path, value),
-            lambda: create(path, value, self._stream.choice(tuple(CreateMode)[:4])),
+            lambda: create(path, value, self._stream.choice(tuple(CreateMode))),
             lambda: delete(path, version),
             lambda: set_data(path, value, version),
             lambda: exists(path, self._stream.choice((LINEARIZABLE, SESSION))),
             lambda: children(path, self._stream.choice((LINEARIZABLE, SESSION))),
             lambda: get(path, self._stream.choice((LINEARIZABLE, SESSION))),
+            lambda: page(TREE, self._stream.choice(("", "0", "1")), 1),
             lambda: self._transaction(path, value, version),
         )
         return self._stream.choice(choices)()
@@ -209,6 +243,11 @@ class Tree:
                 rq.Check(path, version),
                 rq.Compare(path, "exists", "=", True),
                 rq.Compare(path, "version", "<", 3),
+                rq.Compare(path, "children", "=", 0),
+                rq.Compare(path, "value", "!=", b"none"),
+                rq.Compare(path, "czxid", ">", 10),
+                rq.Compare(other, "exists", "=", False),
+                rq.Guard(path, self._written),
             )
         )
         return multi(first, set_data(path, value), create(other, value), delete(path))
@@ -244,3 +283,48 @@ class Ephemerals:
         """After a close a new session goes on."""
         if op.kind == "close":
             self._closing = False
+
+
+class Restricted:
+    """Nodes that some may not read, write or administer. Its client proves ``credential``."""
+
+    def __init__(self, name: str, stream: random.Random) -> None:
+        self.credential = f"{name}:secret" if stream.random() < 0.7 else ""
+        self._name = name
+        self._stream = stream
+        self._written = 0
+
+    @property
+    def who(self) -> tuple[tuple[str, str], ...]:
+        """What the credential proves."""
+        return (("digest", digest_of(self.credential)),) if self.credential else ()
+
+    def next(self) -> Intent:
+        """Any operation under any ACL."""
+        path = f"{RESTRICTED}/{self._stream.randrange(3)}"
+        self._written += 1
+        value = f"{self._name}/{self._written}".encode()
+        choices = (
+            lambda: create(path, value, acl=self._acl()),
+            lambda: create(f"{path}/below", value),
+            lambda: set_acl(path, self._acl(), self._stream.choice((ANY, ANY, 0, 1))),
+            lambda: set_data(path, value),
+            lambda: set_data(path, value),
+            lambda: get(path),
+            lambda: get(path),
+            lambda: exists(path),
+            lambda: children(path),
+            lambda: delete(path),
+            lambda: delete(f"{path}/below"),
+            lambda: multi(rq.Check(path, ANY), set_data(path, value)),
+            lambda: multi(rq.Compare(path, "version", "<", 5), create(f"{path}/below")),
+        )
+        return self._stream.choice(choices)()
+
+    def _acl(self) -> tuple[Acl, ...]:
+        own = tuple(Acl(ALL, *identity) for identity in self.who) or OPEN
+        written = (Acl(READ | WRITE, "world", "anyone"), *own)
+        return self._stream.choice((OPEN, own, READ_ONLY + own, written))
+
+    def answered(self, op: Op) -> None:
+        """Nothing to remember."""

@@ -78,7 +78,7 @@ class Waiting:
             # Refused by the log (it has a number), or known to have left no entry.
             decided = isinstance(error, RequestError) and error.code not in NO_ENTRY
             outcome = Outcome.OK if decided and self.op.seq else Outcome.FAIL
-        if error.code == NoSpaceError.code:
+        if outcome is Outcome.FAIL and not self.operation.seq:
             self.op.seq = 0  # its number goes to the next write
         self.op.code, self.op.revision = error.code, UNKNOWN_REVISION
         self._recorder.ended(self, outcome)
@@ -105,9 +105,14 @@ class SessionRecorder:
         self._life: SessionLife | None = None
 
     @property
+    def under_way(self) -> int:
+        """How many operations somebody waits for."""
+        return sum(not waiting.done() for waiting in self.waiting)
+
+    @property
     def is_idle(self) -> bool:
         """Nobody waits for anything."""
-        return all(waiting.done() for waiting in self.waiting)
+        return not self.under_way
 
     def begin(self, kind: str, args: tuple[Any, ...], level: int, behind: Waiter | None) -> Waiting:
         """An operation is about to be submitted; what it returns must be its waiter."""
@@ -129,7 +134,8 @@ class SessionRecorder:
     def ended(self, waiting: Waiting, outcome: Outcome) -> None:
         """An operation has its outcome."""
         op = waiting.op
-        del self.waiting[waiting]
+        if outcome is not Outcome.INFO or op.kind not in WRITE_KINDS:
+            del self.waiting[waiting]
         op.outcome = outcome
         op.complete_us = self._process.kernel.now_us
         if outcome is Outcome.OK:
@@ -159,20 +165,28 @@ class SessionRecorder:
                 op.session = session
                 if waiting.done():
                     del self.waiting[waiting]
-            elif session and seq and (not op.seq or op.session == session):
-                op.session, op.seq = session, seq
             elif waiting.done():
                 self._given_up(waiting)
+            elif session and seq and (not op.seq or op.session == session):
+                op.session, op.seq = session, seq
         self._note_session()
 
     def _given_up(self, waiting: Waiting) -> None:
-        """Nobody waits for this write. Until it has been answered its number may turn out to be
-        without effect, and another write's."""
+        """Nobody waits for this write. Its number may turn out to be without effect, and then it
+        is another write's."""
         op, session = waiting.op, self._machine.session_id
-        if not waiting.operation.seq and op.session == session:
-            op.seq = 0
         if op.session != session:
             del self.waiting[waiting]
+        elif not waiting.operation.seq or self._is_of_another(waiting):
+            op.seq = 0
+            del self.waiting[waiting]
+
+    def _is_of_another(self, waiting: Waiting) -> bool:
+        seq = waiting.op.seq
+        return any(
+            other.operation.seq == seq and not other.done() and other.op.kind in WRITE_KINDS
+            for other in self.waiting
+        )
 
     def _note_session(self) -> None:
         machine, life = self._machine, self._life

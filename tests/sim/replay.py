@@ -18,6 +18,8 @@ from tests.sim.model import (
 )
 
 RECURSIVE: Final = 2
+SHOWN: Final = 6
+"""So many fields of a ModelChange travel."""
 OWNER_AT: Final = 44
 """Where a packed Stat holds the owner."""
 
@@ -47,12 +49,14 @@ class Replay:
         heard: list[tuple[int, tuple[object, ...]]] = []
         below = path if path == "/" else f"{path}/"
         for revision, change in self.changes:
+            if change.hidden:
+                continue
             if mode == RECURSIVE:
                 if change.path == path or change.path.startswith(below):
-                    heard.append((revision, tuple(change)))
+                    heard.append((revision, change[:SHOWN]))
                 continue
             if change.path == path:
-                heard.append((revision, tuple(change)))
+                heard.append((revision, change[:SHOWN]))
             if change.kind != DATA and change.path != "/" and parent_path(change.path) == path:
                 heard.append((revision, (CHILDREN, path, None, None, None, None)))
         return Heard(heard)

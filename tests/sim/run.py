@@ -15,6 +15,7 @@ from tests.sim.drawing import draw
 from tests.sim.history import History, Outcome
 from tests.sim.model import SEQUENCE_GAP, SESSION_EXPIRED, SESSION_MOVED, Model
 from tests.sim.plan import Plan
+from tests.sim.tuned import in_force
 
 PROBLEMS_SHOWN = 10
 EXECUTED: Final = {301: "attached", 302: "closed", 303: "expired"}
@@ -32,6 +33,17 @@ SITUATIONS: Final = (
     "log cut off",
     "snapshot installed",
     "tree rebuilt",
+    "minority left out",
+    "disk error ended a node",
+    "full disk refused writes",
+    "apply stalled",
+    "configuration changed",
+    "joint configuration",
+    "leader removed",
+    "node added",
+    "feature level raised",
+    "entry of the next version",
+    "digests compared",
 )
 """Entries that repeat or overtake others, sessions in every kind of trouble, and what nodes go
 through: a suite that never gets there proves nothing about it."""
@@ -88,11 +100,12 @@ def run_plan(
     cluster = Cluster(plan, trace)
     alter(cluster)
     try:
-        cluster.prepare()
-        cluster.add_clients()
-        cluster.suffer()
-        cluster.heal()
-        cluster.recover()
+        with in_force(plan):
+            cluster.prepare()
+            cluster.add_clients()
+            cluster.suffer()
+            cluster.heal()
+            cluster.recover()
         cluster.history.over_us = cluster.kernel.now_us
         result.problems = judge(cluster.history)
     except Exception as error:  # Whatever the product raises is a finding.
@@ -100,6 +113,7 @@ def run_plan(
         if error.__cause__ is not None or not _names_itself(error):
             result.problems += _where(error)
         result.problems += _judge_unfinished(cluster, error)
+    cluster.close()
     result.cpu_s = time.process_time() - started_s
     result.trace_hash = trace.hexdigest()
     result.tail = trace.tail if result.problems else []
@@ -109,6 +123,7 @@ def run_plan(
     result.operations = len(cluster.history.ops)
     result.acknowledged = sum(op.outcome is Outcome.OK for op in cluster.history.ops)
     result.faults = cluster.nemesis.done
+    cluster.invariants.ended()
     result.reached = cluster.invariants.reached + _situations(cluster.history)
     return result
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import Any
 
 import pytest
 
 from tests.sim.checkers import exactly_once, wgl
 from tests.sim.checkers.wgl import ANY_VERSION, FOREVER, Call, State, Verdict
 from tests.sim.handmade import Handmade
-from tests.sim.history import History, Op, Outcome
+from tests.sim.history import History, Op, Outcome, Repeat
+from tests.sim.model import RESULT_UNKNOWN
 
 # --- exactly once -------------------------------------------------------------------------------
 
@@ -180,3 +182,38 @@ def test_the_search_gives_up_in_time() -> None:
     calls.append(_read(1, 2, 99, b"99"))
 
     assert wgl.check_register(calls, START, steps_max=1_000) is Verdict.UNKNOWN
+
+
+# --- writes sent again ----------------------------------------------------------------------------
+
+
+def _sent_again() -> tuple[History, Repeat]:
+    op = Op("c1", 1, 1, "set", ("/c", b"1", -1), outcome=Outcome.OK, revision=7, body=(b"stat",))
+    again = Repeat(op, 0, 7, (b"stat",))
+    return History(ops=[op], repeats=[again]), again
+
+
+def test_a_repeat_with_the_first_answer_passes() -> None:
+    """Whoever sends a write again hears what it heard before."""
+    history, _ = _sent_again()
+
+    assert exactly_once.check(history) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"revision": 8}, "repeat"),
+        ({"code": -103}, "repeat"),
+        ({"body": (b"other",)}, "repeat"),
+        ({"code": RESULT_UNKNOWN}, "forgotten"),
+    ],
+)
+def test_a_repeat_with_another_answer_is_named(change: dict[str, Any], rule: str) -> None:
+    """A second effect, another verdict, or an answer forgotten before its time."""
+    history, again = _sent_again()
+    for name, value in change.items():
+        setattr(again, name, value)
+
+    (problem,) = exactly_once.check(history)
+    assert problem.startswith(f"exactly_once/{rule}: ")

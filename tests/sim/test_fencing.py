@@ -71,6 +71,10 @@ def _another_is_seen(made: Handmade) -> None:
     made.history.sightings[0].data = b"c1"
 
 
+def _somebody_stays_in_line(made: Handmade) -> None:
+    made.history.final_tree = {"/lock": (b"", b""), "/lock/c-0000000001": (b"", b"")}
+
+
 def _nobody_is_seen(made: Handmade) -> None:
     made.history.sightings[0].token += 1
 
@@ -85,6 +89,7 @@ def _nobody_is_seen(made: Handmade) -> None:
         (_guard_lets_the_old_pass, "guard"),
         (_another_is_seen, "sighting"),
         (_nobody_is_seen, "sighting"),
+        (_somebody_stays_in_line, "orphan"),
     ],
 )
 def test_a_broken_hold_is_named(spoil: Callable[[Handmade], None], rule: str) -> None:

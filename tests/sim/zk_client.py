@@ -17,7 +17,17 @@ from tests.differential.operations import SPECS
 from tests.differential.wire import NO_PASSWORD
 from tests.sim import zk_words
 from tests.sim.clients import CHECK_MS, PORT, RECONNECT_MS_MAX
-from tests.sim.history import Asked, Fired, History, Op, Outcome, Replied, SessionLife, Transcript
+from tests.sim.history import (
+    UNKNOWN_REVISION,
+    Asked,
+    Fired,
+    History,
+    Op,
+    Outcome,
+    Replied,
+    SessionLife,
+    Transcript,
+)
 from tests.sim.zk_watches import ArmedWatches
 
 if TYPE_CHECKING:
@@ -26,6 +36,8 @@ if TYPE_CHECKING:
 EVENT_XID: Final = -1
 PING_XID: Final = -2
 SET_WATCHES_XID: Final = -8
+NO_SPACE: Final = -125
+"""Refused before the log: it leaves no entry."""
 WATCHED: Final = 0.4
 """How many of the reads arm a watch."""
 STANDING: Final = 0.04
@@ -250,6 +262,10 @@ class ZkClient:
         op.body = zk_words.body_of(op.kind, body) if not err else ()
         if op.kind == "multi" and not err:
             op.code = zk_words.multi_code(body)
+        if err == NO_SPACE:
+            op.revision = UNKNOWN_REVISION
+            self._finish(op, Outcome.FAIL)
+            return
         if op.is_write:
             self.writes_done += 1
         else:
@@ -295,6 +311,8 @@ class ZkClient:
             op.args = zk_words.multi_args(intent)
         elif intent.kind == "sync":
             op.level = 0
+        elif intent.kind == "children":
+            op.args = intent.args[:1]  # it knows no pages
         self.history.ops.append(op)
         asked = None
         if intent.kind in zk_words.READS and self._stream.random() < WATCHED:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Args = dict[str, Any]
 READS: Final = {"get": "getData", "exists": "exists", "children": "getChildren2"}
 _STAT: Final = struct.Struct(">qqqqiiiqiiq")
+CONTAINER: Final = 4
 _ERROR_PART: Final = -1
 
 
@@ -33,7 +34,13 @@ def request_of(intent: Intent) -> tuple[str, Args]:
 
 def _write(number: int, *args: Any) -> tuple[str, Args]:
     if number == CREATE:
-        path, data, acl, mode, _ = args
+        path, data, acl, mode, ttl_ms = args
+        if ttl_ms:
+            named = {"path": path, "data": _text(data), "acl": acl, "flags": mode, "ttl": ttl_ms}
+            return "createTTL", named
+        if mode == CONTAINER:
+            named = {"path": path, "data": _text(data), "acl": acl, "flags": mode}
+            return "createContainer", named
         return "create2", {"path": path, "data": _text(data), "acl": acl, "flags": mode}
     if number == SET:
         path, data, version = args

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tests.sim.history import FINAL_READER, History, Op, Outcome
+from tests.sim.model import RESULT_UNKNOWN
 
 
 def check(history: History) -> list[str]:
     """Whatever the final reads show: the value of a counter, the children of a sequence."""
-    problems = []
+    problems = [*_check_repeats(history)]
     for op in history.ops:
         if op.client != FINAL_READER or op.outcome is not Outcome.OK or op.code != 0:
             continue
@@ -16,6 +19,17 @@ def check(history: History) -> list[str]:
         elif op.kind == "children":
             problems += check_sequence(history, op.args[0], list(op.body[0]))
     return problems
+
+
+def _check_repeats(history: History) -> Iterator[str]:
+    """A write sent again, elsewhere or later, has the first answer and no second effect."""
+    for again in history.repeats:
+        op = again.op
+        if again.code == RESULT_UNKNOWN:
+            yield f"exactly_once/forgotten: the answer to {op} was never acknowledged"
+        elif (again.code, again.revision, again.body) != (op.code, op.revision, op.body):
+            told = f"code {again.code} revision {again.revision} {again.body!r:.120}"
+            yield f"exactly_once/repeat: {op}, sent again, was told {told}"
 
 
 def check_counter(history: History, path: str, final: int) -> list[str]:

@@ -3,7 +3,8 @@
 Rules, by name: ``grant`` (a token is the revision at which the log made the holder record, for
 its holder), ``order`` (who asked after another had been granted gets the greater token), ``alone``
 (nobody acts on a hold that the log has given away; clocks within their bounds only), ``guard`` (a
-guarded write never follows one with a greater token), ``sighting`` (who is seen to hold does).
+guarded write never follows one with a greater token), ``sighting`` (who is seen to hold does),
+``orphan`` (when all have left, nobody stands in line and nobody holds).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def check(history: History) -> list[str]:
         *_check_alone(history, grants),
         *_check_guards(history),
         *_check_sightings(history, grants),
+        *_check_orphans(history),
     ]
 
 
@@ -132,3 +134,13 @@ def _check_sightings(history: History, grants: dict[tuple[str, int], _Grant]) ->
                 f"fencing/sighting: {seen.client} saw session {seen.session} with {seen.data!r}"
                 f" hold {seen.path} by {seen.token}: the log says otherwise"
             )
+
+
+def _check_orphans(history: History) -> Iterator[str]:
+    """Recipes' nodes in the tree at the end of a run, when every program has given up its places
+    and holds, and the sessions of the dead have ended."""
+    parents = {holding.path.rpartition("/")[0] for holding in history.holdings}
+    for path in history.final_tree or ():
+        parent, _, name = path.rpartition("/")
+        if parent in parents and (name == "holder" or name.startswith("c-")):
+            yield f"fencing/orphan: {path} is left, and nobody behind it"

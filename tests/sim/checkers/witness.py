@@ -88,7 +88,7 @@ def _check_reads(model: Model, reads: list[Op], at: int, problems: list[str]) ->
     """Compare the reads of this revision; the place of the first later one."""
     while at < len(reads) and reads[at].revision == model.index:
         op = reads[at]
-        code, body = model.read(op.kind, op.args[0])
+        code, body = model.read(op.kind, *op.args, who=op.who)
         if op.code != code or (code == 0 and _plain(op.body[: len(body)]) != _plain(body)):
             problems.append(
                 f"witness/read: {op} got {op.body!r:.120}, the model says {code} {body!r:.120}"

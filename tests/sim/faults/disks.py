@@ -45,6 +45,7 @@ def _full(strike: Strike) -> None:
 
     # The guard looks every few MiB or 256 calls: here, when there is something to see.
     member.store.space.look()
+    member.reached("full disk refused writes")
     strike.later(empty)
 
 
