@@ -142,12 +142,13 @@ def _is_ready(address: str) -> bool:
         with urlopen(f"http://{address}/readyz") as answer:
             assert json.load(answer)["ready"]
             return True
-    except HTTPError as refusal:
-        with refusal:
-            checks = json.load(refusal)["checks"]
-        assert refusal.code == HTTPStatus.SERVICE_UNAVAILABLE
-        assert not all(check["ok"] for check in checks)
-        return False
+    except HTTPError as error:
+        refusal = error
+    with refusal:
+        checks = json.load(refusal)["checks"]
+    assert refusal.code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert not all(check["ok"] for check in checks)
+    return False
 
 
 def test_killed_node_comes_back_and_the_data_stays(tmp_path: Path) -> None:
