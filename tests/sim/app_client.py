@@ -5,9 +5,10 @@ itself, its connector, watches and recipes, on an event loop in virtual time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from coord.model.errors import ProtocolError
 from coord.sim import End, Network, Process, host_name
@@ -15,7 +16,7 @@ from coord_client.client import Client
 from coord_client.connection import Link
 from coord_client.hosts import Host
 from coord_client.session import SessionSettings
-from tests.sim.clients import PORT
+from tests.sim.clients import HURRY_MS, PORT
 from tests.sim.history import History
 from tests.sim.recorder import SessionRecorder
 from tests.sim.tap import Tap
@@ -29,8 +30,6 @@ class App(Protocol):
         """One round. Cancelled when the program is to stop; CoordErrors are its own affair."""
         ...
 
-
-OPERATIONS_A_STEP: Final = 5
 
 MakeApp = Callable[["AppClient"], App]
 
@@ -82,6 +81,7 @@ class AppClient:
         self.process = Process(network.kernel, name)
         self.history = history
         self.vanished = False
+        self.think_ms = think_ms
         self.stream = network.kernel.streams.get(f"client/{name}")
         self._network = network
         self._settings = SessionSettings(
@@ -90,10 +90,10 @@ class AppClient:
         self._hosts = ",".join(host_name(node + 1) for node in range(nodes))
         self._app = make_app(self)
         self._stopping = False
-        self._think_s = think_ms / 1_000
         self._wire: _Wire | None = None
         self._main: asyncio.Task[None] | None = None
         self._turn: asyncio.Task[None] | None = None
+        self._hurried = asyncio.Event()
         self._client: Client
         self._recorder: SessionRecorder
         self._loop: VirtualLoop
@@ -163,11 +163,6 @@ class AppClient:
         """The run is over."""
         self._loop.close()
 
-    async def think(self) -> None:
-        """Pause. What an app does between two thoughts takes several operations, so that it
-        thinks longer than a simple program."""
-        await asyncio.sleep(self.stream.random() * self._think_s * OPERATIONS_A_STEP)
-
     def vanish(self) -> None:
         """Die for good: the session is left to expire."""
         self.vanished = True
@@ -183,10 +178,28 @@ class AppClient:
 
     # --- the program ----------------------------------------------------------------------------
 
+    async def _round(self) -> None:
+        await self._app.turn(self._client)
+        await self.think()
+
+    async def think(self) -> None:
+        """What its app does between operations."""
+        pause_s = self.stream.randrange(self.think_ms + 1) / 1_000
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._hurried.wait()
+                await asyncio.sleep(min(pause_s, HURRY_MS / 1_000))
+
+    def hurry(self) -> None:
+        """The faults are over: think no longer than HURRY_MS, the present pause included."""
+        if not self.vanished:
+            with self._loop.turn():
+                self._hurried.set()
+
     async def _run(self) -> None:
         await self._client.start(math.inf)
         while not self._stopping:
-            self._turn = self._loop.create_task(self._app.turn(self._client))
+            self._turn = self._loop.create_task(self._round())
             await asyncio.wait([self._turn])
             if not self._turn.cancelled():
                 self._turn.result()

@@ -12,7 +12,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from coord.sim import Conditions, DiskConditions
-from tests.sim.drawing import LENGTH_MS_MIN, PICKS, TINY
+from tests.sim.drawing import LENGTH_MS_MIN, OPERATIONS_MIN, PICKS, TINY
 from tests.sim.plan import FAULTS, PHASES, PROGRAMS, ROLES, Fault, Knobs, Plan
 
 FAULT_MS: Final = (4_000, 12_000)
@@ -62,10 +62,11 @@ def plans(draw: st.DrawFn) -> Plan:
         faults=draw(_faults()),
         fault_ms=draw(st.integers(*FAULT_MS)),
         think_ms=draw(st.integers(20, 300)),
+        operations_min=OPERATIONS_MIN,
         session_timeout_ms=draw(st.sampled_from((1_000, 2_000, 4_000))),
         patience_ms=draw(st.sampled_from((200, 600, 2_000))),
         drift_ppm=draw(st.sampled_from((0, 500))),
-        snapshot_ms=draw(st.sampled_from((0, 120, 400))),
+        snapshot_ms=draw(st.sampled_from((0, 300, 2_000))),
         core=draw(st.integers(0, PICKS - 1)),
         knobs=draw(_knobs()),
         weather=draw(_weather()),

@@ -16,7 +16,7 @@ from tests.differential import jute
 from tests.differential.operations import SPECS
 from tests.differential.wire import NO_PASSWORD
 from tests.sim import zk_words
-from tests.sim.clients import CHECK_MS, PORT, RECONNECT_MS_MAX
+from tests.sim.clients import CHECK_MS, HURRY_MS, PORT, RECONNECT_MS_MAX
 from tests.sim.history import (
     UNKNOWN_REVISION,
     Asked,
@@ -80,7 +80,7 @@ class ZkClient:
         self._network = network
         self._nodes = nodes
         self._depth = depth
-        self._think_ms = think_ms
+        self.think_ms = think_ms
         self._timeout_ms = timeout_ms
         self._patience_ms = patience_ms
         self._stream = network.kernel.streams.get(f"client/{name}")
@@ -283,11 +283,17 @@ class ZkClient:
 
     # --- requests -------------------------------------------------------------------------------
 
+    def hurry(self) -> None:
+        """The faults are over: think no longer than HURRY_MS, the present pause included."""
+        self.think_ms = min(self.think_ms, HURRY_MS)
+        if self._pump_due and self.process.alive:
+            self.process.call_soon(self._send_next)
+
     def _pump(self) -> None:
         if self._pump_due or self.stopping or self._end is None:
             return
         self._pump_due = True
-        pause_ms = self._stream.randrange(self._think_ms + 1) if self._think_ms else 0
+        pause_ms = self._stream.randrange(self.think_ms + 1) if self.think_ms else 0
         self.process.call_later(pause_ms, self._send_next)
 
     def _send_next(self) -> None:
