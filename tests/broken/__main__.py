@@ -1,12 +1,14 @@
 """Planted bugs of the whole stack.
 
-python -m tests.broken list                  what there is
-python -m tests.broken hunt [NAME…]          how many runs notice each; written to the ledger
-python -m tests.broken check [NAME…]         is each still noticed? Exits 1 if one is not
-python -m tests.broken reach                 does each line run in passing simulations?
-python -m tests.broken table                 the ledger as Markdown
-python -m tests.broken NAME serve …          a real node with the bug (any coord command)
-python -m tests.broken NAME -m MODULE …      any module with the bug, such as a client
+    python -m tests.broken list                  what there is
+    python -m tests.broken hunt [NAME…]          how many runs notice each; written to the ledger
+    python -m tests.broken check [NAME…]         is what was noticed still noticed? Else exits 1
+    python -m tests.broken reach                 does each line run in passing simulations?
+    python -m tests.broken table                 the ledger as Markdown
+    python -m tests.broken NAME serve …          a real node with the bug (any coord command)
+    python -m tests.broken NAME -m MODULE …      any module with the bug, such as a client
+
+The ledger is detection.json, beside this file.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def _list(*, as_json: bool) -> int:
 def _search(options: argparse.Namespace) -> int:
     is_hunt = options.command == "hunt"
     search = hunting.hunt_from if is_hunt else hunting.check_from
-    names = options.names or list(BY_NAME)
+    names = options.names or list(BY_NAME if is_hunt else ledger.load())
     progress, missed = _Progress(len(names)), 0
     for found in hunting.search_all(search, names, options.first, options.runs, options.workers):
         progress.step()

@@ -50,7 +50,7 @@ def save(records: Iterable[Record]) -> None:
 
 
 def table() -> str:
-    """The records as Markdown, one row for each mutant."""
+    """The records as Markdown, one row for each mutant that was noticed; then the others."""
     known = load()
     lines = [
         "| planted bug | class | rule that it breaks | noticed by | runs | median |",
@@ -58,10 +58,13 @@ def table() -> str:
     ]
     for mutant in MUTANTS:
         record = known.get(mutant.name)
-        bugs = ", ".join(str(bug) for bug in mutant.bugs if bug)
-        by = "not yet" if record is None else ", ".join(record.by[:2])
-        median = "" if record is None else str(record.median)
-        runs = mutant.focus or "any"
-        mark = " †" if mutant.drill else ""
-        lines.append(f"| {mutant.name}{mark} | {bugs} | {mutant.rule} | {by} | {runs} | {median} |")
+        if record is not None:
+            bugs = ", ".join(str(bug) for bug in mutant.bugs if bug)
+            by = ", ".join(record.by[:2])
+            name = f"{mutant.name} †" if mutant.drill else mutant.name
+            runs = mutant.focus or "any"
+            lines.append(f"| {name} | {bugs} | {mutant.rule} | {by} | {runs} | {record.median} |")
+    missed = [mutant.name for mutant in MUTANTS if mutant.name not in known]
+    if missed:
+        lines += ["", f"Planted and not noticed by any run yet: {', '.join(missed)}."]
     return "\n".join(lines) + "\n"

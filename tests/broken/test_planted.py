@@ -12,7 +12,7 @@ import pytest
 
 from coord.store.sessions import NOBODY
 from coord_client import connect
-from tests.broken import hunting
+from tests.broken import hunting, ledger, raft_mutants
 from tests.broken.catalogue import BY_NAME, MUTANTS
 from tests.broken.mutant import Edit, Mutant, one
 from tests.broken.reaching import places_of
@@ -53,14 +53,6 @@ def test_the_bugs_cover_the_known_classes() -> None:
 
     assert len(names) == len(MUTANTS) >= 55
     assert CLASSES - classes == set(NOT_HERE)
-
-
-def test_enough_of_them_can_be_found_from_outside() -> None:
-    """The drills on real processes have at least ten to find, in the server and in the client."""
-    drills = [mutant for mutant in MUTANTS if mutant.drill]
-
-    assert len(drills) >= 10
-    assert {mutant.side for mutant in drills} == {"client", "server"}
 
 
 def test_all_changes_of_a_bug_are_made_and_undone() -> None:
@@ -105,7 +97,32 @@ def test_a_planted_bug_is_noticed(name: str) -> None:
     assert found.by
 
 
-# --- where -----------------------------------------------------------------------------------
+# --- the ledger --------------------------------------------------------------------------------
+
+
+def test_most_of_them_have_been_noticed() -> None:
+    """The ledger knows of at least 55 by what name, of every class, and of none that is gone."""
+    known = ledger.load()
+    core = {mutant.bug for mutant in raft_mutants.MUTANTS}
+    noticed = {bug for name in known for bug in BY_NAME[name].bugs if bug}
+
+    assert set(known) <= set(BY_NAME)
+    assert len(known) >= 55
+    assert [name for name, record in known.items() if not record.by] == []
+    assert CLASSES - core - noticed == set(NOT_HERE) - core
+
+
+def test_enough_that_are_noticed_can_be_found_from_outside() -> None:
+    """The drills on real processes have at least ten to find, in the server and in the client."""
+    drills = [mutant for mutant in MUTANTS if mutant.drill and mutant.name in ledger.load()]
+
+    assert len(drills) >= 10
+    assert {mutant.side for mutant in drills} == {"client", "server"}
+
+
+def test_the_documentation_lists_the_figures() -> None:
+    """docs/testing.md has the table that the ledger makes."""
+    assert ledger.table() in Path("docs/testing.md").read_text()
 
 
 def test_the_lines_of_a_change_are_known() -> None:
