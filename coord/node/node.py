@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 UPKEEP_MS: Final = 100
 HANDSHAKE_CHECK_MS: Final = 200
 HOUSEKEEPING_MS: Final = 1_000
+STUCK_LOOK_MS: Final = 200
 REAP_AGAIN_MS: Final = 200
 """Between two batches of nodes to reap when one look has found many."""
 
@@ -162,6 +163,7 @@ class Node:
             (PROGRESS_CHECK_MS, self.reads.pages.expire),
             (HOUSEKEEPING_MS, self.housekeeping.check),
             (HOUSEKEEPING_MS, self._leave_if_full),
+            (STUCK_LOOK_MS, self._send_clients_away_if_stuck),
             (CALL_MS_MAX, self.admin.expire),
             (self.settings.reap_interval_ms, self._reap),
             (REAP_AGAIN_MS, self._reap_more),
@@ -232,6 +234,12 @@ class Node:
         for interval_ms, call in self._periodic:
             if before_ms // interval_ms != now_ms // interval_ms:
                 call()
+
+    def _send_clients_away_if_stuck(self) -> None:
+        """What they ask of this node waits for its disk, whoever leads; the others have their own.
+        Again and again: some come back here."""
+        if self.raft.disk_is_stuck:
+            self.gateway.end_all("draining", "the disk of this node is stuck; reconnect to another")
 
     def _reap(self) -> None:
         self.housekeeping.reap(self.reader)

@@ -303,6 +303,11 @@ class RaftNode:
         """Whom this leader is handing over to, else NO_NODE."""
         return self._raft.transferee
 
+    @property
+    def disk_is_stuck(self) -> bool:
+        """A write has been under way for longer than a leader may be stuck."""
+        return self._raft.disk_is_stuck
+
     def statistics(self) -> RaftStatistics:
         """An immutable picture of everything."""
         raft = self._raft

@@ -114,8 +114,8 @@ class Environment(Protocol):
     damage: tuple[type[Exception], ...]
     """Those of them which mean that the file is not what was written to it."""
     witness: int | None
-    """32 bits by which the owner knows a committed state. Set before a commit; found again when
-    the environment is next opened if they are those of its newest commit. None: not known."""
+    """32 bits, not 0, by which the owner knows a committed state. Set before a commit; found again
+    when the environment is next opened if they are those of its newest commit. None: not known."""
 
     def table(self, name: str) -> Table:
         """Handle of a table, made if missing. Before the transactions that use it."""

@@ -190,7 +190,7 @@ class LmdbEnvironment:
                     " was written last is gone"
                 )
             if newest == floor.number:
-                self.witness = floor.witness
+                self.witness = floor.witness or None
         self._readonly = env.flags()["readonly"]
         self._tables: dict[str, Any] = {}
         self._page_bytes: int = env.stat()["psize"]

@@ -134,10 +134,11 @@ class RaftLog:
         )
 
     def _witness(self, view: LogExtent) -> int:
-        """By which this log knows the state that a commit left: all facts and the last run."""
+        """By which this log knows the state that a commit left: all facts and the last run. Not 0,
+        which stands for none."""
         if self._facts_sum is None:
             self._facts_sum = crc32(b"".join(self._facts[key] for key in sorted(self._facts)))
-        return crc32(view.tail, self._facts_sum)
+        return crc32(view.tail, self._facts_sum) or 1
 
     # --- Storage: reads of the loop -------------------------------------------------------------
 
