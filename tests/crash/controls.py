@@ -49,13 +49,6 @@ CONTROLS: Final[dict[str, Control]] = {
         is_recorded=False,
         workload="folds",
     ),
-    "clean-before-synced": Control(
-        "coord.store.tree_keeper",
-        "            self.env.sync()\n",
-        "",
-        is_recorded=True,
-        workload="clean_restarts",
-    ),
     "snapshot-not-synced": Control(
         "coord.store.snapshot_file",
         "            os.fsync(file.fileno())\n",

@@ -76,6 +76,7 @@ class Replay:
         if broken:
             self._command += ["--break", broken]
         self._boot = boot
+        self._log = place / "worker.log"
         self.findings = Findings()
 
     def run(self, on_image: Callable[[], None], only: int = 0) -> Findings:
@@ -88,16 +89,16 @@ class Replay:
 
     def _one_child(self, more: list[str], on_image: Callable[[], None]) -> int:
         """Returns the image to go on with, 0 after the last one."""
-        child = subprocess.Popen(
-            self._boot.command([*self._command, *more]),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-            cwd=ROOT,
-        )
+        with self._log.open("wb") as log:
+            child = subprocess.Popen(
+                self._boot.command([*self._command, *more]),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment(),
+                cwd=ROOT,
+            )
         assert child.stdout is not None
-        assert child.stderr is not None
         opening = 0
         for line in child.stdout:
             said = json.loads(line)
@@ -112,10 +113,9 @@ class Replay:
             if len(self.findings.problems) >= FINDINGS_MAX:
                 child.kill()
                 break
-        trace = child.stderr.read()
         status = child.wait()
         child.stdout.close()
-        child.stderr.close()
+        trace = self._log.read_text(encoding="utf-8", errors="replace")
         if opening:
             reason = f"crash/died: status {status} {trace[-500:]}".rstrip()
             self.findings.problems.append(self._told(opening, reason))
