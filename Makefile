@@ -18,6 +18,9 @@
 #   make bench          ZooKeeper, etcd and coord compared, 35 minutes; writes docs/performance.md
 #                       BENCH='--quick' or other options of bench/run.py: shows only what they say
 #   make bench-deps     Debian, root: ZooKeeper, etcd and what their load generators need
+#   make image          the container image coord:local (BASE=python:3.12-slim-bookworm)
+#   make base-image     Debian, root: a base for it where none can be pulled (coord-base:bookworm)
+#   make compose-test   the cluster of docker-compose.yml is killed, cut off, wiped and restarted
 #   make system-deps    Debian, root: what any suite needs from the system
 #   make clean          everything a target above has made
 #
@@ -45,7 +48,8 @@ INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint types format imports fast-test sim campaign zk-differential bench \
-	bench-deps node-client system-deps clean
+	bench-deps node-client system-deps clean \
+	image base-image compose-test
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -113,6 +117,18 @@ zk-differential: $(VENV)/.has-test
 
 bench: $(VENV)/.has-server
 	@$(BIN)/python -m bench.run $(or $(BENCH),--json docs/performance.json --docs)
+
+BASE ?= python:3.12-slim-bookworm
+IMAGE ?= coord:local
+image: $(MADE)
+	@deploy/wheels.sh $(BASE) $(BIN)/python
+	@docker build --quiet --build-arg BASE=$(BASE) --tag $(IMAGE) .
+
+base-image:
+	@deploy/base-image.sh
+
+compose-test: $(VENV)/.has-test image
+	@$(BIN)/python -m tests.compose
 
 bench-deps:
 	apt-get update -qq && apt-get install -qq -y --no-install-recommends gcc libc6-dev \

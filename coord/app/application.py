@@ -78,6 +78,7 @@ def run(
         http = None
         if config.node.http:
             http = sockets.enter_context(binding.bind(config.node.http, "HTTP"))
+            http_door.load()
         if config.peers.insecure:
             log.warning(
                 "peers are not authenticated: whoever reaches the peer port can change data"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def load() -> None:
+    """Import what the door needs, before there is a loop that must not stand still: it takes a
+    while on a busy machine."""
+    importlib.import_module("coord.server.http.doors")
+
+
 async def opened(config: Config, node: Node, sock: socket.socket | None) -> HttpDoor | None:
     """Serve HTTP on the bound socket; None without one. Raises ConfigError."""
     if sock is None:
         return None
-    from coord.server.http.doors import HttpDoor  # noqa: PLC0415 - aiohttp takes a while to load
+    from coord.server.http.doors import HttpDoor  # noqa: PLC0415 - see load()
 
     door = HttpDoor(node, config.node.http_names)
     try:

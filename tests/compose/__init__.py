@@ -1,0 +1,1 @@
+"""A drill on the compose cluster: real containers, networks and volumes."""

@@ -1,0 +1,92 @@
+"""One `docker-compose` project: its nodes as containers, started, killed, cut off, wiped."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+ROOT: Final = Path(__file__).parents[2]
+NODES: Final = (1, 2, 3)
+CLIENT_PORT: Final = 28_180
+HTTP_PORT: Final = 28_380
+PATIENCE_S: Final = 60.0
+"""Of this drill, not a promise of the product."""
+
+
+class Overdue(AssertionError):  # noqa: N818 (names the finding)
+    """A condition did not come true."""
+
+
+class Project:
+    """The cluster of ``docker-compose.yml`` under a name and ports of its own."""
+
+    def __init__(self, name: str = "coord-drill") -> None:
+        self.name = name
+        ports = {f"COORD_PORT_{node}": str(CLIENT_PORT + node) for node in NODES}
+        ports |= {f"COORD_HTTP_{node}": str(HTTP_PORT + node) for node in NODES}
+        self._environment = {**os.environ, **ports}
+        self.hosts = ",".join(f"127.0.0.1:{CLIENT_PORT + node}" for node in NODES)
+
+    def compose(self, *arguments: str) -> str:
+        """Run a command of docker-compose; what it printed. Raises CalledProcessError."""
+        command = ["docker-compose", "--project-name", self.name, *arguments]
+        return self._run(command)
+
+    def docker(self, *arguments: str) -> str:
+        """The same with the engine's own command."""
+        return self._run(["docker", *arguments])
+
+    def _run(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise AssertionError(f"{' '.join(command)}: {done.stderr.strip()[-2_000:]}")
+        return done.stdout
+
+    def container(self, node: int) -> str:
+        """Its id, running or not."""
+        return self.compose("ps", "--quiet", f"node{node}").strip()
+
+    def readiness(self, node: int) -> dict[str, Any]:
+        """What the node says at /readyz; {} if it says nothing."""
+        try:
+            with urlopen(f"http://127.0.0.1:{HTTP_PORT + node}/readyz", timeout=3) as answer:
+                found: dict[str, Any] = json.load(answer)
+        except (URLError, OSError, ValueError):
+            return {}
+        return found
+
+    def status(self, node: int) -> dict[str, Any]:
+        """The node's own picture; {} if it does not answer."""
+        try:
+            with urlopen(f"http://127.0.0.1:{HTTP_PORT + node}/v1/status", timeout=3) as answer:
+                found: dict[str, Any] = json.load(answer)
+        except (URLError, OSError, ValueError):
+            return {}
+        return found
+
+    def wait_ready(self, *nodes: int) -> None:
+        """Until each of them (all) is ready."""
+        for node in nodes or NODES:
+            self.wait(f"node {node} is ready", lambda: bool(self.readiness(node).get("ready")))  # noqa: B023
+
+    def leader(self) -> int:
+        """Who leads, by the word of whoever answers."""
+        found = [self.status(node).get("leader", 0) for node in NODES]
+        return next((leader for leader in found if leader), 0)
+
+    def wait(self, what: str, holds: Any) -> None:
+        """Until a condition holds. Raises Overdue."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            if time.monotonic() > deadline:
+                logs = self.compose("logs", "--no-color", "--tail", "20")
+                raise Overdue(f"{what}: not within {PATIENCE_S:.0f} s\n{logs}")
+            time.sleep(0.2)
