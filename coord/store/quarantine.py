@@ -55,6 +55,15 @@ class Diagnosis:
         return tuple(f for f in self.findings if f.problem and not f.will_rebuild)
 
 
+def holds_data(directory: Path) -> bool:
+    """A node has lived here."""
+    return any(
+        found
+        for pattern in (LOG, TREE_PREFIX + "*", SNAPSHOTS)
+        for found in directory.glob(pattern)
+    )
+
+
 class DirectoryDoctor:
     """Examines and clears one directory, whose lock its caller holds. ``on_part`` is called with
     the path of each part before it is read, which may take a while."""
