@@ -10,8 +10,7 @@ import pytest
 
 from coord.model.errors import CorruptionError, StorageError
 from coord.node.driver import APPLY_FAILURES_TO_END, APPLY_FAILURES_TO_LEAVE, APPLY_RETRY_MS
-from tests.node import single as harness
-from tests.node.single import Single, create, put
+from tests.node.single import Peer, Single, create, put
 
 GIVE_UP_MS = APPLY_FAILURES_TO_END * APPLY_RETRY_MS
 LEAVE_MS = APPLY_FAILURES_TO_LEAVE * APPLY_RETRY_MS
@@ -21,10 +20,22 @@ def fails_with(error: Exception) -> Callable[[Any], Generator[None, None, Any]]:
     """An apply that never succeeds."""
 
     def apply_steps(_slices: Any) -> Generator[None, None, Any]:
-        raise error
         yield
+        raise error
 
     return apply_steps
+
+
+def closed_after(single: Single, client: Peer, duration_ms: int) -> bool:
+    """Whether the node has hung up by then."""
+    single.pass_ms(duration_ms)
+    return client.link.is_closed
+
+
+def fatal_after(single: Single, duration_ms: int) -> BaseException | None:
+    """Why the node has ended by then."""
+    single.pass_ms(duration_ms)
+    return single.fatal
 
 
 @pytest.fixture
@@ -40,13 +51,9 @@ def test_clients_leave_a_node_whose_log_is_stuck(single: Single) -> None:
     client = single.client()
     single.hands.disk_works = False
     client.send(put("/a", b"1"))
-    single.pass_ms(1_900)
-    assert not client.link.is_closed
-    single.pass_ms(400)
-    assert client.link.is_closed
-    again = harness.Peer(single)
-    single.pass_ms(300)
-    assert again.link.is_closed
+    assert not closed_after(single, client, 1_900)
+    assert closed_after(single, client, 400)
+    assert closed_after(single, Peer(single), 300)
 
     single.hands.disk_works = True
     single.pass_ms(2_000)
@@ -62,13 +69,11 @@ def test_a_tree_that_cannot_be_written_is_given_up(
     client = single.client()
     monkeypatch.setattr(single.store.machine, "apply_steps", fails_with(StorageError("EIO")))
     client.send(put("/a", b"1"))
-    single.pass_ms(LEAVE_MS + 100)
-    assert client.link.is_closed
-    single.pass_ms(GIVE_UP_MS - LEAVE_MS - 1_000)
-    assert single.fatal is None
-    single.pass_ms(2_000)
-    assert isinstance(single.fatal, CorruptionError)
-    assert "the tree could not be written for 30 s" in str(single.fatal)
+    assert closed_after(single, client, LEAVE_MS + 100)
+    assert fatal_after(single, GIVE_UP_MS - LEAVE_MS - 1_000) is None
+    fatal = fatal_after(single, 2_000)
+    assert isinstance(fatal, CorruptionError)
+    assert "the tree could not be written for 30 s" in str(fatal)
     assert single.store.log.trust.inode == 0
 
 
