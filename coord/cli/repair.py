@@ -45,8 +45,10 @@ def repair_command(target: Target, directory: Path, *, only_check: bool, force: 
     Exit codes: 0 nothing damaged, or repaired · 69 the peers could not do without this directory ·
     74 damaged (--check), or the disk failed · 75 the node is running
     """
-    from coord.store.quarantine import DirectoryDoctor
+    from coord.store.quarantine import DirectoryDoctor, holds_data
 
+    if not holds_data(directory):
+        raise click.UsageError(f"{directory} holds no data of a node")
     with _locked(directory):
         doctor = DirectoryDoctor(directory, _progress(target))
         found = doctor.examine()

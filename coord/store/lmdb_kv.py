@@ -57,12 +57,13 @@ _verify: Final[Callable[[str], list[str]]] = lmdb.verify.verify
 class LmdbReadTxn:
     """A reader. ``get`` is py-lmdb's bound C method."""
 
-    __slots__ = ("_txn", "get")
+    __slots__ = ("_name", "_txn", "get")
 
     get: Callable[[bytes, None, Any], bytes | None]
 
-    def __init__(self, txn: lmdb.Transaction[bytes]) -> None:
+    def __init__(self, txn: lmdb.Transaction[bytes], name: str) -> None:
         self._txn = txn
+        self._name = name
         self.get = txn.get
 
     def scan(
@@ -72,12 +73,14 @@ class LmdbReadTxn:
         with self._txn.cursor(cast("Any", db)) as cursor:
             if not (cursor.set_range(start) if start else cursor.first()):
                 return
-            if stop is None:
-                yield from cursor.iternext()
-                return
+            last = b""
             for record in cursor.iternext():
-                if record[0] >= stop:
+                key = record[0]
+                if stop is not None and key >= stop:
                     return
+                if key <= last:
+                    raise _out_of_order(self._name, last, key)
+                last = key
                 yield record
 
     def scan_back(
@@ -90,9 +93,14 @@ class LmdbReadTxn:
             beyond = stop is not None and cursor.set_range(stop)
             if not (cursor.prev() if beyond else cursor.last()):
                 return
+            last: bytes | None = None
             for record in cursor.iterprev():
-                if record[0] < start:
+                key = record[0]
+                if key < start:
                     return
+                if last is not None and key >= last:
+                    raise _out_of_order(self._name, key, last)
+                last = key
                 yield record
 
     def scan_keys(self, db: Table, start: bytes, stop: bytes | None = None) -> Iterator[bytes]:
@@ -100,9 +108,13 @@ class LmdbReadTxn:
         with self._txn.cursor(cast("Any", db)) as cursor:
             if not (cursor.set_range(start) if start else cursor.first()):
                 return
+            last = b""
             for key in cursor.iternext(values=False):
                 if stop is not None and key >= stop:
                     return
+                if key <= last:
+                    raise _out_of_order(self._name, last, key)
+                last = key
                 yield key
 
     def count(self, db: Table) -> int:
@@ -137,6 +149,11 @@ class LmdbReadTxn:
         self.close()
 
 
+def _out_of_order(name: str, before: bytes, after: bytes) -> CorruptionError:
+    """Where pages have changed places a walk along them may go in a circle, for ever."""
+    return CorruptionError(f"{name}: key {after.hex()} comes behind {before.hex()}")
+
+
 class LmdbWriteTxn(LmdbReadTxn):
     """The writer. ``put`` and ``delete`` are py-lmdb's bound C methods."""
 
@@ -146,7 +163,7 @@ class LmdbWriteTxn(LmdbReadTxn):
     delete: Callable[..., Any]
 
     def __init__(self, txn: lmdb.Transaction[bytes], env: LmdbEnvironment) -> None:
-        super().__init__(txn)
+        super().__init__(txn, env.name)
         self._env = env
         self.put = txn.put
         self.delete = txn.delete
@@ -213,7 +230,7 @@ class LmdbEnvironment:
     def read(self) -> ReadTxn:
         """Begin reading. Raises StorageError."""
         try:
-            return LmdbReadTxn(self._env.begin())
+            return LmdbReadTxn(self._env.begin(), self.name)
         except lmdb.Error as error:
             raise StorageError(f"{self.name}: cannot read: {error}") from error
 

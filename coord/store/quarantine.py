@@ -55,6 +55,15 @@ class Diagnosis:
         return tuple(f for f in self.findings if f.problem and not f.will_rebuild)
 
 
+def holds_data(directory: Path) -> bool:
+    """A node has lived here."""
+    return any(
+        found
+        for pattern in (LOG, TREE_PREFIX + "*", SNAPSHOTS)
+        for found in directory.glob(pattern)
+    )
+
+
 class DirectoryDoctor:
     """Examines and clears one directory, whose lock its caller holds. ``on_part`` is called with
     the path of each part before it is read, which may take a while."""
@@ -146,13 +155,17 @@ class DirectoryDoctor:
         """Move what is damaged away: all of it if the directory is lost, so that its node starts
         as a new one. Returns where it lies now. Raises StorageError."""
         if diagnosis.lost_because:
-            doomed = [p for p in self._directory.iterdir() if p.name not in _STAYS]
+            # The log first, durably: one without what tells against it might be believed.
+            parts = [p for p in self._directory.iterdir() if p.name not in _STAYS]
+            doomed = sorted(parts, key=lambda path: path.name != LOG)
         else:
             doomed = [finding.path for finding in diagnosis.damaged]
         try:
             place = self._new_place()
             for path in doomed:
                 path.rename(place / path.name)
+                if path.name == LOG:
+                    sync_directory(self._directory)
             for directory in (place, self._directory / SNAPSHOTS, self._directory):
                 if directory.exists():
                     sync_directory(directory)

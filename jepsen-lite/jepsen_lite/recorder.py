@@ -82,6 +82,10 @@ class Recorder:
             op.outcome, op.result, op.revision = Outcome.OK, answer.result, answer.revision
         op.complete_ns = now_ns()
         op.session, op.node = store.session_id, store.node
+        return self.note(op)
+
+    def note(self, op: Op) -> Op:
+        """Write down an operation that is over."""
         self.counts.add(op)
         self.writer.op(op)
         return op

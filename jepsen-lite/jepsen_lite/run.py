@@ -78,7 +78,7 @@ class Run:
         self.schedule: Schedule | None = None
         self.seen = Judgement("run")
         self.figures: dict[str, Any] = {}
-        self._on_change = on_change
+        self.on_change = on_change
         seconds = time.strftime("%Y%m%d-%H%M%S")
         faults = "+".join(settings.faults).replace(":", "-") or "healthy"
         base = f"{seconds}-{settings.cluster}-{settings.workload}-{faults}-{settings.seed}"
@@ -104,6 +104,7 @@ class Run:
             with Writer(path, History(kind.name, kind.model, meta)) as writer:
                 self.recorder = Recorder(writer)
                 open_store = partial(opening.open_store, self.settings, cluster, writer)
+                cluster.open_store = open_store
                 traffic = Traffic(
                     workload,
                     self.recorder,
@@ -136,11 +137,11 @@ class Run:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1.0)
-            self._on_change(self)
+            self.on_change(self)
 
     def _enter(self, phase: str) -> None:
         self.phase = phase
-        self._on_change(self)
+        self.on_change(self)
 
     async def _meta(self, cluster: Cluster) -> dict[str, Any]:
         settings = self.settings
@@ -149,14 +150,19 @@ class Run:
             "command": settings.command(),
             "versions": {"os": platform.platform(), **await cluster.versions()},
             "nodes": [node.name for node in cluster.nodes],
-            "client": settings.client or cluster.clients[0],
+            "client": self._client(cluster),
         }
+
+    def _client(self, cluster: Cluster) -> str:
+        return self.settings.client or cluster.clients[0]
 
     # --- what happens ---------------------------------------------------------------------------
 
     async def _drive(self, cluster: Cluster, traffic: Traffic, writer: Writer) -> None:
-        follower = LogFollower(lambda: cluster.nodes, writer.log)
-        async with self._following(cluster, follower):
+        # Only what the native client did can be compared with the log: others are not recorded.
+        has_log = isinstance(cluster, LocalCluster) and self._client(cluster) == "native"
+        follower = LogFollower(lambda: cluster.nodes, writer.log) if has_log else None
+        async with self._following(follower):
             self._enter("preparing")
             await self._prepare(traffic)
             working = asyncio.create_task(traffic.run())
@@ -166,12 +172,12 @@ class Run:
                 traffic.stop()
                 await working
             await self._settle(cluster, traffic)
-        if isinstance(cluster, LocalCluster):
+        if isinstance(cluster, LocalCluster) and follower is not None:
             await self._keep_log(cluster, follower, writer)
 
     @contextlib.asynccontextmanager
-    async def _following(self, cluster: Cluster, follower: LogFollower) -> AsyncIterator[None]:
-        if not isinstance(cluster, LocalCluster):
+    async def _following(self, follower: LogFollower | None) -> AsyncIterator[None]:
+        if follower is None:
             yield
             return
         following = asyncio.create_task(follower.run())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
 from typing import Final
 
-from jepsen_lite.clients.store import Store, StoreError
+from jepsen_lite.clients.store import StoreError
+from jepsen_lite.clusters.cluster import OpenStore
 from jepsen_lite.recorder import Recorder
 from jepsen_lite.workloads import Worker, Workload
 
@@ -18,9 +18,6 @@ PAUSE_S: Final = 0.1
 FINAL_PROCESS: Final = 1_000_000
 """Number of the client that reads at the end."""
 LEAVE_WITHIN_S: Final = 30.0
-
-OpenStore = Callable[[int], Awaitable[Store]]
-"""A connected client for the worker with this number. Raises StoreError."""
 
 
 class Traffic:

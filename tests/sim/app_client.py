@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -21,6 +22,9 @@ from tests.sim.history import History
 from tests.sim.recorder import SessionRecorder
 from tests.sim.tap import Tap
 from tests.sim.virtual_loop import VirtualLoop
+
+logging.getLogger("coord_client").addHandler(logging.NullHandler())
+"""What the library says of each expired session is in the history."""
 
 
 class App(Protocol):

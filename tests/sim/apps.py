@@ -167,6 +167,7 @@ class Holder:
         for _ in range(self._stream.randrange(1, 8)):
             await self._owner.think()
             if not hold.is_held:
+                holding.was_lost = True
                 return
             holding.acted_us.append(self._now_us())
             if self._stream.random() < 0.5:

@@ -36,7 +36,7 @@ WRITES: Final = (rq.Set, rq.Create, rq.Delete, rq.SetAcl, rq.Multi, rq.Close)
 
 KEPT_MAX: Final = 4
 FORGETS: Final = 0.3
-ASKS_AGAIN: Final = 0.5
+ASKS_AGAIN: Final = 0.2
 """How often a client that comes back asks for answers that it has had."""
 
 

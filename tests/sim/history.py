@@ -202,6 +202,8 @@ class Holding:
     granted_us: int
     acted_us: list[int] = field(default_factory=list)
     over_us: int = -1
+    was_lost: bool = False
+    """It was over before its holder gave it up."""
 
 
 @dataclass(slots=True)

@@ -12,8 +12,16 @@ from coord.sim import US_PER_S, Trace
 from tests.sim.checkers import judge
 from tests.sim.cluster import Cluster, Stuck
 from tests.sim.drawing import draw
-from tests.sim.history import History, Outcome
-from tests.sim.model import SEQUENCE_GAP, SESSION_EXPIRED, SESSION_MOVED, Model
+from tests.sim.history import Asked, History, Outcome
+from tests.sim.model import (
+    GUARD,
+    NO_AUTH,
+    SEQUENCE_GAP,
+    SESSION_EXPIRED,
+    SESSION_MOVED,
+    TRANSACTION,
+    Model,
+)
 from tests.sim.plan import Plan
 from tests.sim.tuned import in_force
 
@@ -44,6 +52,13 @@ SITUATIONS: Final = (
     "feature level raised",
     "entry of the next version",
     "digests compared",
+    "stream resumed",
+    "watches set again",
+    "lock changed hands",
+    "hold cut short",
+    "write sent again",
+    "ACL refused",
+    "guard refused",
 )
 """Entries that repeat or overtake others, sessions in every kind of trouble, and what nodes go
 through: a suite that never gets there proves nothing about it."""
@@ -128,6 +143,28 @@ def run_plan(
     return result
 
 
+def _seen_by_clients(history: History) -> Counter[str]:
+    """What clients went through."""
+    found = Counter[str]()
+    for transcript in history.transcripts:
+        for item in transcript.items:
+            if isinstance(item, Asked):
+                found["stream resumed"] += item.what == "watch" and item.since >= 0
+                found["watches set again"] += item.what == "set_watches"
+    holders: dict[str, str] = {}
+    for holding in history.holdings:
+        last = holders.get(holding.path, holding.client)
+        found["lock changed hands"] += last != holding.client
+        found["hold cut short"] += holding.was_lost
+        holders[holding.path] = holding.client
+    found["write sent again"] += len(history.repeats)
+    for op in history.ops:
+        guards = op.kind == "multi" and any(part[0] == GUARD for part in op.args[0])
+        found["guard refused"] += guards and op.code == TRANSACTION
+        found["ACL refused"] += op.code == NO_AUTH
+    return found
+
+
 def _judge_unfinished(cluster: Cluster, error: Exception) -> list[str]:
     """What is wrong with the history up to where the run ended. A cluster that makes no progress
     has left a whole one."""
@@ -152,6 +189,7 @@ def _situations(history: History) -> Counter[str]:
             found[EXECUTED.get(answer.kind, "")] += 1
         else:
             found[REFUSED.get(answer.code, "repeated")] += 1
+    found += _seen_by_clients(history)
     found["lost answer"] += sum(op.outcome is Outcome.INFO and op.is_write for op in history.ops)
     return found
 

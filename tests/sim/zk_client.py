@@ -38,9 +38,9 @@ PING_XID: Final = -2
 SET_WATCHES_XID: Final = -8
 NO_SPACE: Final = -125
 """Refused before the log: it leaves no entry."""
-WATCHED: Final = 0.4
+WATCHED: Final = 0.7
 """How many of the reads arm a watch."""
-STANDING: Final = 0.04
+STANDING: Final = 0.1
 """How many requests are preceded by one that adds a standing watch."""
 
 

@@ -125,3 +125,28 @@ def test_a_tree_that_knows_more_than_its_log_loses_the_directory(
     assert "entries that were durable are gone" in found.lost_because
     with pytest.raises(CorruptionError, match="entries that were durable are gone"):
         machine.open()
+
+
+def test_a_lost_directory_loses_its_log_first(
+    machine: DirectoryMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever interrupts the clearing, no log is left without the tree that tells against it."""
+    (machine.directory / LOG / DATA_FILE).write_bytes(b"no pages")
+    doctor = DirectoryDoctor(machine.directory)
+    found = doctor.examine()
+    moved: list[str] = []
+    rename = Path.rename
+
+    def note(path: Path, target: Path) -> Path:
+        moved.append(path.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", note)
+    monkeypatch.setattr(
+        Path, "iterdir", lambda path: iter(sorted(path.glob("*"), key=lambda p: p.name != "tree-1"))
+    )
+
+    doctor.clear(found)
+
+    assert moved[0] == LOG
+    assert {"tree-1", "snapshots"} <= set(moved)

@@ -40,16 +40,13 @@ KINDS: Final[dict[type, str]] = {
     rq.Sync: "sync",
 }
 """Requests that are written down, and what the history calls them."""
-PARTS: Final[dict[type, int]] = {
-    rq.Create: rq.CREATE,
-    rq.Delete: rq.DELETE,
-    rq.Set: rq.SET,
-    rq.SetAcl: rq.SET_ACL,
-    rq.Check: rq.CHECK,
-    rq.Compare: rq.COMPARE,
-    rq.Guard: rq.GUARD,
+PARTS: Final[dict[type, str]] = {
+    **KINDS,
+    rq.Check: "check",
+    rq.Compare: "compare",
+    rq.Guard: "guard",
 }
-"""Operations of a multi, and their numbers in the history."""
+"""Operations of a multi, and what the history calls them."""
 WRITES: Final = frozenset({"create", "delete", "set", "set_acl", "multi", "close"})
 
 
@@ -67,7 +64,7 @@ def plain(value: Any) -> Json:
 def arguments(request: rq.Request) -> tuple[list[Json], int]:
     """(args, level) of a request that is written down."""
     if isinstance(request, rq.Multi):
-        return [[[PARTS[type(each)], *plain(each)] for each in request.operations]], 0
+        return [[PARTS[type(each)], *plain(each)] for each in request.operations], 0
     if isinstance(request, rq.Close):
         return [], 0
     if isinstance(request, rq.Get | rq.Exists | rq.Children):
@@ -75,21 +72,11 @@ def arguments(request: rq.Request) -> tuple[list[Json], int]:
     return list(plain(request)), 0
 
 
-_STAT_AT: Final[dict[str | int, int]] = {
-    "create": 1,
-    "set": 0,
-    "set_acl": 0,
-    "get": 1,
-    "exists": 0,
-    "children": 1,
-    rq.CREATE: 1,
-    rq.SET: 0,
-    rq.SET_ACL: 0,
-}
+_STAT_AT: Final = {"create": 1, "set": 0, "set_acl": 0, "get": 1, "exists": 0, "children": 1}
 """Where in its reply's body an operation's Stat stands."""
 
 
-def body_of(kind: str | int, body: tuple[Any, ...], parts: list[Json]) -> list[Json]:
+def body_of(kind: str, body: tuple[Any, ...], parts: list[Json]) -> list[Json]:
     """A reply's body as JSON."""
     if kind == "multi":
         return [
@@ -125,7 +112,7 @@ class _Waiting:
         """Part of Waiter."""
         self._is_told = True
         call = self.call
-        parts = call.args[0] if call.kind == "multi" else []
+        parts = call.args if call.kind == "multi" else []
         call.revision, call.body = reply.revision, body_of(call.kind, reply.body, parts)
         # A close of a session that had expired meanwhile is done, too, but not by this write.
         closed_anyway = call.kind == "close" and reply.xid == 0

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from coord.model import errors
 from coord.model.znode import CreateMode
 from coord_client.client import Client
+from coord_client.connection import Link, TcpDialer
+from coord_client.hosts import Host
 from coord_client.session import SessionSettings
 from jepsen_lite.clients import store
 from jepsen_lite.clients.calls import RecordedSession
 from jepsen_lite.clients.store import Check, Make, Part, Put, Store, Value, Written
+from jepsen_lite.history import UNKNOWN_REVISION
 
 if TYPE_CHECKING:
     from jepsen_lite.history_file import Writer
@@ -50,6 +53,26 @@ async def ask(work: Awaitable[T]) -> T:
         raise translated(error) from error
 
 
+class _Dial:
+    """TCP until told to hang up for good."""
+
+    def __init__(self) -> None:
+        self._dial = TcpDialer()
+        self._link: Link | None = None
+        self._is_over = False
+
+    async def __call__(self, host: Host, link: Link) -> None:
+        if self._is_over:
+            raise ConnectionRefusedError("this client has vanished")
+        self._link = link
+        await self._dial(host, link)
+
+    def hang_up(self) -> None:
+        self._is_over = True
+        if self._link is not None:
+            self._link.abort("vanished")
+
+
 class NativeStore(Store):
     """A session of ``coord_client``."""
 
@@ -66,11 +89,14 @@ class NativeStore(Store):
         node: str | None = None,
     ) -> None:
         self._node = node
+        self.session_timeout_s = session_timeout_s
+        self._dial = _Dial()
         self.client = Client(
             hosts,
             SessionSettings(round(session_timeout_s * 1_000), name),
             request_timeout_s=request_timeout_s,
             machine=partial(RecordedSession, writer),
+            dial=self._dial,
         )
         self._is_open = False
 
@@ -90,6 +116,15 @@ class NativeStore(Store):
         if self._is_open:
             with contextlib.suppress(errors.CoordError):
                 await self.client.close()
+
+    def vanish(self) -> None:
+        """Be gone as if the machine had lost power: the service hears nothing any more."""
+        self._dial.hang_up()
+
+    async def owner(self, path: str) -> tuple[int, int]:
+        """(session that an ephemeral belongs to, revision). Raises NoNodeError."""
+        node = await ask(self.client.get(path))
+        return node.stat.ephemeral_owner, node.revision
 
     async def get(self, path: str) -> Value:
         node = await ask(self.client.get(path))
@@ -111,7 +146,7 @@ class NativeStore(Store):
 
     async def delete(self, path: str, version: int = -1) -> int:
         await ask(self.client.delete(path, version=version))
-        return store.UNKNOWN_REVISION
+        return UNKNOWN_REVISION
 
     async def commit(self, parts: Sequence[Part]) -> int:
         txn = self.client.transaction()
@@ -125,4 +160,4 @@ class NativeStore(Store):
             else:
                 txn.delete(part.path, version=part.version)
         await ask(txn.commit())
-        return store.UNKNOWN_REVISION
+        return UNKNOWN_REVISION

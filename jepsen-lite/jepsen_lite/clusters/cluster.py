@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from jepsen_lite.clients.store import Store
     from jepsen_lite.clusters.process import ServerProcess
     from jepsen_lite.clusters.weather import Weather
-    from jepsen_lite.history import LogRun
+
+
+OpenStore = Callable[[int], Awaitable["Store"]]
+"""A connected client for the worker with this number. Raises StoreError."""
 
 
 class Ability(Enum):
@@ -77,10 +81,8 @@ class Cluster(ABC):
         await self.wait_healthy(within_s)
         return ""
 
-    async def log(self) -> AsyncIterator[LogRun]:
-        """What every node's committed log holds. Nothing, if the system does not tell."""
-        return
-        yield
+    open_store: OpenStore | None = None
+    """Opens a further client, whose requests are recorded. Set by the run."""
 
     async def versions(self) -> dict[str, Any]:
         """What runs here: for the report."""

@@ -289,6 +289,9 @@ class Connection:
         for pipe in (self._forward, self._backward):
             pipe.path.listeners.append(self._watch)
         self._watch()
+        if self._is_cut:
+            self._forward.path.waited += 1
+            self._backward.path.waited += 1
         try:
             await self._until_over(self._passable.wait())
             if not self._over.done():
@@ -299,8 +302,8 @@ class Connection:
         finally:
             self._clean_up()
 
-    async def _until_over(self, wait: Coroutine[Any, Any, object]) -> None:
-        waiting = asyncio.ensure_future(wait)
+    async def _until_over(self, wait: Coroutine[Any, Any, Any]) -> None:
+        waiting: asyncio.Future[Any] = asyncio.ensure_future(wait)
         await asyncio.wait({waiting, self._over}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
 

@@ -62,6 +62,8 @@ class Path:
     dropped: int = 0
     duplicated: int = 0
     reordered: int = 0
+    waited: int = 0
+    """Connections that were attempted while a way was cut."""
     connections: int = 0
     """Open now."""
     listeners: list[Callable[[], None]] = field(default_factory=list)

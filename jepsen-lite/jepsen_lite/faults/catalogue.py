@@ -6,10 +6,35 @@ import random
 from typing import Final
 
 from jepsen_lite.clusters.cluster import Cluster
+from jepsen_lite.faults.administration import Membership, Snapshot, Transfer, Wipe
+from jepsen_lite.faults.clocks import ClockDrift, ClockFreeze, ClockJump
 from jepsen_lite.faults.fault import Fault
+from jepsen_lite.faults.network import Bandwidth, Delay, Drop, Duplicate, Reorder, Reset
+from jepsen_lite.faults.partitions import ClientPartition, Flapping, Partition, Swizzle
 from jepsen_lite.faults.processes import Kill, Pause, Restart
 
-_ALL: Final[tuple[type[Fault], ...]] = (Kill, Pause, Restart)
+_ALL: Final[tuple[type[Fault], ...]] = (
+    Kill,
+    Pause,
+    Restart,
+    Partition,
+    ClientPartition,
+    Flapping,
+    Swizzle,
+    Delay,
+    Bandwidth,
+    Drop,
+    Duplicate,
+    Reorder,
+    Reset,
+    ClockJump,
+    ClockDrift,
+    ClockFreeze,
+    Transfer,
+    Snapshot,
+    Wipe,
+    Membership,
+)
 FAULTS: Final[dict[str, type[Fault]]] = {each.name: each for each in _ALL}
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from jepsen_lite.clients.store import ConflictError, ExistsError, NoNodeError, Store
 from jepsen_lite.history import Json
 from jepsen_lite.recorder import Answer
+from jepsen_lite.workloads.keys import Keys
 from jepsen_lite.workloads.workload import ROOT, Worker, Workload
 
 HOME: Final = f"{ROOT}/registers"
@@ -24,23 +25,12 @@ class _Keys(Workload):
 
     def __init__(self, dice: random.Random, *, nodes: int, workers: int) -> None:
         super().__init__(dice, nodes=nodes, workers=workers)
-        self._left = dict.fromkeys(range(self.active), OPERATIONS_PER_KEY)
-        self._next_key = self.active
+        self.keys = Keys(self.active, OPERATIONS_PER_KEY)
         self._values = itertools.count(1)
 
     async def prepare(self, store: Store) -> None:
         await store.ensure(ROOT)
         await store.ensure(HOME)
-
-    def choose(self, worker: Worker) -> int:
-        """A register for the next operation."""
-        key = worker.dice.choice(list(self._left))
-        self._left[key] -= 1
-        if not self._left[key]:
-            del self._left[key]
-            self._left[self._next_key] = OPERATIONS_PER_KEY
-            self._next_key += 1
-        return key
 
 
 def _path(key: int) -> str:
@@ -75,7 +65,7 @@ class Register(_Keys):
     summary = "reads and writes of unique values in single nodes"
 
     async def step(self, worker: Worker) -> None:
-        key, store = self.choose(worker), worker.store
+        key, store = self.keys.choose(worker.dice), worker.store
         if worker.dice.random() < 0.5:
             await worker.perform("read", key, None, lambda: _read(store, key))
         else:
@@ -91,7 +81,7 @@ class CasRegister(_Keys):
     summary = "reads, writes and compare-and-set of five values"
 
     async def step(self, worker: Worker) -> None:
-        key, store, dice = self.choose(worker), worker.store, worker.dice
+        key, store, dice = self.keys.choose(worker.dice), worker.store, worker.dice
         new = dice.randrange(SMALL_VALUES)
         turn = dice.random()
         if turn < 0.4:
@@ -124,7 +114,7 @@ class VersionedRegister(_Keys):
     summary = "set, set by version, create and delete, judged by the versions the service gave"
 
     async def step(self, worker: Worker) -> None:
-        key, store, dice = self.choose(worker), worker.store, worker.dice
+        key, store, dice = self.keys.choose(worker.dice), worker.store, worker.dice
         seen: dict[int, int] = worker.memory.setdefault("versions", {})
         value, turn = next(self._values), dice.random()
         if turn < 0.4:
@@ -161,7 +151,7 @@ class VersionedRegister(_Keys):
         data = str(argument["value"]).encode()
         try:
             written = await store.set(_path(key), data, argument["version"])
-        except (ConflictError, NoNodeError):
+        except ConflictError:
             return Answer(None)
         return Answer({"version": written.version, "born": written.created}, written.revision)
 

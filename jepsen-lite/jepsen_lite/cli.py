@@ -1,0 +1,240 @@
+"""The command ``jepsen-lite``. Its exit code tells the verdict: 0 valid, 1 invalid, 3 unknown; 2 is
+wrong usage, 4 that the cluster could not be started."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jepsen_lite import matrix
+from jepsen_lite.clusters.cluster import ClusterError
+from jepsen_lite.clusters.starting import CLUSTERS
+from jepsen_lite.faults.catalogue import FAULTS, UnknownFaultError, kind_of
+from jepsen_lite.matrix import Cell, Ledger
+from jepsen_lite.progress import Progress
+from jepsen_lite.run import Result, Run
+from jepsen_lite.scenarios import CAMPAIGN_FAULTS, SCENARIOS, SMALL
+from jepsen_lite.settings import Settings
+from jepsen_lite.verdict import Verdict
+from jepsen_lite.workloads import WORKLOADS
+
+USAGE: Final = 2
+NOT_STARTED: Final = 4
+MEANING: Final = {
+    Verdict.VALID: "every check passed",
+    Verdict.UNKNOWN: "nothing wrong was found, but not enough was proven",
+    Verdict.INVALID: "the service broke a promise",
+}
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+def say(text: str) -> None:
+    """A line for people or scripts."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+# --- run ------------------------------------------------------------------------------------------
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--cluster", default="local", choices=CLUSTERS, help="what is tested")
+    add("--client", default="", help="native, kazoo or etcd; default: the cluster's own")
+    add("--hosts", default="", metavar="H:P,…", help="of a remote cluster")
+    add("--time", dest="time_s", type=float, default=60.0, metavar="S", help="of traffic")
+    add("--rate", type=float, default=500.0, metavar="N", help="operations a second, at most")
+    add("--workers", type=int, default=0, metavar="N", help="clients; 0: as the workload wants")
+    add("--lasts", dest="lasts_s", type=float, default=4.0, metavar="S", help="a fault, on average")
+    add("--rests", dest="rests_s", type=float, default=4.0, metavar="S", help="between two")
+    add("--session-timeout", dest="session_timeout_s", type=float, default=4.0, metavar="S")
+    add("--request-timeout", dest="request_timeout_s", type=float, default=2.0, metavar="S")
+    add("--planted", default="", metavar="BUG", help="start the servers with this planted bug")
+    add("--set", dest="server", action="append", default=[], metavar="KEY=VALUE",
+        help="a setting of the servers")  # fmt: skip
+    add("--first-port", type=int, default=23_000, metavar="PORT")
+    add("--out", type=Path, default=Path("jepsen-runs"), metavar="DIR", help="where results go")
+    add("--json", action="store_true", help="print the result as JSON")
+
+
+def _settings(options: argparse.Namespace, workload: str, faults: Sequence[str]) -> Settings:
+    names = {field.name for field in dataclasses.fields(Settings)}
+    values = {name: value for name, value in vars(options).items() if name in names}
+    server = dict(setting.split("=", 1) for setting in options.server)
+    return Settings(**{**values, "workload": workload, "faults": tuple(faults), "server": server})
+
+
+def _run(options: argparse.Namespace) -> int:
+    workload, faults = options.workload, tuple(filter(None, options.faults.split(",")))
+    if options.scenario:
+        workload, faults = SCENARIOS[options.scenario]
+    if not workload:
+        raise UnknownFaultError("name a scenario or --workload; `jepsen-lite list` shows them")
+    for fault in faults:
+        kind_of(fault)
+    progress = Progress()
+    run = Run(_settings(options, workload, faults), progress.show)
+    try:
+        result = asyncio.run(run.run())
+    finally:
+        progress.end()
+    say(json.dumps(result.to_json()) if options.json else _told(result))
+    return result.verdict.exit_code
+
+
+def _told(result: Result) -> str:
+    lines = [f"{result.verdict.value.upper()}: {MEANING[result.verdict]}"]
+    for judgement in result.judgements:
+        lines.append(f"  {judgement.checker}: {judgement.verdict.value}")
+        lines += [f"    {finding.sentence}" for finding in judgement.findings[:5]]
+        if judgement.found > 5:
+            lines.append(f"    and {judgement.found - 5} more")
+        lines += [f"    cannot say: {reason}" for reason in judgement.reasons]
+    figures = result.figures
+    lines.append(
+        f"{figures['ok']:,} ok, {figures['fail']:,} fail, {figures['info']:,} unknown;"
+        f" {figures['faults']} faults; longest gap {figures['longest_gap_s']} s"
+    )
+    lines.append(f"everything lies in {result.directory}; again: {result.settings.command()}")
+    return "\n".join(lines)
+
+
+# --- list -----------------------------------------------------------------------------------------
+
+
+def _list(options: argparse.Namespace) -> int:
+    workloads = {name: kind.summary for name, kind in WORKLOADS.items()}
+    faults = {name: (kind.summary, kind.words) for name, kind in FAULTS.items()}
+    if options.json:
+        say(
+            json.dumps(
+                {
+                    "workloads": workloads,
+                    "faults": {n: {"summary": s, "targets": w} for n, (s, w) in faults.items()},
+                    "scenarios": SCENARIOS,
+                    "clusters": CLUSTERS,
+                }
+            )
+        )
+        return 0
+    say("Workloads (--workload)")
+    for name, summary in workloads.items():
+        say(f"  {name:18} {summary}")
+    say("\nFaults (--faults NAME[:TARGET],…)")
+    for name, (summary, words) in faults.items():
+        say(f"  {name:18} {summary}" + (f" [{', '.join(words)}]" if words else ""))
+    say("\nScenarios (run NAME)")
+    for name, (workload, struck) in SCENARIOS.items():
+        say(f"  {name:22} {workload} × {' + '.join(struck)}")
+    say(f"\nClusters (--cluster): {', '.join(CLUSTERS)}")
+    return 0
+
+
+# --- matrix ---------------------------------------------------------------------------------------
+
+
+def _matrix(options: argparse.Namespace) -> int:
+    base = _settings(options, "register", ())
+    ledger = Ledger(options.ledger)
+    todo = list(_cells(options))
+    if options.summary:
+        say(matrix.summary(ledger.rows()))
+        return 0
+    left = [cell for cell in todo if cell not in ledger.done()]
+    progress = Progress()
+
+    def observe(cell: Cell, _run: Run) -> Callable[[Run], None]:
+        at = left.index(cell) + 1
+        mine = Progress(prefix=f"[{at}/{len(left)}] {cell.name}: ")
+        return mine.show
+
+    def tell(cell: Cell, row: dict[str, Any]) -> None:
+        progress.end()
+        why = f"  {row['why'][0]}" if row["why"] else ""
+        say(
+            json.dumps(row)
+            if options.json
+            else f"{row['verdict']:8} {cell.name}: {row.get('ok', 0):,} ok,"
+            f" gap {row.get('longest_gap_s', 0)} s{why}"
+        )
+
+    matrix.go(todo, base, ledger, observe, tell)
+    wanted = set(todo)
+    rows = [row for row in ledger.rows() if Cell(*(row[k] for k in Cell._fields)) in wanted]
+    if not options.json:
+        say("\n" + matrix.summary(rows))
+    verdicts = {row["verdict"] for row in rows}
+    for verdict in (Verdict.INVALID, Verdict.UNKNOWN):
+        if verdict.value in verdicts:
+            return verdict.exit_code
+    return 0
+
+
+def _cells(options: argparse.Namespace) -> list[Cell]:
+    nodes = [int(count) for count in options.nodes.split(",")]
+    seeds = range(options.seed, options.seed + options.rounds)
+    if options.small:
+        return [Cell(w, f, n, s) for s in seeds for n in nodes for w, f in SMALL]
+    workloads = options.workloads.split(",") if options.workloads else list(WORKLOADS)
+    faults = options.faults.split(",") if options.faults else list(CAMPAIGN_FAULTS)
+    for fault in (part for text in faults for part in text.split("+")):
+        if fault != matrix.NO_FAULT:
+            kind_of(fault)
+    return list(matrix.cells(workloads, faults, nodes, seeds))
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="jepsen-lite", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="start a cluster, break it, judge what it did")
+    run.add_argument("scenario", nargs="?", choices=SCENARIOS, metavar="SCENARIO")
+    run.add_argument("--workload", choices=WORKLOADS, metavar="NAME")
+    run.add_argument("--faults", default="", metavar="NAME[:TARGET],…")
+    run.add_argument("--nodes", type=int, default=3, metavar="N")
+    run.add_argument("--seed", type=int, default=0)
+    _common(run)
+    run.set_defaults(handler=_run)
+
+    show = commands.add_parser("list", help="workloads, faults, scenarios, clusters")
+    show.add_argument("--json", action="store_true")
+    show.set_defaults(handler=_list)
+
+    many = commands.add_parser("matrix", help="all workloads × faults; goes on where it stopped")
+    many.add_argument("--workloads", default="", metavar="NAME,…")
+    many.add_argument("--faults", default="", metavar="NAME[:TARGET][+…],…", help="none: healthy")
+    many.add_argument("--small", action="store_true", help="twelve pairs that cover most")
+    many.add_argument("--nodes", default="3", metavar="N,…")
+    many.add_argument("--seed", type=int, default=0)
+    many.add_argument("--rounds", type=int, default=1, metavar="N", help="with other seeds")
+    many.add_argument("--ledger", type=Path, default=Path("jepsen-runs/ledger.jsonl"))
+    many.add_argument("--summary", action="store_true", help="only show what the ledger says")
+    _common(many)
+    many.set_defaults(handler=_matrix)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    handler: Handler = options.handler
+    try:
+        return handler(options)
+    except UnknownFaultError as error:
+        sys.stderr.write(f"jepsen-lite: {error}\n")
+        return USAGE
+    except ClusterError as error:
+        sys.stderr.write(f"jepsen-lite: {error}\n")
+        return NOT_STARTED
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,143 @@
+"""Many runs: all workloads × faults × sizes, resumable from a ledger of one JSON line a run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from jepsen_lite.clusters.cluster import ClusterError
+from jepsen_lite.run import Result, Run
+from jepsen_lite.settings import Settings
+from jepsen_lite.verdict import Verdict
+
+NO_FAULT: Final = "none"
+
+
+class Cell(NamedTuple):
+    """One run of the matrix; what the ledger tells runs apart by."""
+
+    workload: str
+    faults: str
+    nodes: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.workload} × {self.faults}, {self.nodes} nodes, seed {self.seed}"
+
+
+def cells(
+    workloads: Iterable[str], faults: Sequence[str], nodes: Sequence[int], seeds: Iterable[int]
+) -> Iterator[Cell]:
+    """All combinations. Several faults at once are joined by "+"."""
+    for seed in seeds:
+        for count in nodes:
+            for workload in workloads:
+                for fault in faults:
+                    yield Cell(workload, fault, count, seed)
+
+
+class Ledger:
+    """What has been run. Lines that are no JSON (an interrupted write) are left out."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every run so far, oldest first."""
+        if not self._path.exists():
+            return []
+        rows = []
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                continue
+        return rows
+
+    def done(self) -> set[Cell]:
+        """Cells that have a row."""
+        return {Cell(r["workload"], r["faults"], r["nodes"], r["seed"]) for r in self.rows()}
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append a run."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, sort_keys=True) + "\n")
+
+
+def row_of(cell: Cell, base: Settings, result: Result | str) -> dict[str, Any]:
+    """A line of the ledger. ``result`` as text: why the run could not be done."""
+    row: dict[str, Any] = {**cell._asdict(), "cluster": base.cluster, "time_s": base.time_s}
+    if isinstance(result, str):
+        return {**row, "verdict": Verdict.UNKNOWN.value, "why": [result]}
+    why = [
+        text
+        for judgement in result.judgements
+        for text in (*(each.sentence for each in judgement.findings[:3]), *judgement.reasons)
+    ]
+    kept = ("ok", "fail", "info", "faults", "longest_gap_s", "recovered_s")
+    figures = {name: result.figures[name] for name in kept if name in result.figures}
+    return {**row, "verdict": result.verdict.value, "why": why, **figures}
+
+
+def settings_of(cell: Cell, base: Settings) -> Settings:
+    """What the run of a cell is asked to do."""
+    faults = () if cell.faults == NO_FAULT else tuple(cell.faults.split("+"))
+    return replace(base, workload=cell.workload, faults=faults, nodes=cell.nodes, seed=cell.seed)
+
+
+def go(
+    todo: Iterable[Cell],
+    base: Settings,
+    ledger: Ledger,
+    observe: Callable[[Cell, Run], Callable[[Run], None]],
+    tell: Callable[[Cell, dict[str, Any]], None],
+) -> None:
+    """Run what the ledger does not have. What passed leaves only its row behind.
+
+    ``observe`` gives each run its listener; ``tell`` hears of each row.
+    """
+    done = ledger.done()
+    for cell in todo:
+        if cell in done:
+            continue
+        run = Run(settings_of(cell, base))
+        run.on_change = observe(cell, run)
+        try:
+            result: Result | str = asyncio.run(run.run())
+        except ClusterError as error:
+            result = f"could not be run: {error}"
+        row = row_of(cell, base, result)
+        ledger.add(row)
+        tell(cell, row)
+        if isinstance(result, Result) and result.verdict is Verdict.VALID:
+            shutil.rmtree(result.directory, ignore_errors=True)
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table of faults: runs, verdicts, operations, and the longest time without a
+    successful operation (median and worst)."""
+    lines = [
+        "| fault | runs | valid | unknown | invalid | operations | longest gap: median | worst |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for fault in dict.fromkeys(row["faults"] for row in rows):
+        ours = [row for row in rows if row["faults"] == fault]
+        gaps = sorted(row.get("longest_gap_s", 0.0) for row in ours)
+        verdicts = [
+            sum(row["verdict"] == verdict for row in ours)
+            for verdict in ("valid", "unknown", "invalid")
+        ]
+        operations = sum(row.get("ok", 0) for row in ours)
+        lines.append(
+            f"| {fault} | {len(ours)} | {verdicts[0]} | {verdicts[1]} | {verdicts[2]} |"
+            f" {operations:,} | {gaps[len(gaps) // 2]:.2f} s | {gaps[-1]:.2f} s |"
+        )
+    return "\n".join(lines)

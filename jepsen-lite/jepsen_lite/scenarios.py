@@ -1,0 +1,54 @@
+"""Named runs, and the pairs that ``make jepsen`` and its campaign go through."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCENARIOS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "leader-crashes": ("register", ("kill:leader",)),
+    "lights-out": ("append", ("kill:all",)),
+    "split-brain": ("cas-register", ("partition:leader", "pause:leader")),
+    "deaf-leader": ("versions", ("partition:one-way",)),
+    "bad-weather": ("append", ("reorder:all", "duplicate:all", "drop:all")),
+    "restless": ("bank", ("transfer", "snapshot", "flapping")),
+    "wrong-clocks": ("lock", ("clock-jump", "clock-drift")),
+    "changing-of-the-guard": ("set", ("wipe:one", "partition:one")),
+}
+"""Name → (workload, faults)."""
+
+SMALL: Final[tuple[tuple[str, str], ...]] = (
+    ("register", "kill:leader"),
+    ("append", "partition:halves"),
+    ("cas-register", "pause:leader"),
+    ("set", "kill:majority"),
+    ("queue", "partition:one-way"),
+    ("lock", "pause:leader"),
+    ("bank", "reorder:all"),
+    ("sequence", "transfer"),
+    ("watch", "flapping"),
+    ("session", "clock-jump"),
+    ("once", "reset:all"),
+    ("counter", "wipe:one"),
+)
+"""Twelve pairs for ``make jepsen``."""
+
+CAMPAIGN_FAULTS: Final[tuple[str, ...]] = (
+    "kill:leader",
+    "kill:majority",
+    "kill:all",
+    "pause:leader",
+    "restart",
+    "partition:leader",
+    "partition:halves",
+    "partition:one-way",
+    "flapping",
+    "client-partition",
+    "delay",
+    "reorder:all",
+    "reset:all",
+    "clock-jump",
+    "clock-drift",
+    "transfer",
+    "snapshot",
+    "wipe:one",
+)
