@@ -2,7 +2,7 @@
 
 Starts the cluster of docker-compose.yml from empty volumes, elects, kills containers, takes a
 network away, loses a volume, restarts everything on the same volumes, and looks each time for every
-write that was acknowledged. Ends with 1 at the first broken promise, with the containers' last words.
+acknowledged write. Ends with 1 at the first broken promise, with the containers' last words.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ class Drill:
     async def start(self) -> None:
         """Unattended, from nothing."""
         self.project.compose("up", "--detach", "--no-build", "node1", "node2", "node3")
-        self.project.wait_ready()
+        await self.project.wait_ready()
 
     async def elect(self) -> None:
         """Of two workers exactly one leads; killed, the other takes over."""
         project = self.project
         project.compose("--profile", "demo", "up", "--detach", "--no-build")
-        project.wait("a worker leads", lambda: len(self._leaders()) == 1)
+        await project.wait("a worker leads", lambda: len(self._leaders()) == 1)
         (first,) = self._leaders()
         project.compose("--profile", "demo", "rm", "--stop", "--force", first)
-        project.wait("the other worker leads", lambda: self._leaders() - {first} != set())
+        await project.wait("the other worker leads", lambda: self._leaders() - {first} != set())
         project.compose("--profile", "demo", "rm", "--stop", "--force", "worker1", "worker2")
 
     def _leaders(self) -> set[str]:
@@ -79,10 +79,10 @@ class Drill:
         project = self.project
         leader = project.leader()
         project.docker("kill", project.container(leader))
-        project.wait("another node leads", lambda: project.leader() not in {0, leader})
+        await project.wait("another node leads", lambda: project.leader() not in {0, leader})
         await self.write()
         project.docker("start", project.container(leader))
-        project.wait_ready()
+        await project.wait_ready()
 
     async def kill_all(self) -> None:
         """Power cut for all containers at once."""
@@ -90,7 +90,7 @@ class Drill:
         containers = [project.container(node) for node in NODES]
         project.docker("kill", *containers)
         project.docker("start", *containers)
-        project.wait_ready()
+        await project.wait_ready()
 
     async def cut_off(self) -> None:
         """A follower without its network says so, and catches up."""
@@ -101,7 +101,7 @@ class Drill:
         project.docker("network", "disconnect", network, container)
         await self._write_elsewhere(victim)
         project.docker("network", "connect", "--alias", f"node{victim}", network, container)
-        project.wait_ready()
+        await project.wait_ready()
 
     async def _write_elsewhere(self, victim: int) -> None:
         hosts = self.project.hosts
@@ -117,8 +117,8 @@ class Drill:
         project.compose("rm", "--stop", "--force", f"node{victim}")
         project.docker("volume", "rm", f"{project.name}_node{victim}")
         project.compose("up", "--detach", "--no-build", f"node{victim}")
-        project.wait_ready()
-        project.wait(
+        await project.wait_ready()
+        await project.wait(
             "all nodes hold the same",
             lambda: len({project.status(node).get("applied") for node in NODES}) == 1,
         )

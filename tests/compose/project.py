@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -72,21 +73,23 @@ class Project:
             return {}
         return found
 
-    def wait_ready(self, *nodes: int) -> None:
+    async def wait_ready(self, *nodes: int) -> None:
         """Until each of them (all) is ready."""
         for node in nodes or NODES:
-            self.wait(f"node {node} is ready", lambda: bool(self.readiness(node).get("ready")))  # noqa: B023
+            await self.wait(
+                f"node {node} is ready", lambda: bool(self.readiness(node).get("ready"))
+            )  # noqa: B023
 
     def leader(self) -> int:
         """Who leads, by the word of whoever answers."""
         found = [self.status(node).get("leader", 0) for node in NODES]
         return next((leader for leader in found if leader), 0)
 
-    def wait(self, what: str, holds: Any) -> None:
+    async def wait(self, what: str, holds: Any) -> None:
         """Until a condition holds. Raises Overdue."""
         deadline = time.monotonic() + PATIENCE_S
         while not holds():
             if time.monotonic() > deadline:
                 logs = self.compose("logs", "--no-color", "--tail", "20")
                 raise Overdue(f"{what}: not within {PATIENCE_S:.0f} s\n{logs}")
-            time.sleep(0.2)
+            await asyncio.sleep(0.2)
