@@ -61,6 +61,8 @@ class SimLogWriter:
         Killed there."""
         self.stalled_until_us = 0
         self.lies = False
+        self.has_failed = False
+        """The node has been told that a transaction failed."""
         self._process = process
         self._log = log
         self._stream = stream
@@ -100,6 +102,7 @@ class SimLogWriter:
 
     def _report(self, finished: list[tuple[LogWrite, OnDone]], error: BaseException | None) -> None:
         def report() -> None:
+            self.has_failed = self.has_failed or error is not None
             for _, on_done in finished:
                 on_done(error)
 

@@ -413,6 +413,8 @@ class RaftLog:
             with self._turn, self._env.write() as txn:
                 self._store(txn, record, value)
                 self._end(txn, self._view)
+        except self._env.damage as error:
+            raise CorruptionError(f"{self._name}: {error}") from error
         except self._env.failures as error:
             raise StorageError(f"{self._name}: {error}") from error
 

@@ -12,7 +12,13 @@ import math
 import random
 from typing import Final
 
-from coord.model.errors import CoordError, NoNodeError, NoSpaceError, OperationTimeoutError
+from coord.model.errors import (
+    CoordError,
+    NoNodeError,
+    NoSpaceError,
+    OperationTimeoutError,
+    SessionExpiredError,
+)
 from coord.model.znode import Stat
 from coord_client.client import Client
 from coord_client.recipes import Hold, LeaderElection, Lock
@@ -72,13 +78,17 @@ class Watcher:
         if self._stream.random() < 0.5:
             return await client.sync("/", timeout_s=math.inf)
         self._written += 1
-        value = f"{self._owner.process.name}/{self._written}".encode()
         *_, revision = await asyncio.gather(
-            client.set(programs.GUARDED, value, timeout_s=math.inf),
+            self._write(client),
             client.exists(programs.GUARDED, timeout_s=math.inf),
             client.sync("/", timeout_s=math.inf),
         )
         return int(revision)
+
+    async def _write(self, client: Client) -> None:
+        value = f"{self._owner.process.name}/{self._written}".encode()
+        with contextlib.suppress(SessionExpiredError, NoSpaceError):
+            await client.set(programs.GUARDED, value, timeout_s=math.inf)
 
     async def _open(
         self, client: Client, told: Subscription, recursive: bool, listing: bool

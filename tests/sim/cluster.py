@@ -22,8 +22,8 @@ from coord.sim import (
 from tests.sim import apps, programs
 from tests.sim.app_client import AppClient
 from tests.sim.clients import SimClient
-from tests.sim.healing import banish, choose_core
-from tests.sim.history import FINAL_READER, History, Op
+from tests.sim.healing import Settled, banish, choose_core
+from tests.sim.history import FINAL_READER, History, Op, Outcome
 from tests.sim.invariants import Invariants
 from tests.sim.library import LibraryClient
 from tests.sim.member import Member
@@ -34,6 +34,7 @@ from tests.sim.programs import Intent
 from tests.sim.zk_client import ZkClient
 
 SETUP_US: Final = 30 * US_PER_S
+SETUP_TIMEOUT_MS: Final = 30_000
 ENOUGH_US: Final = 60 * US_PER_S
 """They go on, if need be, until the plan's number of operations has been answered."""
 WRITABLE_US: Final = 8 * US_PER_S
@@ -62,7 +63,7 @@ class _Setup:
         return self._left.pop(0) if self._left else None
 
     def answered(self, op: Op) -> None:
-        assert op.code == 0, f"setup: {op}"
+        assert (op.outcome, op.code) == (Outcome.OK, 0), f"setup: {op}"
         self.done += 1
 
 
@@ -144,7 +145,15 @@ class Cluster:
         intents = programs.setup(self.plan.keys)
         program = _Setup(intents)
         wanted = len(intents)
-        client = self._client("setup", program, depth=8, think_ms=0)
+        client = SimClient(
+            self.network,
+            "setup",
+            self.plan.nodes,
+            program,
+            self.history,
+            timeout_ms=SETUP_TIMEOUT_MS,
+            patience_ms=self.plan.patience_ms,
+        )
         client.start()
         self._until(lambda: program.done == wanted, SETUP_US, "set up")
         client.stopping = True
@@ -297,6 +306,7 @@ class Cluster:
         # A client may have to try every machine, and each may let it wait.
         tries_us = len(self.members) * self.plan.patience_ms * US_PER_MS
         self._until(lambda: not waits(), WRITABLE_US + tries_us, "serve every client")
+        settled = Settled(self)
         self._heal_rest()
         self._until(self._has_done_enough, ENOUGH_US, "do enough")
         for client in clients:
@@ -307,6 +317,7 @@ class Cluster:
         reader.start()
         self._until(lambda: self.final.is_done, WRITABLE_US, "read the end state")
         self._until(self._has_converged, CONVERGED_US, "converge")
+        settled.check()
         self.history.final_tree = self._in_force()[0].tree()
 
     def _has_done_enough(self) -> bool:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from coord.raft.invariants import require
+
 if TYPE_CHECKING:
+    from coord.raft.types import Membership
     from tests.sim.cluster import Cluster
     from tests.sim.member import Member
 
@@ -51,6 +54,48 @@ def _position(member: Member) -> tuple[int, int]:
     if marker is not None and marker.index == last:
         return (int(marker.term), int(last))
     return (int(view.term(last) or 0), int(last))
+
+
+class Settled:
+    """A leader that a healed majority follows, before the others come back. Nothing is wrong from
+    then on, so nobody may depose it; unless one comes back who knows of a later term, leadership
+    is being handed over, or the membership still changes."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        leaders = [member for member in cluster.running() if member.leads]
+        leader = max(leaders, key=_term, default=None)
+        newest = max(map(_term, cluster.members.values()))
+        is_calm = leader is not None and _term(leader) == newest and not _hands_over(leader)
+        self._leader = leader if is_calm else None
+        self._term = newest
+        self._membership = _membership(self._leader)
+
+    def check(self) -> None:
+        """At the end of the run."""
+        leader = self._leader
+        if leader is not None and _membership(leader) == self._membership:
+            require(
+                leader.leads and _term(leader) == self._term,
+                "healthy-leaders-stay",
+                f"node {leader.id} led term {self._term} and all was well; now it is in term"
+                f" {_term(leader)}",
+            )
+
+
+def _term(member: Member) -> int:
+    """The newest term that the machine knows of."""
+    if member.node is not None:
+        return int(member.node.raft.term)
+    view = member.durable(member.key)
+    return 0 if view is None else int(view.hard_state.term)
+
+
+def _hands_over(member: Member) -> bool:
+    return member.node is not None and bool(member.node.raft.transferee)
+
+
+def _membership(member: Member | None) -> Membership | None:
+    return None if member is None or member.node is None else member.node.raft.membership
 
 
 def banish(cluster: Cluster, core: list[int]) -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from coord.raft import Role
 from coord.raft.invariants import ClusterChecker, Key, require
 from coord.raft.types import EntryKind, Index, Membership, Term
 from tests.sim import upgrade
@@ -104,6 +105,7 @@ class Invariants:
         if member.lives > 1 and member.store is not None:
             self.reached["tree rebuilt"] += bool(member.store.rebuilt_because)
         self._stand_between(key, raft)
+        self._watch_waking(key, raft)
 
     def stopped(self, member: Member) -> None:
         """It died."""
@@ -168,6 +170,19 @@ class Invariants:
 
         raft.tick, raft.step, raft.ready, raft.read_index = ticked, stepped, taken, asked
         raft.snapshot_installed = put_in
+
+    def _watch_waking(self, key: Key, raft: Any) -> None:
+        woke = raft.woke_after_stall
+
+        def woken() -> None:
+            woke()
+            require(
+                raft.role is not Role.LEADER,
+                "stalled-leaders-leave",
+                f"node {key[0]} slept for longer than an election and leads on",
+            )
+
+        raft.woke_after_stall = woken
 
     def _note_reads(self, key: Key, batch: Ready) -> None:
         for state in batch.read_states:

@@ -16,7 +16,7 @@ from coord.protocol.native import NativeCodec
 from coord.protocol.sniff import Front, sniff
 from coord.protocol.zookeeper import ZooKeeperCodec
 from coord.raft import RaftConfig
-from coord.raft.invariants import InvariantViolation, Key
+from coord.raft.invariants import InvariantViolation, Key, require
 from coord.raft.types import HardState, Incarnation, NodeId
 from coord.sim import End, Killed, Process, ProcessClock, SimLogWriter, SimTransport, host_name
 from coord.store.applied import ApplyLimits
@@ -302,6 +302,11 @@ class Member:
 
     def sent(self, messages: Sequence[Any]) -> None:
         """Messages are about to leave."""
+        require(
+            self.writer is None or not self.writer.has_failed,
+            "silent-after-failed-sync",
+            f"node {self.id} knows that its log may not hold what it says",
+        )
         for message in messages:
             if type(message) not in OWN_MESSAGES:
                 self._cluster.invariants.sent(self, message)

@@ -159,7 +159,9 @@ class SessionRecorder:
         it believes of its session. A write that had a number when its session ended keeps both:
         its fate is asked for."""
         session = self._machine.session_id
+        refused = self._machine._returned  # for now: they are sent again, behind later reads
         for waiting in tuple(self.waiting):
+            waiting.op.sent_again |= waiting.operation in refused
             op, seq = waiting.op, waiting.operation.seq
             if op.kind not in WRITE_KINDS:
                 op.session = session
