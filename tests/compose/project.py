@@ -76,9 +76,10 @@ class Project:
     async def wait_ready(self, *nodes: int) -> None:
         """Until each of them (all) is ready."""
         for node in nodes or NODES:
-            await self.wait(
-                f"node {node} is ready", lambda: bool(self.readiness(node).get("ready"))
-            )  # noqa: B023
+            await self._wait_ready(node)
+
+    async def _wait_ready(self, node: int) -> None:
+        await self.wait(f"node {node} is ready", lambda: bool(self.readiness(node).get("ready")))
 
     def leader(self) -> int:
         """Who leads, by the word of whoever answers."""
