@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,7 +11,9 @@ from coord.server.http.metrics import METRICS, make_exposition
 from tests.node.single import Single, create
 from tests.server.http.conftest import House
 
-DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs" / "metrics.md"
+ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 
 
 def samples(single: Single) -> dict[tuple[str, ...], float]:
@@ -31,6 +34,15 @@ def test_every_metric_is_told_and_documented() -> None:
     assert {metric.name for metric in METRICS} <= told
     for name in told | {"coord_peer_reachable", "coord_peer_lag_entries"}:
         assert f"`{name}`" in page, name
+
+
+def test_alerts_ask_for_metrics_that_exist() -> None:
+    """A rule about a metric that nobody tells never fires."""
+    page = DOCS.read_text(encoding="utf-8")
+    asked = set(re.findall(r"coord_[a-z_]+", ALERTS.read_text(encoding="utf-8")))
+
+    assert asked
+    assert not {name for name in asked if f"`{name}`" not in page}
 
 
 def test_counters_grow_with_what_they_count() -> None:
