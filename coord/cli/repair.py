@@ -12,7 +12,7 @@ from coord.cli import context, diagnosis, exits, output, status
 from coord.cli.context import Target
 from coord.cli.diagnosis import NodeView
 from coord.model import requests
-from coord.model.errors import NotReadyError
+from coord.model.errors import ForeignDataError, NotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def repair_command(target: Target, directory: Path, *, only_check: bool, force: 
         moved: Path | None = None
         if needed and not only_check:
             if found.lost_because and not force:
-                _require_peers(target)
+                _require_peers(target, found.cluster_id.hex())
             moved = doctor.clear(found)
     _show(target, directory, found, moved)
     if needed and only_check:
@@ -82,11 +82,19 @@ def _progress(target: Target) -> Any:
     return (lambda _path: None) if target.as_json else show
 
 
-def _require_peers(target: Target) -> None:
+def _require_peers(target: Target, cluster: str) -> None:
     """Raise NotReadyError unless the other members can commit: then nothing is lost with this
-    directory."""
+    directory. ``cluster``: whose it is, "" if nobody knows. Raises ForeignDataError if they are
+    of another."""
     answers = context.run(status.gather(target, requests.STATUS))
-    found = diagnosis.diagnose([NodeView.of(answer) for answer in answers])
+    views = [NodeView.of(answer) for answer in answers]
+    others = {view.cluster for view in views if view.cluster} - {cluster}
+    if cluster and others:
+        raise ForeignDataError(
+            f"--hosts names cluster {min(others)}, the directory is of {cluster}: nothing was"
+            " changed"
+        )
+    found = diagnosis.diagnose(views)
     if not found.serving:
         raise NotReadyError(
             f"the directory must be given up, but its peers cannot do without it now:"

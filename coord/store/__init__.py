@@ -7,9 +7,9 @@ reads the result (``reader``), and decides what may be trusted after a crash (``
 carry their stamps, and long work comes back through a ``post`` that the node supplies.
 
 A node checks what it has before it speaks: ``log_extent`` and ``commit_floor`` for the log,
-``tree_facts`` for the tree; ``suspicion`` remembers damage across processes, ``check_process`` runs
-the checks that may kill who makes them (``verify_files``, ``verify_snapshot``), ``quarantine`` is what
-``coord repair`` does.
+``tree_facts`` for the tree. ``suspicion`` remembers damage across processes, ``check_process`` runs
+the checks that may kill who makes them (``verify_files``, ``verify_snapshot``), ``quarantine`` is
+what ``coord repair`` does.
 
 Two homes, one logic: ``member_store`` opens a store on a directory with LMDB, ``memory_store`` on
 a simulated disk; both stand on the seams ``kv`` and ``tree_home``. Only ``lmdb_kv``,

@@ -48,6 +48,8 @@ class Diagnosis:
 
     findings: tuple[Finding, ...]
     lost_because: str = ""
+    cluster_id: bytes = b""
+    """Whose data it is; empty if nothing sound says so."""
 
     @property
     def damaged(self) -> tuple[Finding, ...]:
@@ -64,6 +66,15 @@ def holds_data(directory: Path) -> bool:
     )
 
 
+def _cluster_of(snapshots: list[Finding]) -> bytes:
+    for finding in snapshots:
+        if not finding.problem:
+            file = SnapshotFile(finding.path)
+            file.close()
+            return file.facts.cluster_id
+    return b""
+
+
 class DirectoryDoctor:
     """Examines and clears one directory, whose lock its caller holds. ``on_part`` is called with
     the path of each part before it is read, which may take a while."""
@@ -77,7 +88,7 @@ class DirectoryDoctor:
         log = self._verified("log", self._directory / LOG)
         snapshots = [self._snapshot(path) for path in self._snapshot_files()]
         if log.problem:
-            return Diagnosis((log, *snapshots), log.problem)
+            return Diagnosis((log, *snapshots), log.problem, _cluster_of(snapshots))
         env = open_reader(self._directory / LOG, live=False)
         try:
             return self._beside(RaftLog(env), log, snapshots)
@@ -97,7 +108,7 @@ class DirectoryDoctor:
                 f"the tree cannot be used ({what}), and no snapshot continues into the log, which"
                 f" starts at {log.first_index()}"
             )
-        return Diagnosis(findings, lost)
+        return Diagnosis(findings, lost, log.cluster_id or b"")
 
     def _verified(self, kind: str, place: Path) -> Finding:
         self._on_part(place)

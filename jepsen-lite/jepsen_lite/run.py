@@ -94,6 +94,12 @@ class Run:
             workers=self.settings.workers or kind.workers,
         )
         cluster = starting.make(self.settings, self.directory)
+        client = self._client(cluster)
+        if client not in cluster.clients or client not in kind.clients:
+            able = ", ".join(name for name in kind.clients if name in cluster.clients) or "none"
+            raise ClusterError(
+                f"{kind.name} on {cluster.name} cannot use the client {client}; it can use: {able}"
+            )
         faults = [
             (text, catalogue.make(text, cluster, random.Random(f"{self.settings.seed}/{text}")))
             for text in self.settings.faults

@@ -23,7 +23,6 @@ from tests.broken.catalogue import BY_NAME, MUTANTS
 from tests.broken.focus import draw_in
 from tests.broken.hunting import Missed
 from tests.broken.ledger import Record
-from tests.broken.mutant import Mutant
 from tests.broken.reaching import reached
 
 
@@ -89,24 +88,20 @@ def _sentence(record: Record) -> str:
 
 
 def _reach(options: argparse.Namespace) -> int:
-    """Run plans without bugs until every line has run, or there are no more seeds."""
+    """Run plans without bugs until every line has run, or there are no more seeds: first any runs,
+    then those of the kinds in which the mutants are looked for."""
     known = ledger.load()
-    left: dict[str, Mutant] = {
-        mutant.name: mutant
-        for mutant in MUTANTS
-        if not options.names or mutant.name in options.names
-    }
-    progress = _Progress(options.runs)
-    for seed in range(options.first, options.first + options.runs):
-        for focus in dict.fromkeys(("", *(mutant.focus for mutant in left.values()))):
-            ours = [mutant for mutant in left.values() if mutant.focus == focus or not focus]
-            for name in reached(ours, draw_in(focus, seed)):
-                left.pop(name)
+    left = {name: BY_NAME[name] for name in options.names or known}
+    focuses = ("", *sorted({mutant.focus for mutant in left.values() if mutant.focus}))
+    progress = _Progress(options.runs * len(focuses))
+    for focus in focuses:
+        for seed in range(options.first, options.first + options.runs):
+            progress.step()
+            ours = [mutant for mutant in left.values() if focus in ("", mutant.focus)]
+            for name in reached(ours, draw_in(focus, seed)) if ours else ():
+                del left[name]
                 if name in known:
                     known[name] = replace(known[name], ran_in=seed)
-        progress.step()
-        if not left:
-            break
     progress.end()
     ledger.save(known.values())
     _say("lines that ran in no passing simulation: " + (", ".join(left) or "none"))

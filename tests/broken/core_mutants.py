@@ -11,6 +11,7 @@ from tests.broken.mutant import Mutant, of_core, one
 
 DRILLS: Final = frozenset({"acknowledged-before-durable", "read-without-confirmation"})
 FOCUSES: Final = {
+    "conflict-stays-on-disk": "divergence",
     "delayed-append-truncates": "noise",
     "all-votes-count": "members",
     "learner-campaigns": "members",
@@ -125,6 +126,7 @@ LOG: Final = (
         "                if write.membership is not None:\n                    self._store(",
         "                if write.membership is not None and view.last < 0:\n"
         "                    self._store(",
+        "members",
     ),
     one(
         "truncated-tail-on-disk",

@@ -45,6 +45,7 @@ FIRING: Final = (
         "coord.store.multi",
         "    del tree.changes[changes:]\n",
         "",
+        "watches",
     ),
     one(
         "one-event-a-batch",
@@ -55,6 +56,7 @@ FIRING: Final = (
         "            told = heard.setdefault(stream.owner, [])\n"
         "            if all(watch_id != stream.watch_id for watch_id, _ in told):\n"
         "                told.append((stream.watch_id, event))\n",
+        "watches",
     ),
     one(
         "event-after-reply",
@@ -81,6 +83,7 @@ FIRING: Final = (
         "coord.watch.notify",
         "in groupby(events, _revision_of):",
         "in ((event.revision, (event,)) for event in events):",
+        "watches",
     ),
     one(
         "transaction-told-in-part",
@@ -89,6 +92,7 @@ FIRING: Final = (
         "coord.watch.notify",
         "        parts = split(list(of_revision), with_values=with_values)\n",
         "        parts = split(list(of_revision)[-1:], with_values=with_values)\n",
+        "watches",
     ),
 )
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from coord.cli import status
+from coord.cli.ask import Answer
 from coord.cli.root import root
 from coord.store.lmdb_kv import DATA_FILE
 from coord.store.lock import DirectoryLock
 from coord.store.member_store import LOG
-from tests.store.store_fixtures import DirectoryMachine, founded, grow
+from coord.store.quarantine import Diagnosis, DirectoryDoctor
+from tests.store.store_fixtures import CLUSTER, DirectoryMachine, founded, grow
 
 NOBODY = "127.0.0.1:1"
 """Where no node listens."""
@@ -67,6 +71,23 @@ def test_a_damaged_log_is_reported_and_kept(directory: Path) -> None:
     assert said["quarantine"] == str(directory / "quarantine" / "1")
     assert not (directory / LOG).exists()
     assert (directory / "quarantine" / "1" / LOG / DATA_FILE).read_bytes() == b"no pages"
+
+
+def test_another_cluster_is_no_peer(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it can commit says nothing about this directory."""
+    (directory / "tree-1" / DATA_FILE).unlink()
+    lost = Diagnosis((), "its log is damaged", CLUSTER)
+    monkeypatch.setattr(DirectoryDoctor, "examine", lambda _: lost)
+
+    async def gather(*_: Any) -> list[Answer]:
+        members = [{"id": 1, "role": "voter", "client": "h:1", "peer": "h:2"}]
+        return [Answer("h:1", ({"node": 1, "leader": 1, "cluster": "ab", "members": members},))]
+
+    monkeypatch.setattr(status, "gather", gather)
+    done = repair(directory)
+    assert done.exit_code == 74
+    assert "--hosts names cluster ab, the directory is of" in done.output
+    assert (directory / LOG / DATA_FILE).exists()
 
 
 def test_a_damaged_tree_needs_nobody(directory: Path) -> None:

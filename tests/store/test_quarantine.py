@@ -13,7 +13,7 @@ from coord.store.member_store import LOG
 from coord.store.quarantine import QUARANTINE, DirectoryDoctor
 from coord.store.raft_log import LogWrite
 from coord.store.suspicion import Suspicion
-from tests.store.store_fixtures import DirectoryMachine, founded, grow, take
+from tests.store.store_fixtures import CLUSTER, DirectoryMachine, founded, grow, take
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def test_a_damaged_log_loses_the_directory(machine: DirectoryMachine) -> None:
     doctor = DirectoryDoctor(machine.directory)
     found = doctor.examine()
     assert f"{LOG}/{DATA_FILE}" in found.lost_because
+    assert found.cluster_id == CLUSTER, "a sound snapshot knows it still"
     moved = doctor.clear(found)
     assert moved == machine.directory / QUARANTINE / "1"
     assert {"log", "tree-1", "snapshots"} <= {path.name for path in moved.iterdir()}

@@ -25,7 +25,7 @@ async def open_store(settings: Settings, cluster: Cluster, writer: Writer, numbe
 
 
 def make(settings: Settings, cluster: Cluster, writer: Writer, number: int) -> Store:
-    """The same, not connected yet."""
+    """The same, not connected yet. kazoo and aiohttp are imported only where they are used."""
     kind = settings.client or cluster.clients[0]
     if kind == "native":
         return NativeStore(
@@ -35,4 +35,16 @@ def make(settings: Settings, cluster: Cluster, writer: Writer, number: int) -> S
             session_timeout_s=settings.session_timeout_s,
             request_timeout_s=settings.request_timeout_s,
         )
-    raise ValueError(f"there is no client {kind!r}")
+    if kind == "kazoo":
+        from jepsen_lite.clients.wire import KazooStore  # noqa: PLC0415 - optional
+
+        return KazooStore(
+            cluster.hosts,
+            number,
+            barrier="write" if cluster.name == "zookeeper" else "sync",
+            session_timeout_s=settings.session_timeout_s,
+            request_timeout_s=settings.request_timeout_s,
+        )
+    from jepsen_lite.clients.etcd import EtcdStore  # noqa: PLC0415 - optional
+
+    return EtcdStore(cluster.hosts, number, request_timeout_s=settings.request_timeout_s)

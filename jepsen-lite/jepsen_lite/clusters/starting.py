@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from jepsen_lite.clusters.cluster import Cluster, ClusterError
 from jepsen_lite.clusters.local import LocalCluster
+from jepsen_lite.clusters.peers import EtcdCluster, ZooKeeperCluster
+from jepsen_lite.clusters.remote import RemoteCluster
 
 if TYPE_CHECKING:
     from jepsen_lite.settings import Settings
 
-CLUSTERS = ("local",)
+CLUSTERS: Final = ("local", "zookeeper", "etcd", "remote")
 
 
 def make(settings: Settings, home: Path) -> Cluster:
     """Raises ClusterError if there is no such cluster on this machine."""
+    count, seed, first_port = settings.nodes, settings.seed, settings.first_port
+    if settings.planted and settings.cluster != "local":
+        raise ClusterError("bugs can be planted in the nodes of a local cluster only")
     if settings.cluster == "local":
         return LocalCluster(
-            home,
-            settings.nodes,
-            seed=settings.seed,
+            home.resolve(),
+            count,
+            seed=seed,
             settings=settings.server,
             planted=settings.planted or None,
-            first_port=settings.first_port,
+            first_port=first_port,
         )
+    if settings.cluster == "zookeeper":
+        return ZooKeeperCluster(home.resolve(), count, seed=seed, first_port=first_port)
+    if settings.cluster == "etcd":
+        return EtcdCluster(home.resolve(), count, seed=seed, first_port=first_port)
+    if settings.cluster == "remote":
+        return RemoteCluster(settings.hosts)
     raise ClusterError(f"there is no cluster {settings.cluster!r}: {', '.join(CLUSTERS)}")

@@ -7,15 +7,15 @@ count what really crossed, which is how a fault proves that it took effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 CLIENTS: Final = "clients"
 """The name of the side that every client is on."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Conditions:
     """How one path treats what is sent along it. Chances are between 0 and 1, for each frame."""
 
@@ -48,13 +48,20 @@ class Conditions:
         )
 
 
+CLEAR: Final = Conditions()
+CUT: Final = Conditions(is_cut=True)
+
+
 @dataclass(slots=True)
 class Path:
     """One direction between two names, with what happened on it so far."""
 
     source: str
     destination: str
-    conditions: Conditions = field(default_factory=Conditions)
+    conditions: Conditions = CLEAR
+    """What all faults together make of it."""
+    layers: dict[object, Conditions] = field(default_factory=dict)
+    """What each fault makes of it."""
     crossed_bytes: int = 0
     crossed_frames: int = 0
     held_frames: int = 0
@@ -69,11 +76,33 @@ class Path:
     listeners: list[Callable[[], None]] = field(default_factory=list)
     """Called after each change of the conditions. One for each open pipe."""
 
-    def set(self, conditions: Conditions) -> None:
-        """From now on the path behaves like this."""
-        self.conditions = conditions
+    def lay(self, owner: object, conditions: Conditions) -> None:
+        """What ``owner`` makes of this path from now on; CLEAR: nothing."""
+        if conditions == self.layers.get(owner, CLEAR):
+            return
+        if conditions.is_clear:
+            del self.layers[owner]
+        else:
+            self.layers[owner] = conditions
+        self.conditions = _together(self.layers.values())
         for listener in tuple(self.listeners):
             listener()
+
+
+def _together(layers: Iterable[Conditions]) -> Conditions:
+    """Several faults on one path: delays add up, the narrowest bandwidth and the greatest chance
+    count."""
+    found = tuple(layers)
+    widths = [each.bytes_per_s for each in found if each.bytes_per_s]
+    return Conditions(
+        any(each.is_cut for each in found),
+        sum(each.delay_s for each in found),
+        sum(each.jitter_s for each in found),
+        min(widths, default=0.0),
+        max((each.drop for each in found), default=0.0),
+        max((each.duplicate for each in found), default=0.0),
+        max((each.reorder for each in found), default=0.0),
+    )
 
 
 class Weather:
@@ -94,21 +123,18 @@ class Weather:
     def __iter__(self) -> Iterator[Path]:
         return iter(tuple(self._paths.values()))
 
-    def cut(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Let nothing cross these paths, and only these: other cut paths are healed."""
-        wanted = set(pairs)
+    def lay(self, owner: object, wanted: Mapping[tuple[str, str], Conditions]) -> None:
+        """What ``owner`` makes of these paths from now on; of all others, nothing any more."""
         for source, destination in wanted:
             self.path(source, destination)
         for path in self:
-            is_cut = (path.source, path.destination) in wanted
-            if path.conditions.is_cut != is_cut:
-                path.set(replace(path.conditions, is_cut=is_cut))
+            path.lay(owner, wanted.get((path.source, path.destination), CLEAR))
 
     def clear(self) -> None:
-        """Heal everything."""
+        """Heal everything, whoever did it."""
         for path in self:
-            if not path.conditions.is_clear:
-                path.set(Conditions())
+            for owner in tuple(path.layers):
+                path.lay(owner, CLEAR)
 
     def opened(self, ends: tuple[str, str], reset: Callable[[], None]) -> None:
         """A connection between ``ends`` is open; ``reset`` breaks it."""

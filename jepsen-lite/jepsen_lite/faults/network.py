@@ -43,11 +43,9 @@ class _Weather(Fault):
             if other != node.name
             for pair in ((node.name, other), (other, node.name))
         }
-        self._paths = []
-        for source, destination in sorted(struck):
-            path = self.cluster.weather.path(source, destination)
-            self._paths.append((path, self.count(path)))
-            path.set(conditions)
+        paths = [self.cluster.weather.path(*pair) for pair in sorted(struck)]
+        self._paths = [(path, self.count(path)) for path in paths]
+        self.cluster.weather.lay(self, dict.fromkeys(struck, conditions))
         return names(nodes)
 
     async def verify(self) -> str:
@@ -60,8 +58,7 @@ class _Weather(Fault):
     """What happened to a frame, as a participle."""
 
     async def stop(self) -> None:
-        for path, _ in self._paths:
-            path.set(Conditions())
+        self.cluster.weather.lay(self, {})
 
 
 class Delay(_Weather):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from jepsen_lite.clusters.cluster import Ability, Cluster
-from jepsen_lite.clusters.weather import CLIENTS, Path
+from jepsen_lite.clusters.weather import CLIENTS, CUT, Path
 from jepsen_lite.faults.fault import Fault, NoEffectError
 from jepsen_lite.faults.targets import choose
 
@@ -36,8 +36,8 @@ class _Cut(Fault):
         return [node.name for node in self.cluster.nodes]
 
     def cut(self, pairs: set[Pair]) -> None:
-        """Cut these ways, heal all others."""
-        self.cluster.weather.cut(pairs)
+        """Cut these ways, and none that this fault has cut before."""
+        self.cluster.weather.lay(self, dict.fromkeys(pairs, CUT))
         self._before = {pair: _counts(self.cluster.weather.path(*pair)) for pair in pairs}
 
     async def verify(self) -> str:
@@ -60,7 +60,7 @@ class _Cut(Fault):
         return any(process.is_paused or not process.is_running for process in processes)
 
     async def stop(self) -> None:
-        self.cluster.weather.cut(())
+        self.cut(set())
 
 
 def _counts(path: Path) -> tuple[int, int]:

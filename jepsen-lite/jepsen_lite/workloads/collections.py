@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import random
 from collections import Counter as Tally
+from functools import partial
 from typing import ClassVar
 
 from jepsen_lite.clients.store import ConflictError, NoNodeError, Store
@@ -62,7 +63,7 @@ class Set(_Below):
 
     async def finish(self, worker: Worker) -> None:
         for key in self.keys.used:
-            await worker.perform("read", key, None, lambda key=key: self._read(worker.store, key))
+            await worker.perform("read", key, None, partial(self._read, worker.store, key))
 
     async def _add(self, store: Store, key: int, value: int) -> Answer:
         made = await store.create(f"{self.path(key)}/{value}")
@@ -94,7 +95,7 @@ class Counter(_Below):
     async def finish(self, worker: Worker) -> None:
         for key in self.keys.used:
             await self.keys.make(worker.store, key, self.path(key), b"0")
-            await worker.perform("read", key, None, lambda key=key: self._read(worker.store, key))
+            await worker.perform("read", key, None, partial(self._read, worker.store, key))
 
     async def _add(self, store: Store, key: int, delta: int) -> Answer:
         for _ in range(RACES_MAX):
@@ -135,7 +136,7 @@ class Queue(_Below):
             await self.keys.make(worker.store, key, self.path(key))
             while True:
                 op = await worker.perform(
-                    "dequeue", key, None, lambda key=key: self._take(worker.store, key)
+                    "dequeue", key, None, partial(self._take, worker.store, key)
                 )
                 if not op.is_ok or op.result is None:
                     break
@@ -192,7 +193,9 @@ class Once(_Below):
             await asyncio.sleep(0.1)
             return
         key, store = await self.key_for(worker), worker.store
-        await worker.perform("submit", None, str(request), lambda: self._submit(store, key, request))
+        await worker.perform(
+            "submit", None, str(request), lambda: self._submit(store, key, request)
+        )
 
     async def finish(self, worker: Worker) -> None:
         await worker.perform("effects", None, None, lambda: self._effects(worker.store))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from coord.model.errors import CoordError, TransactionError
 from coord.model.requests import Guard
-from coord_client import Hold, LeaderElection, Lock
+from coord_client import Hold, LeaderElection, Lock, Stat
 from jepsen_lite.clients.native import NativeStore, ask, translated
 from jepsen_lite.clients.store import Store
 from jepsen_lite.history import Json
@@ -81,12 +81,13 @@ class _Holds(Workload):
         txn = store.client.transaction().add(guard)
         txn.set(f"{RESOURCES}/{lock}", str(guard.token).encode())
         try:
-            _, stat = await txn.commit()
+            _, written = await txn.commit()
         except TransactionError:
             return Answer(False)
         except CoordError as error:
             raise translated(error) from error
-        return Answer(True, stat.mzxid)
+        assert isinstance(written, Stat)
+        return Answer(True, written.mzxid)
 
 
 class LockHolds(_Holds):

@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar, Final
 
 from jepsen_lite.clients.store import Check, ConflictError, Part, Put, Store, Value
@@ -82,9 +83,7 @@ class Append(_Optimistic):
         for key in self._keys.used:
             await self._keys.make(worker.store, key, self.path(key), b"[]")
             read: list[Json] = [["r", key, None]]
-            await worker.perform(
-                "txn", None, read, lambda read=read: self._commit(worker.store, read)
-            )
+            await worker.perform("txn", None, read, partial(self._commit, worker.store, read))
 
     async def _commit(self, store: Store, txn: list[Json]) -> Answer:
         found = await self.read_all(store, sorted({key for _, key, _ in txn}))
