@@ -1,0 +1,66 @@
+"""Plans: data that goes to JSON and back, drawn so that every kind of fault has its turn."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import pytest
+
+from tests.sim.drawing import TINY, draw
+from tests.sim.faults import TABLE
+from tests.sim.phases import IN_PHASE
+from tests.sim.plan import FAULTS, PHASES, ROLES, Fault, Knobs, Plan, from_dict, from_json, to_json
+
+SEEDS: Final = range(200)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_plan_goes_to_json_and_back(seed: int) -> None:
+    """Nothing is lost, and what is missing has its default."""
+    plan = draw(seed)
+
+    assert from_json(to_json(plan)) == plan
+    assert from_dict({"seed": 7}) == Plan(7)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"seed": 1, "weeks": 2},
+        {"seed": 1, "faults": [{"at_ms": 1, "kind": "meteor"}]},
+        {"seed": 1, "faults": [{"at_ms": 1, "kind": "kill", "phase": "of the moon"}]},
+        {"seed": 1, "knobs": {"volume": 11}},
+    ],
+)
+def test_what_no_plan_has_is_refused(data: dict[str, object]) -> None:
+    """A file from another version fails by name instead of running as something else."""
+    with pytest.raises(ValueError, match="no"):
+        from_json(json.dumps(data))
+
+
+def test_every_kind_role_and_phase_is_drawn_and_done() -> None:
+    """No name without an act, none that swarm selection leaves out."""
+    faults = [fault for seed in SEEDS for fault in draw(seed).faults]
+
+    assert set(TABLE) == set(FAULTS) == {fault.kind for fault in faults}
+    assert {fault.who for fault in faults} == set(ROLES)
+    assert {fault.phase for fault in faults} == set(PHASES) == {"", *IN_PHASE}
+
+
+def test_every_knob_is_tiny_in_some_plans_and_left_alone_in_others() -> None:
+    """Limits are met, and so is what happens without meeting them."""
+    drawn = [draw(seed).knobs for seed in SEEDS]
+
+    for name in TINY:
+        values = {getattr(knobs, name) for knobs in drawn}
+        assert getattr(Knobs(), name) in values, name
+        assert len(values) > 1, name
+
+
+def test_a_fault_is_a_value() -> None:
+    """It can be compared and dropped from a list: shrinking relies on it."""
+    one, other = Fault(1, "kill", pick=3), Fault(1, "kill", pick=3)
+
+    assert one == other
+    assert len({one, other}) == 1
