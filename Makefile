@@ -12,6 +12,9 @@
 #   make sim SEED=17    replay one simulated cluster;  make sim PLAN=FILE  the plans of a file
 #   make campaign LEDGER=FILE
 #                       a longer search (TOTAL=100000 schedules), which goes on where it stopped
+#   make crash          5,200 crash images of the real store, 102 of them served, and the controls;
+#                       needs gcc and root (IMAGES=… SERVED=…)
+#   make damage         files of one node damaged at random: 1,000 trials (TRIALS=… SEED=…)
 #   make zk-differential
 #                       SEQUENCES=2000 drawn from SEED=1 play against a real ZooKeeper as well
 #   make node-client    the ZooKeeper client for Node.js that the tests run (needs npm)
@@ -38,6 +41,9 @@ PLAN ?=
 SCHEDULES ?= 5000
 LEDGER ?= docs/campaigns/ledger.jsonl
 TOTAL ?= 100000
+IMAGES ?= 5200
+SERVED ?= 102
+TRIALS ?= 1000
 SEQUENCES ?= 2000
 
 BIN := $(VENV)/bin
@@ -47,7 +53,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types format imports fast-test sim campaign zk-differential bench \
+.PHONY: help run test check lint types format imports fast-test sim campaign crash damage \
+	zk-differential bench \
 	bench-deps node-client system-deps clean \
 	image base-image compose-test
 
@@ -111,6 +118,13 @@ sim: $(VENV)/.has-test
 
 campaign: $(VENV)/.has-test
 	@$(BIN)/python -m tests.sim.campaign --ledger $(LEDGER) --total $(TOTAL) --workers $(WORKERS)
+
+crash: $(VENV)/.has-test
+	@$(BIN)/python -m tests.crash --images $(IMAGES) --serve $(SERVED)
+	@$(BIN)/python -m tests.crash --controls
+
+damage: $(VENV)/.has-test
+	@$(BIN)/python -m tests.corruption --trials $(TRIALS) $(if $(SEED),--seed $(SEED))
 
 zk-differential: $(VENV)/.has-test
 	@$(BIN)/python -m tests.differential --sequences $(SEQUENCES) $(if $(SEED),--seed $(SEED))

@@ -8,7 +8,7 @@ wire it is a msgpack map: unknown keys are ignored, so that the next version may
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 from coord.model.errors import ProtocolError
@@ -58,9 +58,7 @@ class Hello:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain form, as ``PeerHandler.on_link_up`` gets it (membership stays a value)."""
-        plain = asdict(self)
-        plain["membership"] = self.membership
-        return plain
+        return {known.name: getattr(self, known.name) for known in fields(self)}
 
     def to_wire(self) -> dict[str, Any]:
         """The map that travels."""
