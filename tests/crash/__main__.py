@@ -6,7 +6,7 @@
     python -m tests.crash --controls              # break the store: each must be found
 
 Needs gcc, and root or user namespaces (the boot id is changed in a mount namespace). Exit code 1 if
-anything was found, or a control was not.
+anything was found, or a control was not; 2 if it cannot be done here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.crash.boot import AnotherBoot
 from tests.crash.campaign import Campaign, Progress, catch_controls
 from tests.crash.serving import LIVES
 from tests.crash.workloads import WORKLOADS
@@ -44,6 +45,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="coord-crash-", dir=fast_directory()) as made:
         place = options.keep or Path(made)
         place.mkdir(exist_ok=True)
+        why_not = AnotherBoot(place).why_not()
+        if why_not:
+            parser.error(f"the boot id cannot be changed here: {why_not}")
         if options.controls:
             missed = catch_controls(place, options.seed, sys.stdout.write)
             return 1 if missed else 0

@@ -6,6 +6,7 @@ namespace of its own, where another file lies over that one.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,8 @@ class AnotherBoot:
     def command(self, arguments: list[str]) -> list[str]:
         """``arguments``, to be run as after a restart."""
         unshare = ["unshare", "--mount", "--propagation", "private"]
+        if os.geteuid() != 0:
+            unshare += ["--user", "--map-root-user"]
         return [*unshare, "sh", "-c", _SCRIPT, str(self._file), str(BOOT_ID), *arguments]
 
     def why_not(self) -> str:

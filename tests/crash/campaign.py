@@ -105,7 +105,9 @@ def catch_control(name: str, place: Path, library: Path, boot: AnotherBoot, seed
     recorded, opened = (name, "") if control.is_recorded else ("", name)
     where = place / name
     record(control.workload, where, library, recorded)
-    replay = Replay(control.workload, where, boot, CONTROL_IMAGES, seed, opened)
+    replay = Replay(
+        control.workload, where, boot, CONTROL_IMAGES, seed, broken=opened, findings_max=1
+    )
     findings = replay.run(lambda: None)
     shutil.rmtree(where)
     return findings.problems

@@ -35,6 +35,13 @@ CONTROLS: Final[dict[str, Control]] = {
         is_recorded=True,
         workload="single_entries",
     ),
+    "newest-page-not-synced": Control(
+        "coord.store.lmdb_kv",
+        "metasync=sync,",
+        "metasync=False,",
+        is_recorded=True,
+        workload="votes",
+    ),
     "tree-always-trusted": Control(
         "coord.store.trust",
         "    if trust.inode == 0:",

@@ -65,7 +65,15 @@ class Replay:
     """Opens the images of a recording in children; one that dies is replaced."""
 
     def __init__(
-        self, name: str, place: Path, boot: AnotherBoot, images: int, seed: int, broken: str = ""
+        self,
+        name: str,
+        place: Path,
+        boot: AnotherBoot,
+        images: int,
+        seed: int,
+        *,
+        broken: str = "",
+        findings_max: int = FINDINGS_MAX,
     ) -> None:
         self._name = name
         self._again = f"--workload {name} --images {images} --seed {seed} --only"
@@ -76,13 +84,14 @@ class Replay:
         if broken:
             self._command += ["--break", broken]
         self._boot = boot
+        self._findings_max = findings_max
         self._log = place / "worker.log"
         self.findings = Findings()
 
     def run(self, on_image: Callable[[], None], only: int = 0) -> Findings:
         """All of them (or one); ``on_image`` is called after each."""
         following = only or 1
-        while following and len(self.findings.problems) < FINDINGS_MAX:
+        while following and not self._is_enough():
             last = ["--last", str(only)] if only else []
             following = self._one_child(["--from", str(following), *last], on_image)
         return self.findings
@@ -110,7 +119,7 @@ class Replay:
             on_image()
             if said["problem"]:
                 self.findings.problems.append(self._told(said["number"], said["problem"]))
-            if len(self.findings.problems) >= FINDINGS_MAX:
+            if self._is_enough():
                 child.kill()
                 break
         status = child.wait()
@@ -121,8 +130,11 @@ class Replay:
             self.findings.problems.append(self._told(opening, reason))
             on_image()
             return opening + 1
-        assert status == 0 or len(self.findings.problems) >= FINDINGS_MAX, trace
+        assert status == 0 or self._is_enough(), trace
         return 0
+
+    def _is_enough(self) -> bool:
+        return len(self.findings.problems) >= self._findings_max
 
     def _count(self, whole: str, log: str, kind: str) -> None:
         findings = self.findings
