@@ -112,6 +112,19 @@ async def test_guard_stops_a_deposed_holder(cluster: FakeCluster) -> None:
 
 
 @in_virtual_time
+async def test_a_session_that_has_ended_is_no_obstacle(cluster: FakeCluster) -> None:
+    """Who comes back to a recipe before it has heard of the end of its session stands in line with
+    the next one; it is not its caller's affair."""
+    async with client_of(cluster) as client:
+        cluster.expire_silently(client.session_id)
+        async with Lock(client, "/lock") as hold:
+            assert hold.is_held
+        cluster.expire_silently(client.session_id)
+        member = await Group(client, "/group").join("one")
+        await member.leave()
+
+
+@in_virtual_time
 async def test_expired_holder_learns_and_another_is_granted(cluster: FakeCluster) -> None:
     """When the session ends the hold is lost and the next in line is granted it."""
     async with client_of(cluster) as one, client_of(cluster) as two:

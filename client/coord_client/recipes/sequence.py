@@ -44,13 +44,17 @@ class PlaceLostError(Exception):
 
 
 async def claim(client: Client, path: str, kind: str) -> None:
-    """Make ``path`` the home of a recipe. Raises ForeignPathError if it is something else."""
+    """Make ``path`` the home of a recipe. Raises ForeignPathError if it is something else.
+
+    A session that ends meanwhile is no obstacle: the next one looks again.
+    """
     mark = MARKS[kind]
     while True:
-        with contextlib.suppress(NodeExistsError):
+        with contextlib.suppress(NodeExistsError, SessionExpiredError):
             await client.create(path, mark, make_parents=True, timeout_s=math.inf)
             return
-        with contextlib.suppress(NoNodeError, BadVersionError):  # changed meanwhile: look again
+        # Changed meanwhile: look again.
+        with contextlib.suppress(NoNodeError, BadVersionError, SessionExpiredError):
             node = await client.get(path, timeout_s=math.inf)
             if node.data == mark:
                 return
