@@ -18,7 +18,7 @@ from coord.store.suspicion import SUSPECT_FILE
 from coord_client import connect
 from tests.integration.busy_cluster import BusyCluster
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("corruption")]
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("corruption-cluster")]
 
 STORAGE = 74
 PAGE = 4096
