@@ -22,7 +22,7 @@ from jepsen_lite import judge
 from jepsen_lite.clients import opening
 from jepsen_lite.clients.store import StoreError
 from jepsen_lite.clusters import starting
-from jepsen_lite.clusters.cluster import Cluster, ClusterError
+from jepsen_lite.clusters.cluster import Ability, Cluster, ClusterError
 from jepsen_lite.clusters.local import DivergedError, LocalCluster
 from jepsen_lite.clusters.log_follower import LogFollower
 from jepsen_lite.faults import catalogue
@@ -93,7 +93,9 @@ class Run:
             nodes=self.settings.nodes,
             workers=self.settings.workers or kind.workers,
         )
-        cluster = starting.make(self.settings, self.directory)
+        kinds = [catalogue.kind_of(text)[0] for text in self.settings.faults]
+        with_disks = any(Ability.DISK in fault.needs for fault in kinds)
+        cluster = starting.make(self.settings, self.directory, with_disks=with_disks)
         client = self._client(cluster)
         if client not in cluster.clients or client not in kind.clients:
             able = ", ".join(name for name in kind.clients if name in cluster.clients) or "none"

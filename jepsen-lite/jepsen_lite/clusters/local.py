@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import coord
 from coord.model.errors import CoordError
-from jepsen_lite.clusters import ports, watching
+from jepsen_lite.clusters import disk, ports, watching
 from jepsen_lite.clusters.cluster import Ability, Cluster, ClusterError
 from jepsen_lite.clusters.log_follower import whole_log
 from jepsen_lite.clusters.process import ServerProcess
@@ -59,6 +59,7 @@ class LocalNode:
         self.settings: dict[str, str] = {}
         self.environment: dict[str, str] = {}
         self.command: list[str] = []
+        self.disk: disk.Disk | None = None
         self.process = ServerProcess(home / "server.log")
 
     async def start(self) -> None:
@@ -86,10 +87,12 @@ class LocalNode:
 
 
 class LocalCluster(Cluster):
-    """``count`` nodes under ``home``. ``planted``: a bug of ``tests.broken`` to start them with."""
+    """``count`` nodes under ``home``. ``planted``: a bug of ``tests.broken`` to start them with.
+    ``with_disks``: their disks can be made bad, which costs them a little even while they are well.
+    """
 
     name = "local"
-    abilities = frozenset(
+    can = frozenset(
         {
             Ability.PROCESSES,
             Ability.PATHS,
@@ -110,13 +113,17 @@ class LocalCluster(Cluster):
         seed: int = 0,
         settings: Mapping[str, str] | None = None,
         planted: str | None = None,
+        with_disks: bool = False,
         first_port: int = ports.FIRST,
     ) -> None:
         self.weather = Weather()
         self._dice = random.Random(f"{seed}/weather")
         self._ports = ports.free_ports(first_port)
         self._proxies: list[tuple[Proxy, int]] = []
+        self._home = home
         self._is_starting = False
+        self._with_disks = with_disks
+        self.abilities = self.can | ({Ability.DISK} if with_disks else set())
         self._planted = planted
         self._settings = {**SETTINGS, **(settings or {})}
         self.local_nodes = tuple(
@@ -161,6 +168,11 @@ class LocalCluster(Cluster):
     async def start(self) -> None:
         for proxy, port in self._proxies:
             await proxy.start(ports.HOST, port)
+        if self._with_disks:
+            library = disk.build(self._home)
+            for node in self.local_nodes:
+                node.disk = disk.Disk(library, node.directory, node.home)
+                node.environment |= node.disk.environment
         for node in self.local_nodes:
             node.home.mkdir(parents=True, exist_ok=True)
             await node.start()

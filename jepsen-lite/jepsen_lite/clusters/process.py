@@ -62,6 +62,10 @@ class ServerProcess:
         self.starts += 1
         self.was_told_to_end = False
 
+    def may_end(self) -> None:
+        """From now on its end would be no surprise; a new start is watched again."""
+        self.was_told_to_end = True
+
     async def kill(self) -> None:
         """``kill -9`` its whole group, and wait until it is gone."""
         if self.is_running:

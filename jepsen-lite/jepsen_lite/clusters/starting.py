@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from jepsen_lite.clusters.cluster import Cluster, ClusterError
+from jepsen_lite.clusters.disk import can_build
 from jepsen_lite.clusters.local import LocalCluster
 from jepsen_lite.clusters.peers import EtcdCluster, ZooKeeperCluster
 from jepsen_lite.clusters.remote import RemoteCluster
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 CLUSTERS: Final = ("local", "zookeeper", "etcd", "remote")
 
 
-def make(settings: Settings, home: Path) -> Cluster:
-    """Raises ClusterError if there is no such cluster on this machine."""
+def make(settings: Settings, home: Path, *, with_disks: bool = False) -> Cluster:
+    """``with_disks``: disks will be made bad, if this machine can do that. Raises ClusterError if
+    there is no such cluster here."""
     count, seed, first_port = settings.nodes, settings.seed, settings.first_port
     if settings.planted and settings.cluster != "local":
         raise ClusterError("bugs can be planted in the nodes of a local cluster only")
@@ -28,6 +30,7 @@ def make(settings: Settings, home: Path) -> Cluster:
             seed=seed,
             settings=settings.server,
             planted=settings.planted or None,
+            with_disks=with_disks and can_build(),
             first_port=first_port,
         )
     if settings.cluster == "zookeeper":

@@ -126,12 +126,12 @@ class Wipe(Fault):
                 await node.start()
         async with asyncio.timeout(BACK_WITHIN_S):
             for node in self.struck:
-                while not await _is_voter(self.cluster, node):
+                while not await is_voter(self.cluster, node):
                     await asyncio.sleep(0.1)
         self.struck = []
 
 
-async def _is_voter(cluster: Cluster, node: Any) -> bool:
+async def is_voter(cluster: Cluster, node: Any) -> bool:
     """Whether some other node counts this one among the voters, with data of its own."""
     for other in cluster.nodes:
         if other is node:

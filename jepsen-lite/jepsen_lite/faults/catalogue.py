@@ -8,7 +8,16 @@ from typing import Final
 from jepsen_lite.clusters.cluster import Cluster
 from jepsen_lite.faults.administration import Membership, Snapshot, Transfer, Wipe
 from jepsen_lite.faults.clocks import ClockDrift, ClockFreeze, ClockJump
+from jepsen_lite.faults.disks import (
+    Corruption,
+    FailingDisk,
+    FullDisk,
+    PowerLoss,
+    SlowDisk,
+    StuckDisk,
+)
 from jepsen_lite.faults.fault import Fault
+from jepsen_lite.faults.load import Overload, Stampede
 from jepsen_lite.faults.network import Bandwidth, Delay, Drop, Duplicate, Reorder, Reset
 from jepsen_lite.faults.partitions import ClientPartition, Flapping, Partition, Swizzle
 from jepsen_lite.faults.processes import Kill, Pause, Restart
@@ -34,6 +43,14 @@ _ALL: Final[tuple[type[Fault], ...]] = (
     Snapshot,
     Wipe,
     Membership,
+    SlowDisk,
+    StuckDisk,
+    FailingDisk,
+    FullDisk,
+    PowerLoss,
+    Corruption,
+    Overload,
+    Stampede,
 )
 FAULTS: Final[dict[str, type[Fault]]] = {each.name: each for each in _ALL}
 
