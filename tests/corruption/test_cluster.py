@@ -18,7 +18,11 @@ from coord.store.suspicion import SUSPECT_FILE
 from coord_client import connect
 from tests.integration.busy_cluster import BusyCluster
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("corruption-cluster")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("corruption-cluster"),
+]
 
 STORAGE = 74
 PAGE = 4096

@@ -11,7 +11,7 @@ from tests.corruption.places import place
 from tests.corruption.specimen import make_specimen
 from tests.corruption.trial import TRUSTING_WORKER, Outcome
 
-pytestmark = pytest.mark.xdist_group("corruption")
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("corruption")]
 
 TRIALS = 240
 """Of the thousand and more that ``python -m tests.corruption`` runs."""

@@ -9,7 +9,7 @@ import pytest
 from tests.disk_errors.cluster import FaultyCluster
 from tests.disk_errors.faults import LOG, TREE
 
-pytestmark = [pytest.mark.integration, pytest.mark.needs("gcc")]
+pytestmark = [pytest.mark.integration, pytest.mark.needs("gcc"), pytest.mark.timeout(180)]
 
 STORAGE = 74
 SUCCEEDED_WITHIN_S = 3.0

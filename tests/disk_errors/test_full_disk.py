@@ -17,6 +17,7 @@ from tests.integration.processes import Cluster, ServedNode
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.timeout(180),
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts file systems"),
 ]
 
