@@ -11,6 +11,7 @@ from coord.model.errors import (
     GuardError,
     MisuseError,
     NodeExistsError,
+    NoSpaceError,
     OperationTimeoutError,
     TransactionError,
 )
@@ -315,6 +316,21 @@ async def test_releasing_what_is_lost_does_not_wait(cluster: FakeCluster) -> Non
         cluster.down.clear()
         async with Lock(client, "/x") as again:
             assert again.token > hold.token
+
+
+@in_virtual_time
+async def test_a_grant_that_is_refused_leaves_nobody_in_line(cluster: FakeCluster) -> None:
+    """Where space is short, say: those behind would wait for the end of the session."""
+    async with client_of(cluster) as one, client_of(cluster) as two:
+        held_by_two = await Lock(two, "/x").acquire()
+        waiting = asyncio.ensure_future(Lock(one, "/x").acquire())
+        await until(lambda: len(line_of(cluster, "/x")) == 3)
+        # The release is applied; what comes next is the grant.
+        cluster.before_multi = lambda: cluster.refusals.append(NoSpaceError("the disk is full"))
+        await held_by_two.release()
+        with pytest.raises(NoSpaceError):
+            await waiting
+        await until(lambda: line_of(cluster, "/x") == [])
 
 
 @in_virtual_time

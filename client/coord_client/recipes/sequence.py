@@ -216,7 +216,7 @@ class Place:
             if created.stat.ephemeral_owner != self._client.session_id:
                 return
             if self._granting is not None:
-                with contextlib.suppress(TransactionError):
+                with contextlib.suppress(CoordError):  # No grant: the place is left all the same.
                     _, granted = await self._granting
                     await Hold(self._client, granted, created.path).release(math.inf)
             with contextlib.suppress(NoNodeError):
