@@ -65,6 +65,10 @@ class DriverEvents(Protocol):
     def on_flush(self) -> None:
         """A flush begins: hand over what has gathered (commands, read rounds)."""
 
+    def wants_flush(self) -> bool:
+        """``on_flush`` would hand something over. Asked by each tick."""
+        ...
+
     def on_send_failed(self, peer: NodeId) -> None:
         """Messages to this peer were dropped."""
 
@@ -188,9 +192,22 @@ class Driver:
         self.wake()
 
     def tick(self) -> None:
-        """One Raft tick."""
+        """One Raft tick. Most leave nothing to do, and then nothing is flushed."""
         self.raft.tick()
-        self.wake()
+        if self._has_work():
+            self.wake()
+
+    def _has_work(self) -> bool:
+        """A flush would do something."""
+        return bool(
+            self.raft.has_ready()
+            or self._proposals
+            or self._outgoing
+            or self._committed
+            or self._applying is not None
+            or self._leadership != (self.raft.term, self.raft.leader)
+            or self._events.wants_flush()
+        )
 
     def read_index(self, read_id: int) -> bool:
         """Start a linearizable read round; False if no leader is known (the next tick's flush

@@ -254,6 +254,14 @@ class Node:
 
     # --- DriverEvents ---------------------------------------------------------------------------
 
+    def wants_flush(self) -> bool:
+        """``on_flush`` would hand something over: a read round waits for a leader, say."""
+        return bool(
+            self.forwarder.commands
+            or self.rounds.is_wanted
+            or self.raft.membership is not self._membership
+        )
+
     def on_flush(self) -> None:
         """Hand gathered commands and read rounds to the core."""
         self.forwarder.flush()

@@ -37,27 +37,28 @@ class ReadRounds:
     def __init__(self) -> None:
         self.next_id = 1
         self.confirmed = 0
-        self._wanted = False
+        self.is_wanted = False
+        """Reads wait for a round that has not been started."""
 
     def join(self) -> int:
         """The round a read that arrived just now belongs to."""
-        self._wanted = True
+        self.is_wanted = True
         return self.next_id
 
     def start(self, driver: Driver) -> bool:
         """Start the joined round; False if it could not be started (no leader): ask again."""
-        if not self._wanted:
+        if not self.is_wanted:
             return True
         if not driver.read_index(self.next_id):
             return False
-        self._wanted = False
+        self.is_wanted = False
         self.next_id += 1
         return True
 
     def retry(self) -> None:
         """Outstanding rounds are void: everything waiting is covered by a new one, whose id is
         larger than theirs."""
-        self._wanted = True
+        self.is_wanted = True
 
 
 class Pages:
