@@ -210,7 +210,7 @@ class Run:
         until_s = loop.time() + self.settings.time_s
         await asyncio.sleep(QUIET_S)
         try:
-            await self.schedule.run(until_s - QUIET_S)
+            await self.schedule.run_for(max(0.0, self.settings.time_s - 2 * QUIET_S))
         finally:
             cluster.weather.clear()
         self._enter("healing")

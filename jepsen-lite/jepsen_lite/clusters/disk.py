@@ -81,6 +81,10 @@ class Disk:
         """What has been done to the node."""
         return Counts(*_CONTROL.unpack_from(self._control, 0)[4:])
 
+    def close(self) -> None:
+        """Let go of what is shared with the node."""
+        self._control.close()
+
     def lose_power(self, dice: random.Random) -> tuple[int, int]:
         """The process has been killed: put back a random part of what was not synced, page by
         page, and let the machine have started anew. (pages put back, pages that could be)."""

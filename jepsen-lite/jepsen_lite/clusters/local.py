@@ -182,6 +182,9 @@ class LocalCluster(Cluster):
 
     async def stop(self) -> None:
         await asyncio.gather(*(node.process.kill() for node in self.local_nodes))
+        for node in self.local_nodes:
+            if node.disk is not None:
+                node.disk.close()
         for proxy, _ in self._proxies:
             await proxy.close()
 

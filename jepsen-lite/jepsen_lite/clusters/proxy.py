@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -25,6 +26,7 @@ HELD_BYTES_MAX: Final = 4 * 1024 * 1024
 LATE_FRAMES_MAX: Final = 256
 """Frames that are to arrive later, on one path."""
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
+_NO_LINGERING: Final = struct.pack("ii", 1, 0)
 _LENGTH: Final = struct.Struct(">I")
 
 Framing = Callable[[bytes], bool]
@@ -232,6 +234,14 @@ def _resume(transport: asyncio.Transport) -> None:
         transport.resume_reading()
 
 
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection so that the other side is told that it broke."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and not transport.is_closing():
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+    transport.abort()
+
+
 class _Side(asyncio.Protocol):
     """One of the two sockets of a connection."""
 
@@ -280,6 +290,8 @@ class Connection:
         self._passable = asyncio.Event()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_broken = False
+        self._is_orderly = False
+        """Both ends have been passed on: there is nothing to break."""
         self._ends_sent = 0
         self.dialler = _Side(self, self._forward, self._backward)
 
@@ -321,8 +333,10 @@ class Connection:
         for pipe in (self._forward, self._backward):
             pipe.path.listeners.remove(self._watch)
             pipe.close()
-            if pipe.source is not None:
-                pipe.source.abort()
+            if pipe.source is not None and self._is_orderly:
+                pipe.source.close()
+            elif pipe.source is not None:
+                _reset(pipe.source)
 
     @property
     def _is_cut(self) -> bool:
@@ -347,6 +361,7 @@ class Connection:
         """The end of one direction has been passed on."""
         self._ends_sent += 1
         if self._ends_sent == 2:
+            self._is_orderly = True
             self.abort()
 
     def lost(self) -> None:
@@ -389,10 +404,11 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen there. Raises OSError."""
+    async def start(self, host: str, port: int) -> int:
+        """Listen there; the port (0: any). Raises OSError."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Newcomer(self), host, port)
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Stop listening and break what is open."""

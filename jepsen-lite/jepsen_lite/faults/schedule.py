@@ -45,8 +45,9 @@ class Schedule:
         """What lasts now, and whom it struck."""
         self.struck = 0
 
-    async def run(self, until_s: float) -> None:
-        """Let faults happen until the loop's clock says ``until_s``; then all are healed."""
+    async def run_for(self, seconds: float) -> None:
+        """Let faults happen for this long; then all are healed."""
+        until_s = asyncio.get_running_loop().time() + seconds
         async with asyncio.TaskGroup() as group:
             for text, fault in self._faults:
                 group.create_task(self._repeat(text, fault, until_s))

@@ -238,6 +238,16 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
     return pwritev64(fd, parts, count, offset);
 }
 
+ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off_t offset, int flags) {
+    if (before_write(fd, offset, total(parts, count)))
+        return -1;
+    return syscall(SYS_pwritev2, fd, parts, count, offset, 0, flags);
+}
+
+ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t offset, int flags) {
+    return pwritev64v2(fd, parts, count, offset, flags);
+}
+
 /* --- what the file system says is free --------------------------------------------------------- */
 
 static int told(int result, struct statvfs *found) {
