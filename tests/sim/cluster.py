@@ -259,6 +259,7 @@ class Cluster:
     def _heal_rest(self) -> None:
         """The others come back."""
         self.kernel.emit("nemesis", "heal-rest")
+        self.history.healed_us = self.kernel.now_us
         self.network.heal_all()
         self._restore(list(self.members))
 
