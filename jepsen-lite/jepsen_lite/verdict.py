@@ -92,3 +92,8 @@ class Judgement:
             "reasons": self.reasons,
             "figures": self.figures,
         }
+
+
+def under(key: str | int | None) -> str:
+    """The beginning of a sentence about one key; nothing if the history has only one."""
+    return "" if key is None else f"key {key!r}: "

@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 
 from jepsen_lite.checkers.intervals import Placed, backwards, newest_before, oldest_after
 from jepsen_lite.history import FOREVER, History, Op
-from jepsen_lite.verdict import Judgement
+from jepsen_lite.verdict import Judgement, under
 
 
 def check(history: History) -> Judgement:
@@ -66,10 +66,10 @@ def _check_bounds(
         low = up_sure.before(op.invoke_ns) + down_tried.until(op.end_ns)
         high = up_tried.until(op.end_ns) + down_sure.before(op.invoke_ns)
         if op.result < low:
-            sentence = f"key {key!r}: {op}: acknowledged before it began was at least {low}"
+            sentence = f"{under(key)}{op}: acknowledged before it began was at least {low}"
             judgement.add("lost", sentence, op.id)
         elif op.result > high:
-            sentence = f"key {key!r}: {op}: tried before it was over was at most {high}"
+            sentence = f"{under(key)}{op}: tried before it was over was at most {high}"
             judgement.add("too-much", sentence, op.id)
 
 
@@ -83,7 +83,7 @@ def _check_fit(
     placed = [Placed(ranks[op.result], op) for op in reads]
     stale = backwards(placed)
     for later, earlier in stale:
-        sentence = f"key {key!r}: {later.op} shows less than {earlier.op}, which was over before it"
+        sentence = f"{under(key)}{later.op} shows less than {earlier.op}, which was over before it"
         judgement.add("stale", sentence, later.op.id, earlier.op.id)
     if stale:
         return
@@ -100,13 +100,13 @@ def _check_fit(
             heappush(waiting, (latest, end_ns, op.id, op))
         for _ in range(following_value - value):
             if not waiting:
-                sentence = f"key {key!r}: no increments explain the step to {following_value}"
+                sentence = f"{under(key)}no increments explain the step to {following_value}"
                 judgement.add("too-much", sentence)
                 return
             heappop(waiting)
         if rank < last and waiting and waiting[0][0] == rank:
             latest, end_ns, _, op = waiting[0]
             assert end_ns < FOREVER
-            sentence = f"key {key!r}: {op} is missing in reads that began after it was over"
+            sentence = f"{under(key)}{op} is missing in reads that began after it was over"
             judgement.add("lost", sentence, op.id)
             return

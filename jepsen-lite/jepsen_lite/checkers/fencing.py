@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from jepsen_lite.checkers.intervals import Placed, backwards, newest_before
 from jepsen_lite.history import FOREVER, History, Op
-from jepsen_lite.verdict import Judgement
+from jepsen_lite.verdict import Judgement, under
 
 
 def check(history: History) -> Judgement:
@@ -36,10 +36,10 @@ def _check_grants(judgement: Judgement, key: str | int | None, grants: list[Op])
     for op in grants:
         other = owners.setdefault(op.result, op)
         if other is not op:
-            sentence = f"key {key!r}: {op} and {other} were granted by the same token"
+            sentence = f"{under(key)}{op} and {other} were granted by the same token"
             judgement.add("token-twice", sentence, op.id, other.id)
     for later, earlier in backwards([Placed(op.result, op) for op in grants]):
-        sentence = f"key {key!r}: {later.op} was asked for after {earlier.op}, by a smaller token"
+        sentence = f"{under(key)}{later.op} was asked for after {earlier.op}, by a smaller token"
         judgement.add("token-order", sentence, later.op.id, earlier.op.id)
 
 
@@ -56,13 +56,13 @@ def _check_accepted(
     for op in accepted:
         grant = granted.get(op.value)
         if grant is None and not is_open:
-            sentence = f"key {key!r}: {op} was accepted by a token that nobody was granted"
+            sentence = f"{under(key)}{op} was accepted by a token that nobody was granted"
             judgement.add("forged", sentence, op.id)
         elif grant is not None and op.end_ns < grant.invoke_ns:
-            sentence = f"key {key!r}: {op} was accepted before {grant} was asked for"
+            sentence = f"{under(key)}{op} was accepted before {grant} was asked for"
             judgement.add("forged", sentence, op.id, grant.id)
     for later, earlier in backwards([Placed(op.value, op) for op in accepted]):
-        sentence = f"key {key!r}: {later.op} was accepted after {earlier.op} by a greater token"
+        sentence = f"{under(key)}{later.op} was accepted after {earlier.op} by a greater token"
         judgement.add("guard", sentence, later.op.id, earlier.op.id)
 
 
@@ -82,11 +82,11 @@ def _check_current(
     }
     for op, grant in newest:
         if grant is not None and op.value < grant.place:
-            sentence = f"key {key!r}: {op} was accepted after {grant.op} had taken over"
+            sentence = f"{under(key)}{op} was accepted after {grant.op} had taken over"
             judgement.add("deposed", sentence, op.id, grant.op.id)
         release = released.get(op.value)
         if release is not None and release.end_ns < op.invoke_ns:
-            sentence = f"key {key!r}: {op} was accepted after {release} had given it up"
+            sentence = f"{under(key)}{op} was accepted after {release} had given it up"
             judgement.add("released", sentence, op.id, release.id)
 
 
@@ -102,7 +102,7 @@ def _check_alone(
     longest: tuple[int, int, Op] | None = None
     for hold in holds:
         if longest is not None and hold[0] < longest[1]:
-            sentence = f"key {key!r}: {hold[2]} was granted while {longest[2]} still held"
+            sentence = f"{under(key)}{hold[2]} was granted while {longest[2]} still held"
             judgement.add("alone", sentence, hold[2].id, longest[2].id)
         if longest is None or hold[1] > longest[1]:
             longest = hold

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from jepsen_lite.history import History, Op
 from jepsen_lite.models import IMPOSSIBLE, MODELS, Model, Step
-from jepsen_lite.verdict import Judgement
+from jepsen_lite.verdict import Judgement, under
 
 STEPS_MAX: Final = 500_000
 """For each key: a few seconds."""
@@ -52,12 +52,25 @@ class Search:
 
     def _number(self) -> None:
         """Answered and unanswered operations are numbered apart: one that never happened must
-        not keep the mask of the others from moving on."""
+        not keep the mask of the others from moving on. Of unanswered operations that are alike,
+        each knows the mask of the one before it."""
         counts = [0, 0]
+        alike: dict[Step, int] = {}
         self._numbers: list[int] = []
-        for _, step in self._calls:
-            self._numbers.append(counts[step.known])
+        self._alike: dict[int, int] = {}
+        for at, (_, step) in enumerate(self._calls):
+            number = counts[step.known]
+            self._numbers.append(number)
             counts[step.known] += 1
+            if not step.known:
+                self._alike[at] = alike.get(step, 0)
+                alike[step] = 1 << number
+
+    def _is_worth_guessing(self, at: int, guesses: int, has_effect: bool) -> bool:
+        """An unanswered operation without effect need not have happened; of those that are
+        alike, the one that began first can stand for any other."""
+        before = self._alike[at]
+        return has_effect and guesses & before == before
 
     def _link(self) -> None:
         """Places 1 … 2n: call ``at`` is place ``2 at + 1``, its return the next one; 0 is the
@@ -92,7 +105,9 @@ class Search:
                 at = place >> 1
                 step = calls[at][1]
                 following = step_of(state, step)
-                if following is not IMPOSSIBLE:
+                if following is not IMPOSSIBLE and (
+                    step.known or self._is_worth_guessing(at, guesses, following != state)
+                ):
                     if step.known:
                         some = window | 1 << numbers[at] - leading
                         ones = (~some & (some + 1)).bit_length() - 1
@@ -144,12 +159,12 @@ def check_model(history: History, model: Model, steps_max: int = STEPS_MAX) -> J
         checked += len(calls)
         steps += search.steps
         if search.outcome is None:
-            judgement.cannot_say(f"key {key!r}: no decision within {steps_max} steps")
+            judgement.cannot_say(f"{under(key)}no decision within {steps_max} steps")
         elif not search.outcome:
             culprit, stuck = search.culprit, search.stuck
             judgement.add(
                 "order",
-                f"key {key!r}: no order of its operations is legal: {stuck.explained} of them can"
+                f"{under(key)}no order of its operations is legal: {stuck.explained} of them can"
                 f" be explained, then the state is {stuck.state!r:.80} and {culprit} does not fit",
                 culprit.id,
             )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from jepsen_lite.history import FOREVER, History, Op
 from jepsen_lite.models import frozen
-from jepsen_lite.verdict import Judgement
+from jepsen_lite.verdict import Judgement, under
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ def _items(judgement: Judgement, key: str | int | None, ops: list[Op]) -> list[_
     for op in ops:
         if op.f == "enqueue":
             if frozen(op.value) in items:
-                judgement.cannot_say(f"key {key!r}: {op.value!r:.60} is enqueued more than once")
+                judgement.cannot_say(f"{under(key)}{op.value!r:.60} is enqueued more than once")
                 return None
             items[frozen(op.value)] = _Item(op)
     for op in ops:
@@ -66,15 +66,15 @@ def _items(judgement: Judgement, key: str | int | None, ops: list[Op]) -> list[_
 
 def _take_out(judgement: Judgement, key: str | int | None, op: Op, item: _Item | None) -> None:
     if item is None:
-        judgement.add("phantom", f"key {key!r}: {op} got what nobody put in", op.id)
+        judgement.add("phantom", f"{under(key)}{op} got what nobody put in", op.id)
     elif not item.into.may_have_happened:
-        sentence = f"key {key!r}: {op} got what {item.into} put in, which failed"
+        sentence = f"{under(key)}{op} got what {item.into} put in, which failed"
         judgement.add("aborted", sentence, op.id, item.into.id)
     elif op.end_ns < item.into.invoke_ns:
-        sentence = f"key {key!r}: {op} was over before {item.into} began"
+        sentence = f"{under(key)}{op} was over before {item.into} began"
         judgement.add("future", sentence, op.id, item.into.id)
     elif item.out is not None:
-        sentence = f"key {key!r}: {op} and {item.out} got the same value"
+        sentence = f"{under(key)}{op} and {item.out} got the same value"
         judgement.add("duplicate", sentence, op.id, item.out.id)
 
 
@@ -98,7 +98,7 @@ def _check_order(
             continue
         when = "never came out" if last_out.out is None else f"came out later, by {last_out.out}"
         sentence = (
-            f"key {key!r}: {item.out} overtook {last_out.into}, which went in before and {when}"
+            f"{under(key)}{item.out} overtook {last_out.into}, which went in before and {when}"
         )
         judgement.add("order", sentence, item.out.id, last_out.into.id)
 
@@ -124,5 +124,5 @@ def _check_empty(
             continue
         at = bisect_left(starts, op.invoke_ns)
         if at and op.end_ns < occupied[at - 1][1]:
-            sentence = f"key {key!r}: {op} found nothing, though something was inside all the time"
+            sentence = f"{under(key)}{op} found nothing, though something was inside all the time"
             judgement.add("empty", sentence, op.id)

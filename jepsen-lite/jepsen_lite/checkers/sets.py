@@ -13,7 +13,7 @@ from typing import Final
 from jepsen_lite.checkers.intervals import Placed, backwards
 from jepsen_lite.history import History, Op
 from jepsen_lite.models import frozen
-from jepsen_lite.verdict import Judgement
+from jepsen_lite.verdict import Judgement, under
 
 NEVER_SEEN: Final = 1 << 62
 
@@ -47,7 +47,7 @@ def _check_key(
     placed = []
     for element, ops in added.items():
         if len(ops) > 1:
-            judgement.cannot_say(f"key {key!r}: {element!r:.60} is added more than once")
+            judgement.cannot_say(f"{under(key)}{element!r:.60} is added more than once")
             return
         place = shown_at.get(element, NEVER_SEEN)
         if ops[0].is_ok or place != NEVER_SEEN:
@@ -73,11 +73,11 @@ def _laid_out(
         elements = [frozen(item) for item in op.result]
         found = set(elements)
         if len(found) < len(elements):
-            judgement.add("duplicate", f"key {key!r}: {op} holds an element twice", op.id)
+            judgement.add("duplicate", f"{under(key)}{op} holds an element twice", op.id)
         if not held <= found:
             assert before is not None
             missing = next(iter(held - found))
-            sentence = f"key {key!r}: {op} lacks {missing!r:.60}, {before} has it and is no newer"
+            sentence = f"{under(key)}{op} lacks {missing!r:.60}, {before} has it and is no newer"
             judgement.add("torn", sentence, op.id, before.id)
         rank += len(found) > len(held) or before is None
         for element in found - held:
@@ -92,10 +92,10 @@ def _check_added(
     judgement: Judgement, key: str | int | None, read: Op, element: Hashable, adds: list[Op] | None
 ) -> None:
     if adds is None:
-        sentence = f"key {key!r}: {read} shows {element!r:.60}, which nobody added"
+        sentence = f"{under(key)}{read} shows {element!r:.60}, which nobody added"
         judgement.add("phantom", sentence, read.id)
     elif not any(op.may_have_happened for op in adds):
-        sentence = f"key {key!r}: {read} shows what {adds[0]} added, which failed"
+        sentence = f"{under(key)}{read} shows what {adds[0]} added, which failed"
         judgement.add("aborted", sentence, read.id, adds[0].id)
 
 
@@ -104,13 +104,11 @@ def _report(judgement: Judgement, key: str | int | None, later: Op, earlier: Op)
         rule, what = "future", f"{earlier} shows {later.value!r:.60} or came after it"
         if earlier.f == "add":
             rule, what = "reversed", f"{earlier} was seen only after it"
-        sentence = (
-            f"key {key!r}: {later} began after {earlier.f} #{earlier.id} was over, but {what}"
-        )
+        sentence = f"{under(key)}{later} began after {earlier.f} #{earlier.id} was over, but {what}"
     elif earlier.f == "add":
         rule = "lost"
-        sentence = f"key {key!r}: {later} lacks {earlier.value!r:.60}, though {earlier} was over"
+        sentence = f"{under(key)}{later} lacks {earlier.value!r:.60}, though {earlier} was over"
     else:
         rule = "stale"
-        sentence = f"key {key!r}: {later} shows less than {earlier}, which was over before it"
+        sentence = f"{under(key)}{later} shows less than {earlier}, which was over before it"
     judgement.add(rule, sentence, later.id, earlier.id)

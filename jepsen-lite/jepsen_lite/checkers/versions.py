@@ -17,7 +17,7 @@ from typing import Any, Final
 from jepsen_lite.checkers.intervals import Placed, newest_before, oldest_after
 from jepsen_lite.history import History, Json, Op
 from jepsen_lite.models import frozen
-from jepsen_lite.verdict import Judgement
+from jepsen_lite.verdict import Judgement, under
 
 MAKERS: Final = ("write", "cas", "create")
 Version = tuple[int, int]
@@ -86,10 +86,10 @@ def _make(judgement: Judgement, chain: _Chain, version: Version, op: Op) -> None
     else:
         wanted = 0 if op.f == "create" else max(version[1], 1)
     if version[1] != wanted:
-        judgement.add("wrong-version", f"key {chain.key!r}: {op} cannot make {version[1]}", op.id)
+        judgement.add("wrong-version", f"{under(chain.key)}{op} cannot make {version[1]}", op.id)
     if version in chain.makers:
         other = chain.makers[version]
-        sentence = f"key {chain.key!r}: {op} and {other} both made version {version[1]}"
+        sentence = f"{under(chain.key)}{op} and {other} both made version {version[1]}"
         judgement.add("lost-update", f"{sentence}: one of them is lost", op.id, other.id)
     chain.makers[version] = op
     _see(judgement, chain, version, frozen(value), op)
@@ -98,7 +98,7 @@ def _make(judgement: Judgement, chain: _Chain, version: Version, op: Op) -> None
 def _see(judgement: Judgement, chain: _Chain, version: Version, value: Hashable, op: Op) -> None:
     held, other = chain.values.setdefault(version, (value, op))
     if held != value:
-        sentence = f"key {chain.key!r}: {op} and {other} differ in what version {version[1]} holds"
+        sentence = f"{under(chain.key)}{op} and {other} differ in what version {version[1]} holds"
         judgement.add("two-values", sentence, op.id, other.id)
 
 
@@ -108,7 +108,7 @@ def _check_initial(judgement: Judgement, chain: _Chain, initial: Hashable) -> No
     if first[1] == 0 and first not in chain.makers:
         value, op = chain.values[first]
         if value != initial:
-            judgement.add("phantom", f"key {chain.key!r}: {op} shows another version 0", op.id)
+            judgement.add("phantom", f"{under(chain.key)}{op} shows another version 0", op.id)
 
 
 def _name_guesses(judgement: Judgement, chain: _Chain) -> None:
@@ -117,20 +117,18 @@ def _name_guesses(judgement: Judgement, chain: _Chain) -> None:
     for op in chain.guesses:
         value = frozen(op.value.get("value") if op.f == "cas" else op.value)
         if value in open_values:
-            judgement.cannot_say(f"key {chain.key!r}: {value!r:.60} is written more than once")
+            judgement.cannot_say(f"{under(chain.key)}{value!r:.60} is written more than once")
         open_values[value] = op
     for version, (value, seen_by) in chain.values.items():
         if version in chain.makers or version[1] == 0:
             continue
         maker = open_values.get(value)
         if maker is None or maker not in chain.guesses:
-            sentence = f"key {chain.key!r}: {seen_by} shows version {version[1]}: nobody made it"
+            sentence = f"{under(chain.key)}{seen_by} shows version {version[1]}: nobody made it"
             judgement.add("phantom", sentence, seen_by.id)
             continue
         if maker.f == "cas" and maker.value.get("version") + 1 != version[1]:
-            judgement.add(
-                "wrong-version", f"key {chain.key!r}: {maker} made {version[1]}", maker.id
-            )
+            judgement.add("wrong-version", f"{under(chain.key)}{maker} made {version[1]}", maker.id)
         chain.guesses.remove(maker)
         chain.makers[version] = maker
 
@@ -166,7 +164,7 @@ def _check_gaps(judgement: Judgement, chain: _Chain) -> None:
             maker = writes[used]
             used += 1
         else:
-            sentence = f"key {chain.key!r}: version {gap[1]} was made by no operation"
+            sentence = f"{under(chain.key)}version {gap[1]} was made by no operation"
             judgement.add("gap", sentence, chain.values[max(chain.values)][1].id)
             continue
         chain.guesses.remove(maker)
@@ -186,7 +184,7 @@ def _check_real_time(judgement: Judgement, chain: _Chain) -> None:
     places = {one.op.id: one.place for one in placed}
     for op, before in newest_before(placed, [one.op for one in placed]):
         if before is not None and places[op.id] < before.place:
-            sentence = f"key {chain.key!r}: {op} began after {before.op} was over, and is older"
+            sentence = f"{under(chain.key)}{op} began after {before.op} was over, and is older"
             judgement.add("stale", sentence, op.id, before.op.id)
     if not judgement.found:
         _check_refused(judgement, chain, placed)
@@ -209,7 +207,7 @@ def _check_refused(judgement: Judgement, chain: _Chain, placed: list[Placed]) ->
         if low == expected:
             low += 1
         if (born, low) > _highest(chain, op, top, after[op.id]):
-            sentence = f"key {chain.key!r}: {op} was refused, though the version was as expected"
+            sentence = f"{under(chain.key)}{op} was refused, though the version was as expected"
             judgement.add("refused", sentence, op.id)
         else:
             heappush(over, (op.end_ns, (born, low, 1)))

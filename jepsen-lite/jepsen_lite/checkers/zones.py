@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from jepsen_lite.history import History, Op, Outcome
 from jepsen_lite.models import frozen
-from jepsen_lite.verdict import Judgement
+from jepsen_lite.verdict import Judgement, under
 
 BEFORE_ALL = -1
 
@@ -65,7 +65,7 @@ def _clusters(judgement: Judgement, key: str | int | None, ops: list[Op]) -> lis
         value = frozen(op.value)
         if op.f == "write" and op.may_have_happened:
             if value in clusters:
-                judgement.cannot_say(f"key {key!r}: {op.value!r:.60} is written more than once")
+                judgement.cannot_say(f"{under(key)}{op.value!r:.60} is written more than once")
                 return None
             clusters[value] = _Cluster(op)
             clusters[value].add(op)
@@ -79,7 +79,7 @@ def _clusters(judgement: Judgement, key: str | int | None, ops: list[Op]) -> lis
             elif cluster.write is not None and op.end_ns < cluster.write.invoke_ns:
                 judgement.add(
                     "future",
-                    f"key {key!r}: {op} was over before {cluster.write} began",
+                    f"{under(key)}{op} was over before {cluster.write} began",
                     op.id,
                     cluster.write.id,
                 )
@@ -95,10 +95,10 @@ def _clusters(judgement: Judgement, key: str | int | None, ops: list[Op]) -> lis
 
 def _phantom(judgement: Judgement, key: str | int | None, op: Op, failed: Op | None) -> None:
     if failed is not None:
-        sentence = f"key {key!r}: {op} shows what {failed} wrote, which was said to have failed"
+        sentence = f"{under(key)}{op} shows what {failed} wrote, which was said to have failed"
         judgement.add("aborted", sentence, op.id, failed.id)
     else:
-        judgement.add("phantom", f"key {key!r}: {op} shows a value that nobody wrote", op.id)
+        judgement.add("phantom", f"{under(key)}{op} shows a value that nobody wrote", op.id)
 
 
 def _conflicts(clusters: list[_Cluster]) -> Iterator[tuple[_Cluster, _Cluster]]:
@@ -130,4 +130,4 @@ def _report(judgement: Judgement, key: str | int | None, one: _Cluster, other: _
             f"{one.first} was over before {other.last} began, and {other.first} before {one.last}:"
             " neither value can have come first"
         )
-    judgement.add("stale", f"key {key!r}: {sentence}", *dict.fromkeys(op.id for op in shown))
+    judgement.add("stale", f"{under(key)}{sentence}", *dict.fromkeys(op.id for op in shown))
