@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jepsen_lite import matrix
+from jepsen_lite import checking, matrix
 from jepsen_lite.clusters.cluster import ClusterError
 from jepsen_lite.clusters.starting import CLUSTERS
 from jepsen_lite.faults.catalogue import FAULTS, UnknownFaultError, kind_of
@@ -26,6 +26,7 @@ from jepsen_lite.workloads import WORKLOADS
 
 USAGE: Final = 2
 NOT_STARTED: Final = 4
+NODES_MAX: Final = 9
 MEANING: Final = {
     Verdict.VALID: "every check passed",
     Verdict.UNKNOWN: "nothing wrong was found, but not enough was proven",
@@ -41,6 +42,20 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise ValueError(text)
+    return key, value
+
+
 # --- run ------------------------------------------------------------------------------------------
 
 
@@ -49,25 +64,33 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add("--cluster", default="local", choices=CLUSTERS, help="what is tested")
     add("--client", default="", help="native, kazoo or etcd; default: the cluster's own")
     add("--hosts", default="", metavar="H:P,…", help="of a remote cluster")
-    add("--time", dest="time_s", type=float, default=60.0, metavar="S", help="of traffic")
-    add("--rate", type=float, default=500.0, metavar="N", help="operations a second, at most")
+    add("--time", dest="time_s", type=_positive, default=60.0, metavar="S", help="of traffic")
+    add("--rate", type=_positive, default=500.0, metavar="N", help="operations a second, at most")
     add("--workers", type=int, default=0, metavar="N", help="clients; 0: as the workload wants")
-    add("--lasts", dest="lasts_s", type=float, default=4.0, metavar="S", help="a fault, on average")
-    add("--rests", dest="rests_s", type=float, default=4.0, metavar="S", help="between two")
-    add("--session-timeout", dest="session_timeout_s", type=float, default=4.0, metavar="S")
-    add("--request-timeout", dest="request_timeout_s", type=float, default=2.0, metavar="S")
+    add(
+        "--lasts",
+        dest="lasts_s",
+        type=_positive,
+        default=4.0,
+        metavar="S",
+        help="a fault, on average",
+    )
+    add("--rests", dest="rests_s", type=_positive, default=4.0, metavar="S", help="between two")
+    add("--session-timeout", dest="session_timeout_s", type=_positive, default=4.0, metavar="S")
+    add("--request-timeout", dest="request_timeout_s", type=_positive, default=2.0, metavar="S")
     add("--planted", default="", metavar="BUG", help="start the servers with this planted bug")
-    add("--set", dest="server", action="append", default=[], metavar="KEY=VALUE",
+    add("--set", dest="server", action="append", type=_pair, default=[], metavar="KEY=VALUE",
         help="a setting of the servers")  # fmt: skip
     add("--first-port", type=int, default=23_000, metavar="PORT")
     add("--out", type=Path, default=Path("jepsen-runs"), metavar="DIR", help="where results go")
     add("--json", action="store_true", help="print the result as JSON")
 
 
-def _settings(options: argparse.Namespace, workload: str, faults: Sequence[str]) -> Settings:
+def settings_of(options: argparse.Namespace, workload: str, faults: Sequence[str]) -> Settings:
+    """What is asked for on the command line."""
     names = {field.name for field in dataclasses.fields(Settings)}
     values = {name: value for name, value in vars(options).items() if name in names}
-    server = dict(setting.split("=", 1) for setting in options.server)
+    server = dict(options.server)
     return Settings(**{**values, "workload": workload, "faults": tuple(faults), "server": server})
 
 
@@ -80,7 +103,7 @@ def _run(options: argparse.Namespace) -> int:
     for fault in faults:
         kind_of(fault)
     progress = Progress()
-    run = Run(_settings(options, workload, faults), progress.show)
+    run = Run(settings_of(options, workload, faults), progress.show)
     try:
         result = asyncio.run(run.run())
     finally:
@@ -141,7 +164,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _matrix(options: argparse.Namespace) -> int:
-    base = _settings(options, "register", ())
+    base = settings_of(options, "register", ())
     ledger = Ledger(options.ledger)
     todo = list(_cells(options))
     if options.summary:
@@ -193,18 +216,21 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
 # --- the command ----------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="jepsen-lite", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = argparse.ArgumentParser(prog="jepsen-lite", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="start a cluster, break it, judge what it did")
     run.add_argument("scenario", nargs="?", choices=SCENARIOS, metavar="SCENARIO")
     run.add_argument("--workload", choices=WORKLOADS, metavar="NAME")
     run.add_argument("--faults", default="", metavar="NAME[:TARGET],…")
-    run.add_argument("--nodes", type=int, default=3, metavar="N")
+    run.add_argument("--nodes", type=int, choices=range(1, NODES_MAX + 1), default=3, metavar="N")
     run.add_argument("--seed", type=int, default=0)
     _common(run)
     run.set_defaults(handler=_run)
+
+    checking.add_parser(commands)
 
     show = commands.add_parser("list", help="workloads, faults, scenarios, clusters")
     show.add_argument("--json", action="store_true")
@@ -221,12 +247,12 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--summary", action="store_true", help="only show what the ledger says")
     _common(many)
     many.set_defaults(handler=_matrix)
-    return parser
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     handler: Handler = options.handler
     try:
         return handler(options)
