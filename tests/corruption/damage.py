@@ -81,10 +81,6 @@ KINDS: Final[dict[str, Change]] = {
 }
 
 
-MOVED_PAGES: Final = frozenset(("swap", "misdirect", "stale"))
-"""Kinds that leave whole, sound pages where others belong."""
-
-
 def _page(dice: random.Random, data: bytearray) -> int:
     return dice.randrange(len(data) // PAGE) * PAGE
 
