@@ -326,12 +326,12 @@ class Cluster:
         return done >= self.plan.operations_min
 
     def _orphans(self) -> list[int]:
-        """Open sessions of clients that have vanished, anywhere."""
+        """Open sessions of clients that have vanished, at any member."""
         gone = [client.session for client in self.clients if client.vanished]
         return [
             session
             for session in gone
-            for member in self.running()
+            for member in self._in_force()
             if member.store is not None and member.store.machine.sessions.get(SessionId(session))
         ]
 

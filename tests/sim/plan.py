@@ -19,6 +19,7 @@ CLASSES: Final = {
     "process": ("kill", "kill-all", "power", "power-all", "pause", "wipe"),
     "network": (
         "isolate",
+        "diverge",
         "one-way",
         "halves",
         "partial",
@@ -30,7 +31,16 @@ CLASSES: Final = {
     ),
     "disk": ("stall", "disk-error", "disk-full", "tree-error"),
     "clock": ("clock-jump", "clock-rate"),
-    "members": ("transfer", "snapshot", "add", "promote", "remove", "replace", "upgrade"),
+    "members": (
+        "transfer",
+        "snapshot",
+        "add",
+        "promote",
+        "remove",
+        "replace",
+        "upgrade",
+        "inspect",
+    ),
     "clients": ("clients", "vanish"),
 }
 """Kinds of fault by class; each kind is a method of ``nemesis``."""

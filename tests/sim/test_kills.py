@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from coord.sim import US_PER_S
-from tests.sim import programs
+from tests.sim import library, programs
 from tests.sim.app_client import AppClient
 from tests.sim.checkers import exactly_once, witness
 from tests.sim.cluster import Cluster
@@ -21,10 +21,11 @@ LIMIT_US: Final = 600 * US_PER_S
 
 @pytest.mark.simulation
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_counter_is_exact_through_kills(seed: int) -> None:
+def test_a_counter_is_exact_through_kills(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three clients add to one counter while nodes are killed between commit and apply, between
     apply and reply, in log writes, around snapshots and at start: it ends at exactly the number
     of increments that were made."""
+    monkeypatch.setattr(library, "HASTY", 0.0)  # nobody gives up before the answer
     plan = Plan(seed, clients=4, depth=1, keys=1, think_ms=40, knobs=Knobs(log_entries_kept=20))
     plan.programs = ("counter", "counter", "counter", "sequence")
     plan.session_timeout_ms, plan.patience_ms = 60_000, 2_000

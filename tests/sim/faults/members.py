@@ -9,12 +9,13 @@ from functools import partial
 from typing import Final
 
 from coord.model import requests as rq
+from coord.model.limits import SECRET_BYTES
 from coord.node.reconfig import ACTION as RECONFIGURE
 from coord.protocol.native_client import Reply
 from coord.raft.types import Member as Listed
 from coord.raft.types import MemberRole
 from coord.sim import US_PER_S
-from tests.sim import upgrade
+from tests.sim import programs, upgrade
 from tests.sim.member import Member
 from tests.sim.strike import Strike
 
@@ -87,6 +88,25 @@ def _upgrade_one(member: Member) -> None:
         member.start()
 
 
+def _inspect(strike: Strike) -> None:
+    """Somebody looks: every question that changes nothing, to any node."""
+    sessions = sorted(strike.cluster.history.sessions) or [1]
+    session: dict[str, object] = {"session": strike.stream.choice(sessions)}
+    first = max(1, strike.cluster.committed() - 20)
+    questions: tuple[tuple[int, dict[str, object]], ...] = (
+        (rq.STATUS, {}),
+        (rq.DIGEST, {}),
+        (rq.MEMBERS, {}),
+        (rq.LOG_TAIL, {"from": first}),
+        (rq.HISTORY, {"path": programs.COUNTER, "limit": 5}),
+        (rq.WHY_SESSION, session),
+        (rq.RESULT_OF, {**session, "seq": 1, "secret": bytes(SECRET_BYTES)}),
+        (rq.SESSIONS, {}),
+    )
+    for op, arguments in questions:
+        _ask(strike, op, arguments)
+
+
 # --- parts --------------------------------------------------------------------------------------
 
 
@@ -149,4 +169,5 @@ TABLE: Final[dict[str, Callable[[Strike], None]]] = {
     "remove": _remove,
     "replace": _replace,
     "upgrade": _upgrade,
+    "inspect": _inspect,
 }

@@ -8,9 +8,12 @@ from functools import partial
 from typing import Final
 
 from coord.sim import host_name
+from tests.sim.app_client import AppClient
 from tests.sim.strike import Cut, Strike, both_ways
 
 FLAP_US_MAX: Final = 300_000
+BURST_US: Final = 600_000
+"""A leader that hears nobody leaves a little earlier."""
 LOSSY_PPM: Final = 200_000
 
 
@@ -24,6 +27,19 @@ def cut(strike: Strike, pairs: Cut) -> None:
 def _isolate(strike: Strike) -> None:
     """One node from all others; its clients can still reach it."""
     one = strike.whom().id
+    cut(strike, both_ways([one], strike.others(one)))
+
+
+def _diverge(strike: Strike) -> None:
+    """The leader is cut off from the others while its clients write as fast as they can: it goes on
+    appending what can never be committed, and must give it up when it comes back."""
+    leaders = [member.id for member in strike.cluster.running() if member.leads]
+    for client in strike.cluster.active():
+        if not isinstance(client, AppClient) and client.process.alive:
+            usual_ms = client.think_ms
+            client.hurry()
+            strike.at(BURST_US, partial(setattr, client, "think_ms", usual_ms))
+    one = leaders[0] if leaders else strike.whom().id
     cut(strike, both_ways([one], strike.others(one)))
 
 
@@ -123,6 +139,7 @@ def _lossy(strike: Strike) -> None:
 
 TABLE: Final[dict[str, Callable[[Strike], None]]] = {
     "isolate": _isolate,
+    "diverge": _diverge,
     "one-way": _one_way,
     "halves": _halves,
     "partial": _partial,
