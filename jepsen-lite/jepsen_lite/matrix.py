@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from jepsen_lite.clusters.cluster import ClusterError
 from jepsen_lite.run import Result, Run
@@ -66,10 +67,17 @@ class Ledger:
         return {Cell(r["workload"], r["faults"], r["nodes"], r["seed"]) for r in self.rows()}
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append a run."""
+        """Append a run; a line that an interrupted write has left stays a line of its own."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, sort_keys=True) + "\n")
+        with self._path.open("a+b") as file:
+            is_cut_short = file.tell() > 0 and _last_byte(file) != b"\n"
+            line = json.dumps(row, sort_keys=True) + "\n"
+            file.write((b"\n" if is_cut_short else b"") + line.encode())
+
+
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
 
 
 def row_of(cell: Cell, base: Settings, result: Result | str) -> dict[str, Any]:

@@ -81,7 +81,8 @@ class Run:
         self.on_change = on_change
         seconds = time.strftime("%Y%m%d-%H%M%S")
         faults = "+".join(settings.faults).replace(":", "-") or "healthy"
-        base = f"{seconds}-{settings.cluster}-{settings.workload}-{faults}-{settings.seed}"
+        where = f"{settings.cluster}{settings.nodes}"
+        base = f"{seconds}-{where}-{settings.workload}-{faults}-{settings.seed}"
         self.directory = settings.out / base
 
     async def run(self) -> Result:

@@ -1,0 +1,166 @@
+"""The matrix: what is run, what the ledger remembers, what the summary says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jepsen_lite import cli, matrix
+from jepsen_lite.matrix import Cell, Ledger
+from jepsen_lite.run import Result, Run
+from jepsen_lite.settings import Settings
+from jepsen_lite.verdict import Judgement, Verdict
+
+BASE = Settings("register", time_s=30.0)
+CELLS = list(matrix.cells(["set", "bank"], ["none", "kill:all+pause"], [3, 5], [7]))
+
+
+def test_all_combinations_in_turn() -> None:
+    """Each workload with each fault at each size, for each seed."""
+    assert len(CELLS) == len(set(CELLS)) == 8
+    assert CELLS[0] == Cell("set", "none", 3, 7)
+    asked = matrix.settings_of(Cell("bank", "kill:all+pause", 5, 7), BASE)
+    assert asked == replace(BASE, workload="bank", faults=("kill:all", "pause"), nodes=5, seed=7)
+    assert matrix.settings_of(CELLS[0], BASE).faults == ()
+
+
+class FakeRun(Run):
+    """A run that is over at once."""
+
+    verdicts: list[Verdict]
+    asked: list[Settings]
+
+    async def run(self) -> Result:
+        self.asked.append(self.settings)
+        verdict = self.verdicts.pop(0)
+        judgement = Judgement("fake")
+        if verdict is Verdict.INVALID:
+            judgement.add("rule", "it lied")
+        self.directory.mkdir(parents=True)
+        return Result(self.settings, verdict, [judgement], {"ok": 10, "extra": 1}, self.directory)
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> type[FakeRun]:
+    """Runs are fakes: the second finds something."""
+    kind = type("Fakes", (FakeRun,), {"asked": [], "verdicts": [
+        Verdict.VALID, Verdict.INVALID, *[Verdict.VALID] * 6
+    ]})  # fmt: skip
+    monkeypatch.setattr(matrix, "Run", kind)
+    return kind
+
+
+def go(ledger: Ledger, out: Path, cells: list[Cell]) -> list[str]:
+    """Run what is missing; the verdicts told."""
+    told: list[str] = []
+    matrix.go(
+        cells,
+        replace(BASE, out=out),
+        ledger,
+        lambda _cell, _run: lambda _run: None,
+        lambda _cell, row: told.append(str(row["verdict"])),
+    )
+    return told
+
+
+def test_it_goes_on_where_it_stopped(tmp_path: Path, fakes: type[FakeRun]) -> None:
+    """What the ledger has is not run again, even if its last line was cut short."""
+    file = tmp_path / "deep" / "ledger.jsonl"
+    assert go(Ledger(file), tmp_path, CELLS[:3]) == ["valid", "invalid", "valid"]
+    with file.open("a") as ledger:
+        ledger.write('{"workload": "se')
+    assert Ledger(file).done() == set(CELLS[:3])
+    assert go(Ledger(file), tmp_path, CELLS) == ["valid"] * 5
+    assert len(fakes.asked) == 8
+    assert Ledger(file).done() == set(CELLS)
+
+
+def test_only_what_did_not_pass_is_kept(tmp_path: Path, fakes: type[FakeRun]) -> None:
+    """A campaign must not fill the disk; what failed must be there to look at."""
+    del fakes
+    go(Ledger(tmp_path / "ledger"), tmp_path / "out", CELLS[:3])
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    rows = Ledger(tmp_path / "ledger").rows()
+    assert [row["why"] for row in rows] == [[], ["it lied"], []]
+    assert all(row["ok"] == 10 and "extra" not in row for row in rows)
+
+
+def test_the_summary_says_how_long_a_fault_hurt() -> None:
+    """Median and worst of the longest gaps, by fault."""
+    rows = [
+        {"faults": "kill", "verdict": verdict, "ok": 1_000, "longest_gap_s": gap}
+        for verdict, gap in (("valid", 0.5), ("invalid", 9.0), ("valid", 0.25))
+    ]
+    assert "| kill | 3 | 2 | 0 | 1 | 3,000 | 0.50 s | 9.00 s |" in matrix.summary(rows)
+
+
+def test_the_command_for_again_asks_for_the_same() -> None:
+    """What a run prints can be pasted."""
+    settings = Settings(
+        "cas-register",
+        ("kill:leader", "pause"),
+        nodes=5,
+        time_s=12.5,
+        rate=40.0,
+        workers=3,
+        seed=9,
+        lasts_s=2.0,
+        request_timeout_s=0.5,
+        planted="no-pre-vote",
+        server={"raft.heartbeat_ms": "50"},
+    )
+    words = settings.command().split()
+    assert words[:2] == ["jepsen-lite", "run"]
+    options = cli.parser().parse_args(words[1:])
+    faults = options.faults.split(",")
+    assert cli.settings_of(options, options.workload, faults) == settings
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    """For people and for scripts."""
+    assert cli.main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert cli.main(["list", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    for group in ("workloads", "faults", "scenarios"):
+        assert data[group]
+        assert all(name in shown for name in data[group])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--workload", "set", "--faults", "melt"],
+        ["run", "--workload", "set", "--faults", "kill:nobody"],
+        ["run"],
+        ["matrix", "--faults", "melt"],
+        ["run", "--workload", "set", "--set", "novalue"],
+        ["run", "--workload", "set", "--nodes", "0"],
+        ["run", "--workload", "set", "--time", "-1"],
+        ["run", "--workload", "set", "--rate", "0"],
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_why(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is started."""
+    try:
+        code = cli.main(words)
+    except SystemExit as end:
+        code = int(str(end.code))
+    assert code == 2
+    assert capsys.readouterr().err
+
+
+def test_what_cannot_be_started_ends_with_4(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A client that cannot do the work, a cluster that does not answer."""
+    base = ["run", "--workload", "lock", "--out", str(tmp_path)]
+    assert cli.main([*base, "--client", "kazoo"]) == 4
+    assert "it can use: native" in capsys.readouterr().err
+    assert cli.main([*base, "--cluster", "remote", "--hosts", "127.0.0.1:1"]) == 4
+    assert "127.0.0.1:1 do not answer" in capsys.readouterr().err
