@@ -73,8 +73,9 @@ class Housekeeping:
         self._driver.raft.compacted(first)  # From here on the core reads nothing below.
 
         def done(error: BaseException | None) -> None:
-            if error is not None:
-                self.last_error = str(error)  # The next append meets it too, and ends the node.
+            if error is not None and not self._driver.stopped:
+                # Every later write fails as well. Not even a heartbeat may leave until one does.
+                self._driver.fail(error)
 
         self._log_writer.submit(LogWrite([], cut_before=first), done)
 

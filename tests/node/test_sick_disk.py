@@ -111,3 +111,21 @@ def test_a_fold_that_meets_damage_ends_the_node(
     monkeypatch.setattr(single.store.machine, "fold", fold)
     single.pass_ms(1_100)
     assert single.fatal is error
+
+
+def test_a_cut_of_the_log_that_fails_ends_the_node(
+    single: Single, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and not with the next write: what a failed sync left is unknown."""
+    error = StorageError("log: Input/output error")
+    client = single.client()
+    client.call(put("/a", b"1"))
+    monkeypatch.setattr(single.store, "cut_limit", lambda: single.store.log.first_index() + 1)
+
+    def submit(_write: Any, on_done: Callable[[BaseException], None]) -> None:
+        on_done(error)
+
+    monkeypatch.setattr(single.hands, "submit", submit)
+    single.node.housekeeping.cut_log()
+    single.run()
+    assert single.fatal is error
