@@ -116,7 +116,7 @@ FOCUSES: Final[dict[str, Focus]] = {
         },
         knobs={"history_entries": 20},
     ),
-    "upgrade": Focus(("upgrade", "kill", "wipe", "restart")),
+    "upgrade": Focus(("upgrade", "kill", "wipe")),
 }
 
 
