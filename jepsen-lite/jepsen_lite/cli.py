@@ -123,7 +123,7 @@ def _told(result: Result) -> str:
     figures = result.figures
     lines.append(
         f"{figures['ok']:,} ok, {figures['fail']:,} fail, {figures['info']:,} unknown;"
-        f" {figures['faults']} faults; longest gap {figures['longest_gap_s']} s"
+        f" {figures['strikes']} faults; longest gap {figures['longest_gap_s']} s"
     )
     lines.append(f"everything lies in {result.directory}; again: {result.settings.command()}")
     return "\n".join(lines)

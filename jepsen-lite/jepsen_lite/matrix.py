@@ -90,7 +90,7 @@ def row_of(cell: Cell, base: Settings, result: Result | str) -> dict[str, Any]:
         for judgement in result.judgements
         for text in (*(each.sentence for each in judgement.findings[:3]), *judgement.reasons)
     ]
-    kept = ("ok", "fail", "info", "faults", "longest_gap_s", "recovered_s")
+    kept = ("ok", "fail", "info", "strikes", "longest_gap_s", "recovered_s")
     figures = {name: result.figures[name] for name in kept if name in result.figures}
     return {**row, "verdict": result.verdict.value, "why": why, **figures}
 

@@ -277,7 +277,7 @@ class Run:
             "ok": counts.ok,
             "fail": counts.fail,
             "info": counts.info,
-            "faults": self.schedule.struck,
+            "strikes": self.schedule.struck,
             "longest_gap_s": round(counts.longest_gap_ns / 1e9, 3),
         }
         self.figures |= seen.figures

@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ from jepsen_lite.clusters.proxy import Proxy
 from jepsen_lite.clusters.weather import CLIENTS, Weather
 from jepsen_lite.history import LogRun
 
-READY_WITHIN_S: Final = 30.0
+READY_WITHIN_S: Final = 60.0
 POLL_S: Final = 0.05
 LAG_MAX: Final = 500
 """Entries that a healthy node may be behind, under load."""
@@ -55,7 +56,7 @@ class LocalNode:
         self.direct = f"{ports.HOST}:{client_port}"
         self.client = (ports.HOST, client_port)
         self.address = ""
-        self.clock_socket = home / "clock"
+        self.clock_socket = Path()
         self.settings: dict[str, str] = {}
         self.environment: dict[str, str] = {}
         self.command: list[str] = []
@@ -126,6 +127,7 @@ class LocalCluster(Cluster):
         self.abilities = self.can | ({Ability.DISK} if with_disks else set())
         self._planted = planted
         self._settings = {**SETTINGS, **(settings or {})}
+        self._sockets: tempfile.TemporaryDirectory[str] | None = None
         self.local_nodes = tuple(
             LocalNode(number, home / f"n{number}", next(self._ports), next(self._ports))
             for number in range(1, count + 1)
@@ -153,7 +155,6 @@ class LocalCluster(Cluster):
             "peers.dial": ",".join(f"{number}={address}" for number, address in dial.items()),
             **self._settings,
         }
-        node.environment = {"JEPSEN_LITE_CLOCK": str(node.clock_socket)}
         planted = ["tests.broken", self._planted, "-m"] if self._planted else []
         node.command = [sys.executable, "-m", *planted, "jepsen_lite.servers"]
 
@@ -173,7 +174,11 @@ class LocalCluster(Cluster):
             for node in self.local_nodes:
                 node.disk = disk.Disk(library, node.directory, node.home)
                 node.environment |= node.disk.environment
+        # The path of a socket has 107 bytes at most, which a directory of results may exceed.
+        self._sockets = tempfile.TemporaryDirectory(prefix="jepsen-lite-")
         for node in self.local_nodes:
+            node.clock_socket = Path(self._sockets.name) / node.name
+            node.environment["JEPSEN_LITE_CLOCK"] = str(node.clock_socket)
             node.home.mkdir(parents=True, exist_ok=True)
             await node.start()
         self._is_starting = True
@@ -185,6 +190,8 @@ class LocalCluster(Cluster):
         for node in self.local_nodes:
             if node.disk is not None:
                 node.disk.close()
+        if self._sockets is not None:
+            self._sockets.cleanup()
         for proxy, _ in self._proxies:
             await proxy.close()
 
