@@ -15,6 +15,7 @@
 #   make crash          5,200 crash images of the real store, 102 of them served, and the controls;
 #                       needs gcc and root (IMAGES=… SERVED=…)
 #   make damage         files of one node damaged at random: 1,000 trials (TRIALS=… SEED=…)
+#   make jepsen         break real clusters in twelve ways, 30 s each, and judge what they did
 #   make zk-differential
 #                       SEQUENCES=2000 drawn from SEED=1 play against a real ZooKeeper as well
 #   make node-client    the ZooKeeper client for Node.js that the tests run (needs npm)
@@ -54,7 +55,7 @@ INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint types format imports fast-test sim campaign crash damage \
-	zk-differential bench \
+	jepsen zk-differential bench \
 	bench-deps node-client system-deps clean \
 	image base-image compose-test
 
@@ -125,6 +126,10 @@ crash: $(VENV)/.has-test
 
 damage: $(VENV)/.has-test
 	@$(BIN)/python -m tests.corruption --trials $(TRIALS) $(if $(SEED),--seed $(SEED))
+
+jepsen: $(VENV)/.has-test
+	@rm -f jepsen-runs/small.jsonl
+	@$(BIN)/python -m jepsen_lite matrix --small --time 30 --ledger jepsen-runs/small.jsonl
 
 zk-differential: $(VENV)/.has-test
 	@$(BIN)/python -m tests.differential --sequences $(SEQUENCES) $(if $(SEED),--seed $(SEED))

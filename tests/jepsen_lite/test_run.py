@@ -17,7 +17,11 @@ from jepsen_lite.settings import Settings
 from jepsen_lite.verdict import Verdict
 from jepsen_lite.workloads import WORKLOADS
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(120),
+    pytest.mark.xdist_group("jepsen"),  # two runs at once would look for ports at the same place
+]
 
 
 def go(out: Path, workload: str, *faults: str, **more: Any) -> Result:
