@@ -8,7 +8,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from jepsen_lite.clusters.cluster import Ability, Cluster
-from jepsen_lite.clusters.weather import Conditions, Path
+from jepsen_lite.clusters.weather import CLIENTS, CUT, Conditions, Path
 from jepsen_lite.faults.fault import Fault, NoEffectError, names
 from jepsen_lite.faults.targets import choose
 
@@ -140,10 +140,11 @@ class Reorder(_Weather):
 
 
 class Reset(Fault):
-    """Connections break."""
+    """Connections break, some answers to clients with them: what was asked has happened, and
+    whoever asked does not know."""
 
     name = "reset"
-    summary = "break the connections between nodes, and of clients, every 0.1 to 1 s"
+    summary = "break the connections between nodes, and of clients before their answers arrive"
     needs = frozenset({Ability.PATHS})
     words: ClassVar[tuple[str, ...]] = ("one", "leader", "all")
 
@@ -159,8 +160,12 @@ class Reset(Fault):
         return names(nodes)
 
     async def _break(self, struck: frozenset[str]) -> None:
+        weather = self.cluster.weather
         while True:
-            self._broken += self.cluster.weather.reset(lambda ends: bool(struck & set(ends)))
+            weather.lay(self, {(name, CLIENTS): CUT for name in struck})
+            await asyncio.sleep(self.dice.uniform(0.01, 0.1))
+            self._broken += weather.reset(lambda ends: bool(struck & set(ends)))
+            weather.lay(self, {})
             await asyncio.sleep(self.dice.uniform(0.1, 1.0))
 
     async def verify(self) -> str:
@@ -173,3 +178,4 @@ class Reset(Fault):
             self._breaking.cancel()
             await asyncio.gather(self._breaking, return_exceptions=True)
             self._breaking = None
+        self.cluster.weather.lay(self, {})
