@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OPEN_WITHIN_S: Final = 15.0
 REFUSALS: Final[dict[type[errors.CoordError], type[store.RefusedError]]] = {
     errors.NoNodeError: store.NoNodeError,
     errors.NodeExistsError: store.ExistsError,
@@ -109,7 +110,7 @@ class NativeStore(Store):
         return self._node
 
     async def open(self) -> None:
-        await ask(self.client.start())
+        await ask(self.client.start(OPEN_WITHIN_S))
         self._is_open = True
 
     async def close(self) -> None:
