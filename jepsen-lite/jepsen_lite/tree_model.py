@@ -142,6 +142,8 @@ class TreeModel:
         self.index = index
         if entry_kind != NORMAL_ENTRY:
             return None
+        if len(payload) < _STAMP.size:
+            raise ValueError(f"entry {index}: no stamp")
         self._wall_ms, _ = _STAMP.unpack_from(payload)
         fields = msgpack.unpackb(payload[_STAMP.size :], use_list=False, strict_map_key=False)
         kind, session, generation, seq, acked, _who, *arguments = fields

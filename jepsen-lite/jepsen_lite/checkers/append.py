@@ -42,8 +42,8 @@ class _List:
     readers: dict[int, list[Op]] = field(default_factory=dict)
     """Length read → by whom."""
     writers: dict[Hashable, Op] = field(default_factory=dict)
-    is_last: dict[Hashable, bool] = field(default_factory=dict)
-    """Whether an element is its transaction's last append to this list."""
+    appended: dict[int, list[Hashable]] = field(default_factory=dict)
+    """By each transaction, in its order."""
 
 
 def check(history: History) -> Judgement:
@@ -56,6 +56,8 @@ def check(history: History) -> Judgement:
     for op in txns:
         if op.is_ok:
             _take_reads(judgement, lists, op)
+    for key, key_list in lists.items():
+        _check_whole(judgement, key, key_list)
     happened = _happened(lists, txns)
     if not judgement.found:
         graph = Graph([op.id for op in happened])
@@ -75,17 +77,13 @@ def _parts(op: Op) -> Iterator[tuple[str, Hashable, Any]]:
 
 
 def _take_appends(judgement: Judgement, lists: dict[Hashable, _List], op: Op) -> None:
-    last: dict[Hashable, Hashable] = {}
     for f, key, value in _parts(op):
         if f == "append":
             key_list, element = lists.setdefault(key, _List()), frozen(value)
             if element in key_list.writers:
                 judgement.cannot_say(f"{value!r:.60} is appended to {key!r} more than once")
             key_list.writers[element] = op
-            key_list.is_last[element] = True
-            if key in last:
-                key_list.is_last[last[key]] = False
-            last[key] = element
+            key_list.appended.setdefault(op.id, []).append(element)
 
 
 def _take_reads(judgement: Judgement, lists: dict[Hashable, _List], op: Op) -> None:
@@ -122,7 +120,7 @@ def _take_read(
     if len(read) > len(key_list.longest):
         key_list.longest, key_list.longest_by = read, op
     writer = key_list.writers.get(read[-1]) if read else None
-    if writer is not None and writer is not op and not key_list.is_last[read[-1]]:
+    if writer is not None and writer is not op and key_list.appended[writer.id][-1] != read[-1]:
         judgement.add("G1b", f"{op} read {key!r} amid {writer}", op.id, writer.id)
     key_list.readers.setdefault(len(read), []).append(op)
 
@@ -143,6 +141,20 @@ def _check_elements(
             )
         elif writer is op:
             judgement.add("internal", f"{op} read its own later append to {key!r}", op.id)
+
+
+def _check_whole(judgement: Judgement, key: Hashable, key_list: _List) -> None:
+    """Of each transaction that the longest list shows: all it appended, in its order."""
+    shown: dict[int, list[Hashable]] = {}
+    for element in key_list.longest:
+        if element in key_list.writers:
+            shown.setdefault(key_list.writers[element].id, []).append(element)
+    for writer_id, elements in shown.items():
+        if elements != key_list.appended[writer_id] and not judgement.found:
+            writer, reader = key_list.writers[elements[0]], key_list.longest_by
+            assert reader is not None
+            sentence = f"{reader} shows {key!r} without or in another order than {writer}"
+            judgement.add("torn", sentence, reader.id, writer.id)
 
 
 def _happened(lists: dict[Hashable, _List], txns: list[Op]) -> list[Op]:

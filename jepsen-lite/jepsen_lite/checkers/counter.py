@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from itertools import accumulate, pairwise
 
 from jepsen_lite.checkers.intervals import Placed, backwards, newest_before, oldest_after
-from jepsen_lite.history import FOREVER, History, Op
+from jepsen_lite.history import History, Op
 from jepsen_lite.verdict import Judgement, under
 
 
@@ -89,15 +89,19 @@ def _check_fit(
         return
     last = len(values) - 1
     after = oldest_after(placed, adds)
-    opens: list[list[tuple[int, int, Op]]] = [[] for _ in values]
+    opens: list[list[tuple[int, Op]]] = [[] for _ in values]
     for op, before in newest_before(placed, adds):
         following = after[op.id]
+        earliest = before.place if before else 0
         latest = last if following is None else following.place - 1
-        opens[before.place if before else 0].append((latest, op.end_ns, op))
-    waiting: list[tuple[int, int, int, Op]] = []
+        if latest < earliest:
+            _report_lost(judgement, key, op)
+            return
+        opens[earliest].append((latest, op))
+    waiting: list[tuple[int, int, Op]] = []
     for rank, (value, following_value) in enumerate(pairwise([*values, values[-1]])):
-        for latest, end_ns, op in opens[rank]:
-            heappush(waiting, (latest, end_ns, op.id, op))
+        for latest, op in opens[rank]:
+            heappush(waiting, (latest, op.id, op))
         for _ in range(following_value - value):
             if not waiting:
                 sentence = f"{under(key)}no increments explain the step to {following_value}"
@@ -105,8 +109,10 @@ def _check_fit(
                 return
             heappop(waiting)
         if rank < last and waiting and waiting[0][0] == rank:
-            latest, end_ns, _, op = waiting[0]
-            assert end_ns < FOREVER
-            sentence = f"{under(key)}{op} is missing in reads that began after it was over"
-            judgement.add("lost", sentence, op.id)
+            _report_lost(judgement, key, waiting[0][2])
             return
+
+
+def _report_lost(judgement: Judgement, key: str | int | None, op: Op) -> None:
+    sentence = f"{under(key)}{op} is missing in reads that began after it was over"
+    judgement.add("lost", sentence, op.id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from jepsen_lite.history import History, Op
 from jepsen_lite.models import frozen
 from jepsen_lite.verdict import Judgement
@@ -13,10 +11,10 @@ def check(history: History) -> Judgement:
     """``submit`` of an id gives the same result each time; ``effects`` (read when all is over)
     counts how often each took effect."""
     judgement = Judgement("once")
-    submits: dict[Hashable, list[Op]] = {}
+    submits: dict[str, list[Op]] = {}
     for op in history.ops:
         if op.f == "submit":
-            submits.setdefault(op.value, []).append(op)
+            submits.setdefault(str(op.value), []).append(op)
     for ops in submits.values():
         answered = [op for op in ops if op.is_ok]
         for op in answered[1:]:
@@ -32,7 +30,7 @@ def check(history: History) -> Judgement:
     return judgement
 
 
-def _check_effects(judgement: Judgement, submits: dict[Hashable, list[Op]], final: Op) -> None:
+def _check_effects(judgement: Judgement, submits: dict[str, list[Op]], final: Op) -> None:
     for request, count in final.result.items():
         ops = submits.get(request, [])
         if count > 1:

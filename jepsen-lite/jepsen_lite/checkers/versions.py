@@ -91,6 +91,7 @@ def _make(judgement: Judgement, chain: _Chain, version: Version, op: Op) -> None
         other = chain.makers[version]
         sentence = f"{under(chain.key)}{op} and {other} both made version {version[1]}"
         judgement.add("lost-update", f"{sentence}: one of them is lost", op.id, other.id)
+        return
     chain.makers[version] = op
     _see(judgement, chain, version, frozen(value), op)
 

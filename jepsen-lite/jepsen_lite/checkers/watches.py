@@ -40,7 +40,8 @@ class _Watch:
     mode: str
     told: int
     newest: int = UNKNOWN_REVISION
-    heard: int = 0
+    shown: int = UNKNOWN_REVISION
+    """The greatest revision that an answer has shown too early."""
     owed: list[int] = field(default_factory=list)
     """Revisions of acknowledged changes that it must tell, in order."""
 
@@ -118,11 +119,11 @@ def _answered(judgement: Judgement, watch: _Watch, op: Op) -> None:
     """An answer that shows a revision came to the process of a watch."""
     if op.process != watch.op.process or op.invoke_ns < watch.op.end_ns:
         return
-    owed = watch.owed_after(watch.told)
-    if owed is not None and owed <= op.revision and watch.heard >= 0:
+    owed = watch.owed_after(max(watch.told, watch.shown))
+    if owed is not None and owed <= op.revision:
         sentence = f"{op} shows revision {op.revision} before {watch.op} told of {owed}"
         judgement.add("newer-state", sentence, op.id, watch.op.id)
-        watch.told = op.revision
+        watch.shown = op.revision
 
 
 def _hear(judgement: Judgement, watches: dict[Any, _Watch], writes: _Writes, op: Op) -> None:
@@ -131,7 +132,6 @@ def _hear(judgement: Judgement, watches: dict[Any, _Watch], writes: _Writes, op:
         judgement.add("filter", f"{op} came to a watch that was not open", op.id)
         return
     revision, changes = op.result["revision"], op.result["changes"]
-    watch.heard += 1
     if not changes:
         _skipped(judgement, watch, op, revision + 1)
         if revision < watch.newest:
