@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from jepsen_lite.clusters.starting import CLUSTERS
 from jepsen_lite.faults.catalogue import FAULTS, UnknownFaultError, kind_of
 from jepsen_lite.matrix import Cell, Ledger
 from jepsen_lite.progress import Progress
-from jepsen_lite.run import Result, Run
+from jepsen_lite.run import Result, Run, execute
 from jepsen_lite.scenarios import CAMPAIGN_FAULTS, SCENARIOS, SMALL
 from jepsen_lite.settings import Settings
 from jepsen_lite.verdict import Verdict
@@ -26,6 +27,7 @@ from jepsen_lite.workloads import WORKLOADS
 
 USAGE: Final = 2
 NOT_STARTED: Final = 4
+INTERRUPTED: Final = 130
 NODES_MAX: Final = 9
 MEANING: Final = {
     Verdict.VALID: "every check passed",
@@ -105,7 +107,7 @@ def _run(options: argparse.Namespace) -> int:
     progress = Progress()
     run = Run(settings_of(options, workload, faults), progress.show)
     try:
-        result = asyncio.run(run.run())
+        result = execute(run)
     finally:
         progress.end()
     say(json.dumps(result.to_json()) if options.json else _told(result))
@@ -254,6 +256,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code."""
     options = parser().parse_args(arguments)
     handler: Handler = options.handler
+    # That sessions are lost is what this is about: the history says so, not the terminal.
+    logging.getLogger("coord_client").setLevel(logging.CRITICAL)
     try:
         return handler(options)
     except UnknownFaultError as error:
@@ -262,5 +266,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClusterError as error:
         sys.stderr.write(f"jepsen-lite: {error}\n")
         return NOT_STARTED
-    except KeyboardInterrupt:
-        return 130
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from jepsen_lite.clusters.cluster import ClusterError
-from jepsen_lite.run import Result, Run
+from jepsen_lite.run import Result, Run, execute
 from jepsen_lite.settings import Settings
 from jepsen_lite.verdict import Verdict
 
@@ -119,7 +118,7 @@ def go(
         run = Run(settings_of(cell, base))
         run.on_change = observe(cell, run)
         try:
-            result: Result | str = asyncio.run(run.run())
+            result: Result | str = execute(run)
         except ClusterError as error:
             result = f"could not be run: {error}"
         row = row_of(cell, base, result)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import platform
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -290,3 +291,16 @@ class Run:
         text = json.dumps(result.to_json(), indent=2)
         (self.directory / RESULT).write_text(text + "\n", encoding="utf-8")
         return result
+
+
+def execute(run: Run) -> Result:
+    """Do a run on a loop of its own. A SIGINT or SIGTERM meanwhile ends its servers, too, and
+    raises KeyboardInterrupt or CancelledError."""
+
+    async def live() -> Result:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await run.run()
+
+    return asyncio.run(live())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import sys
@@ -59,6 +60,7 @@ class LocalNode:
         self.clock_socket = Path()
         self.settings: dict[str, str] = {}
         self.environment: dict[str, str] = {}
+        self.descriptors: tuple[int, ...] = ()
         self.command: list[str] = []
         self.disk: disk.Disk | None = None
         self.process = ServerProcess(home / "server.log")
@@ -66,7 +68,7 @@ class LocalNode:
     async def start(self) -> None:
         """Start its process, without waiting until it serves."""
         arguments = [f"{key}={value}" for key, value in self.settings.items()]
-        self.process.start([*self.command, *arguments], self.environment)
+        self.process.start([*self.command, *arguments], self.environment, self.descriptors)
 
     async def clock(self, **change: float) -> dict[str, float]:
         """Move its clock; what it shows now. Raises OSError, ClusterError."""
@@ -127,6 +129,8 @@ class LocalCluster(Cluster):
         self.abilities = self.can | ({Ability.DISK} if with_disks else set())
         self._planted = planted
         self._settings = {**SETTINGS, **(settings or {})}
+        self._life: tuple[int, int] | None = None
+        """A pipe whose end tells the nodes that the harness is gone, however it went."""
         self._sockets: tempfile.TemporaryDirectory[str] | None = None
         self.local_nodes = tuple(
             LocalNode(number, home / f"n{number}", next(self._ports), next(self._ports))
@@ -174,11 +178,14 @@ class LocalCluster(Cluster):
             for node in self.local_nodes:
                 node.disk = disk.Disk(library, node.directory, node.home)
                 node.environment |= node.disk.environment
+        self._life = os.pipe()
         # The path of a socket has 107 bytes at most, which a directory of results may exceed.
         self._sockets = tempfile.TemporaryDirectory(prefix="jepsen-lite-")
         for node in self.local_nodes:
             node.clock_socket = Path(self._sockets.name) / node.name
             node.environment["JEPSEN_LITE_CLOCK"] = str(node.clock_socket)
+            node.environment["COORD_PARENT_FD"] = str(self._life[0])
+            node.descriptors = self._life[:1]
             node.home.mkdir(parents=True, exist_ok=True)
             await node.start()
         self._is_starting = True
@@ -192,6 +199,9 @@ class LocalCluster(Cluster):
                 node.disk.close()
         if self._sockets is not None:
             self._sockets.cleanup()
+        for end in self._life or ():
+            os.close(end)
+        self._life = None
         for proxy, _ in self._proxies:
             await proxy.close()
 

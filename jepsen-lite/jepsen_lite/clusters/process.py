@@ -47,8 +47,13 @@ class ServerProcess:
         """It has ended though nobody told it to."""
         return not self.was_told_to_end and not self.is_running
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        """Start it, without waiting for anything. Raises OSError."""
+    def start(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> None:
+        """Start it with some of our descriptors, without waiting for anything. Raises OSError."""
         assert not self.is_running
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -58,6 +63,7 @@ class ServerProcess:
                 stderr=log,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
+                pass_fds=descriptors,
             )
         self.starts += 1
         self.was_told_to_end = False
