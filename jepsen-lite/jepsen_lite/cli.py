@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jepsen_lite import checking, matrix
+from jepsen_lite import checking, matrix, report
 from jepsen_lite.clusters.cluster import ClusterError
 from jepsen_lite.clusters.starting import CLUSTERS
 from jepsen_lite.faults.catalogue import FAULTS, UnknownFaultError, kind_of
@@ -233,6 +233,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(handler=_run)
 
     checking.add_parser(commands)
+    report.add_parser(commands)
 
     show = commands.add_parser("list", help="workloads, faults, scenarios, clusters")
     show.add_argument("--json", action="store_true")

@@ -107,6 +107,8 @@ def judge(history: History, names: Iterable[str]) -> list[Judgement]:
             judgement = Judgement(name)
             what = f"{type(error).__name__}: {error}"
             judgement.cannot_say(f"the history is not one of model {history.model!r} ({what})")
+        if judgement.figures.get("operations") == 0:
+            judgement.cannot_say("there is nothing in the history that it could judge")
         if history.is_cut_short:
             judgement.cannot_say("the file ends within a line: its end is missing")
         judgements.append(judgement)

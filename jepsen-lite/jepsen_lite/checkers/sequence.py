@@ -19,6 +19,8 @@ def check(history: History) -> Judgement:
     for key, ops in history.by_key().items():
         made = [op for op in ops if op.f == "create" and op.is_ok]
         checked += len(made)
+        if not all(isinstance(op.result, int) for op in made):
+            raise TypeError("a number handed out is none")
         _check_unique(judgement, made, f"under {key!r}")
         for later, earlier in backwards([Placed(op.result, op) for op in made]):
             sentence = f"{later.op} began after {earlier.op} was over, and has the smaller number"

@@ -54,11 +54,13 @@ def check(history: History) -> Judgement:
 
 
 def _version(result: Json) -> Version | None:
-    """The state that an answer names."""
-    if not isinstance(result, dict):
+    """The state that an answer names; None if it names none."""
+    if result is None:
         return None
-    born, version = result.get("born", 0), result.get("version")
-    return (born, version) if isinstance(born, int) and isinstance(version, int) else None
+    born, version = result.get("born", 0), result["version"]
+    if not isinstance(born, int) or not isinstance(version, int):
+        raise TypeError(f"{version!r:.40} born {born!r:.40} is no version")
+    return born, version
 
 
 def _laid_out(judgement: Judgement, key: str | int | None, ops: list[Op]) -> _Chain:
