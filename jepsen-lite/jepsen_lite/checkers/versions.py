@@ -34,6 +34,9 @@ class _Chain:
     reads: list[tuple[Version, Op]] = field(default_factory=list)
     refused: list[Op] = field(default_factory=list)
     guesses: list[Op] = field(default_factory=list)
+    was_created: bool = False
+    """Within the history: before that there was no node to have a version."""
+    was_deleted: bool = False
 
 
 def check(history: History) -> Judgement:
@@ -44,8 +47,10 @@ def check(history: History) -> Judgement:
         some = [op for op in ops if op.f in {"read", *MAKERS} and op.may_have_happened]
         checked += len(some)
         chain = _laid_out(judgement, key, some)
-        _check_initial(judgement, chain, frozen(history.meta.get("initial")))
+        chain.was_created = any(op.f == "create" for op in some)
+        chain.was_deleted = any(op.f == "delete" and op.may_have_happened for op in ops)
         _name_guesses(judgement, chain)
+        _check_initial(judgement, chain, frozen(history.meta.get("initial")))
         if not judgement.found:
             _check_gaps(judgement, chain)
             _check_real_time(judgement, chain)
@@ -123,9 +128,10 @@ def _name_guesses(judgement: Judgement, chain: _Chain) -> None:
             judgement.cannot_say(f"{under(chain.key)}{value!r:.60} is written more than once")
         open_values[value] = op
     for version, (value, seen_by) in chain.values.items():
-        if version in chain.makers or version[1] == 0:
-            continue
         maker = open_values.get(value)
+        is_first = version[1] == 0 and (maker is None or maker.f != "create")
+        if version in chain.makers or is_first:
+            continue
         if maker is None or maker not in chain.guesses:
             sentence = f"{under(chain.key)}{seen_by} shows version {version[1]}: nobody made it"
             judgement.add("phantom", sentence, seen_by.id)
@@ -189,7 +195,7 @@ def _check_real_time(judgement: Judgement, chain: _Chain) -> None:
         if before is not None and places[op.id] < before.place:
             sentence = f"{under(chain.key)}{op} began after {before.op} was over, and is older"
             judgement.add("stale", sentence, op.id, before.op.id)
-    if not judgement.found:
+    if not judgement.found and not chain.was_deleted:
         _check_refused(judgement, chain, placed)
 
 
@@ -201,10 +207,13 @@ def _check_refused(judgement: Judgement, chain: _Chain, placed: list[Placed]) ->
     first = min(chain.values, default=top)[0]
     over = [(one.op.end_ns, one.place) for one in placed]
     heapify(over)
-    newest: Any = (first, 0, 0)
+    newest: Any = None if chain.was_created else (first, 0, 0)
     for op in sorted(chain.refused, key=lambda op: op.invoke_ns):
         while over and over[0][0] < op.invoke_ns:
-            newest = max(newest, heappop(over)[1])
+            place = heappop(over)[1]
+            newest = place if newest is None else max(newest, place)
+        if newest is None:
+            continue  # perhaps there was no node yet
         born, low, _ = newest
         expected = op.value.get("version")
         if low == expected:
@@ -222,8 +231,7 @@ def _highest(chain: _Chain, op: Op, top: Version, following: Placed | None) -> V
         born, version, is_read = following.place
         return (born, version if is_read else version - 1)
     for guess in chain.guesses:
-        if guess.invoke_ns <= op.end_ns and (
-            guess.f == "write" or guess.value.get("version") == top[1]
-        ):
+        is_next = guess.f == "write" or (guess.f == "cas" and guess.value["version"] == top[1])
+        if is_next and guess.invoke_ns <= op.end_ns:
             return (top[0], top[1] + 1)
     return top
