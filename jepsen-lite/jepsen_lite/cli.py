@@ -110,6 +110,7 @@ def _run(options: argparse.Namespace) -> int:
         result = execute(run)
     finally:
         progress.end()
+    report.write(result.directory)
     say(json.dumps(result.to_json()) if options.json else _told(result))
     return result.verdict.exit_code
 
@@ -127,7 +128,7 @@ def _told(result: Result) -> str:
         f"{figures['ok']:,} ok, {figures['fail']:,} fail, {figures['info']:,} unknown;"
         f" {figures['strikes']} faults; longest gap {figures['longest_gap_s']} s"
     )
-    lines.append(f"everything lies in {result.directory}; again: {result.settings.command()}")
+    lines.append(f"report: {result.directory / report.REPORT}; again: {result.settings.command()}")
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from jepsen_lite import report
 from jepsen_lite.clusters.cluster import ClusterError
 from jepsen_lite.run import Result, Run, execute
 from jepsen_lite.settings import Settings
@@ -124,8 +125,16 @@ def go(
         row = row_of(cell, base, result)
         ledger.add(row)
         tell(cell, row)
-        if isinstance(result, Result) and result.verdict is Verdict.VALID:
-            shutil.rmtree(result.directory, ignore_errors=True)
+        if isinstance(result, Result):
+            _keep(result)
+
+
+def _keep(result: Result) -> None:
+    """What passed leaves only its row behind; the rest gets a report."""
+    if result.verdict is Verdict.VALID:
+        shutil.rmtree(result.directory, ignore_errors=True)
+    else:
+        report.write(result.directory)
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
