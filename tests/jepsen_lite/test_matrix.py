@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jepsen_lite import cli, matrix
+from jepsen_lite import cli, matrix, report
 from jepsen_lite.matrix import Cell, Ledger
 from jepsen_lite.run import Result, Run
 from jepsen_lite.settings import Settings
@@ -47,7 +47,7 @@ class FakeRun(Run):
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> type[FakeRun]:
     """Runs are fakes: the second finds something. Their reports have nothing to show."""
-    monkeypatch.setattr(matrix.report, "write", lambda directory: directory)
+    monkeypatch.setattr(report, "write", lambda directory: directory)
     kind = type("Fakes", (FakeRun,), {"asked": [], "verdicts": [
         Verdict.VALID, Verdict.INVALID, *[Verdict.VALID] * 6
     ]})  # fmt: skip

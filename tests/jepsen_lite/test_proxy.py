@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from jepsen_lite.clusters import proxy as proxies
-from jepsen_lite.clusters.proxy import Frames
+from jepsen_lite.clusters.pipe import Frames
 from jepsen_lite.clusters.weather import CLEAR, CUT, Conditions, Weather
 from tests.jepsen_lite.wires import WITHIN_S, frame, until, world
 

@@ -8,7 +8,8 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from jepsen_lite.clusters.proxy import Framing, Proxy
+from jepsen_lite.clusters.pipe import Framing
+from jepsen_lite.clusters.proxy import Proxy
 from jepsen_lite.clusters.weather import Weather
 
 HOST = "127.0.0.1"

@@ -15,7 +15,10 @@ from jepsen_lite.recorder import Answer, now_ns
 from jepsen_lite.workloads.workload import ROOT, Worker, Workload
 
 HOME: Final = f"{ROOT}/ephemerals"
-CONTACTS_MAX: Final = 8
+LONG_LIVED: Final = 0.3
+LONG_LIFE: Final = 3.0
+SHORT_LIFE: Final = 0.5
+"""Life of a session, at most, in time-outs."""
 LOOKS_MAX: Final = 40
 LOOK_EVERY_S: Final = 0.25
 
@@ -66,9 +69,11 @@ class Sessions(Workload):
         op = await worker.perform("ephemeral", path, None, lambda: self._create(store, path), store)
         if not op.is_ok:
             return
-        for _ in range(worker.dice.randint(1, CONTACTS_MAX)):
-            if store.session_id != session:
-                return
+        # Some outlive their time-out, by contact alone.
+        timeouts = LONG_LIFE if worker.dice.random() < LONG_LIVED else SHORT_LIFE
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + worker.dice.random() * timeouts * store.session_timeout_s
+        while loop.time() < until_s and store.session_id == session:
             await worker.perform("contact", None, None, lambda: self._contact(store), store)
             await self._look(worker, path)
             await asyncio.sleep(worker.dice.random() * LOOK_EVERY_S)
