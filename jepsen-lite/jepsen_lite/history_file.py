@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TextIO
 
+from jepsen_lite import collection
 from jepsen_lite.history import (
     FOREVER,
     NEVER,
@@ -187,7 +188,7 @@ class _WrongError(Exception):
 
 def read(path: Path) -> History:
     """A history from its file. Raises HistoryError, OSError."""
-    with path.open(encoding="utf-8", errors="surrogateescape") as file:
+    with path.open(encoding="utf-8", errors="surrogateescape") as file, collection.paused():
         return parse(file)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from jepsen_lite import collection
 from jepsen_lite.checkers import (
     append,
     bank,
@@ -102,7 +103,8 @@ def judge(history: History, names: Iterable[str]) -> list[Judgement]:
     judgements = []
     for name in names:
         try:
-            judgement = CHECKERS[name].check(history)
+            with collection.paused():
+                judgement = CHECKERS[name].check(history)
         except MALFORMED as error:
             judgement = Judgement(name)
             what = f"{type(error).__name__}: {error}"

@@ -32,11 +32,12 @@ def newest_before(ended: Iterable[Placed], asked: Iterable[Op]) -> list[tuple[Op
     """For each of ``asked``, by begin: of those over before it began, one with the greatest
     place. O(n log n)."""
     done = sorted(ended, key=lambda placed: placed.op.end_ns)
+    ends = [placed.op.end_ns for placed in done]
     found: list[tuple[Op, Placed | None]] = []
     newest: Placed | None = None
     at = 0
     for op in sorted(asked, key=lambda op: op.invoke_ns):
-        while at < len(done) and done[at].op.end_ns < op.invoke_ns:
+        while at < len(done) and ends[at] < op.invoke_ns:
             if newest is None or done[at].place > newest.place:
                 newest = done[at]
             at += 1

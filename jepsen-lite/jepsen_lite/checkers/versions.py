@@ -154,6 +154,8 @@ def _check_gaps(judgement: Judgement, chain: _Chain) -> None:
         for version in range(1, tops[born])
         if (born, version) not in chain.values
     ]
+    if not gaps:
+        return
     newest = newest_before(_placed(chain), chain.guesses)
     is_forced = len(chain.guesses) == len(gaps) == 1
     floors = {op.id: before.place if before else (-1, 0, 0) for op, before in newest}
