@@ -3,7 +3,9 @@
 Membership is what the log says, but a node may lag: one that slept while others were replaced
 knows only members that are gone. It therefore also believes, until its own log catches up, the
 newer membership that a peer of its own cluster shows in its hello, if that lists them both. And a
-node that knows no membership at all (it is to join) believes its configured peers.
+node that knows no membership at all (it is to join) believes its configured peers, and the newest
+membership that any member shows: the leader, who alone can let it in, may be nobody it was
+configured with.
 """
 
 from __future__ import annotations
@@ -79,7 +81,10 @@ class Roster:
             return False
         if hello.index <= max(own.index, self._vouched[0] if self._vouched else 0):
             return False
-        if not (hello.is_listed_in(hello.membership) and own.is_listed_in(hello.membership)):
+        if not hello.is_listed_in(hello.membership):
+            return False
+        joins = not self.membership.members
+        if not (joins or own.is_listed_in(hello.membership)):
             return False
         self._vouched = (hello.index, hello.membership)
         return True

@@ -411,7 +411,14 @@ class PeerTransport:
     # --- review -----------------------------------------------------------------------------------
 
     def _review_links(self) -> None:
-        for link in [*self._outgoing.values(), *self._incoming.values()]:
+        links = [*self._outgoing.values(), *self._incoming.values()]
+        # What a peer showed earlier may count only now that this node has joined its cluster.
+        own = self.own
+        for link in links:
+            assert link.hello is not None
+            self._roster.vouch(own, link.hello)
+        self._dial_targets()
+        for link in links:
             self._review(link)
 
     def _review(self, link: PeerLink, *, report_always: bool = False) -> None:

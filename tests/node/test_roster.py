@@ -169,6 +169,26 @@ def test_no_other_membership_is_believed(peer: Hello) -> None:
     assert made.judge(hello(1, index=10), peer).standing is not Standing.MEMBER
 
 
+def test_a_joining_node_believes_the_newest_membership_a_member_shows() -> None:
+    """Its configured peers may all follow a leader it was not configured with; only that leader
+    can let it in, and must not be turned away."""
+    own = hello(1, 99, empty=True)
+    made = roster()
+
+    assert made.vouch(own, hello(2, index=50, membership=membership(1, 2, 5)))
+    assert 5 in made.targets()
+    assert made.judge(own, hello(5, index=50)).standing is Standing.MEMBER
+    assert made.vouch(own, hello(5, index=60, membership=membership(1, 5, 6)))
+    assert made.judge(own, hello(6, index=60)).standing is Standing.MEMBER
+
+
+def test_a_joining_node_believes_nobody_who_is_no_member_himself() -> None:
+    """One that was removed shows what it knew, for ever."""
+    own = hello(1, 99, empty=True)
+
+    assert not roster().vouch(own, hello(2, index=50, membership=membership(1, 5)))
+
+
 def test_a_shown_membership_is_forgotten_once_the_log_has_caught_up() -> None:
     """From then on only the log counts."""
     made = roster(1, 2, 3)

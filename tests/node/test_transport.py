@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,13 +33,19 @@ N1, N2 = NodeId(1), NodeId(2)
 class Node:
     """A transport, its handler and what it has heard."""
 
-    def __init__(self, node: int, incarnation: int, membership: Membership) -> None:
+    def __init__(
+        self,
+        node: int,
+        incarnation: int,
+        membership: Membership,
+        configured: Mapping[NodeId, str] | None = None,
+    ) -> None:
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self.sock.getsockname()[1]}"
         self.hello = Hello(
             NodeId(node), Incarnation(incarnation), random.randbytes(8), cluster_id=CLUSTER
         )
-        self.roster = Roster(NodeId(node), {}, {})
+        self.roster = Roster(NodeId(node), configured or {}, {})
         self.roster.set_members(membership, 0)
         self.fatal: list[BaseException] = []
         self.transport = PeerTransport(
@@ -84,7 +90,8 @@ async def start() -> AsyncIterator[Start]:
     nodes: list[Node] = []
 
     async def start_one(node: int, **changes: Any) -> Node:
-        made = Node(node, changes.pop("incarnation", node * 10), Membership())
+        incarnation, configured = changes.pop("incarnation", node * 10), changes.pop("peers", {})
+        made = Node(node, incarnation, Membership(), configured)
         if changes:
             made.transport.introduce(replace(made.hello, **changes))
         nodes.append(made)
@@ -287,6 +294,22 @@ async def test_news_during_an_introduction_are_not_lost(start: Start) -> None:
     assert (await peer.next())["version"] == "next"
     await peer.close()
     listener.close()
+
+
+async def test_a_node_that_joins_dials_whom_its_peer_has_shown(start: Start) -> None:
+    """The leader that must let it in may be nobody it was configured with, and not dial it."""
+    fourth = await start(4)
+    joining = await start(2, peers={N1: "127.0.0.1:1"}, cluster_id=b"", empty=True)
+    shown = members((1, 10, "127.0.0.1:1"), (4, 40, fourth.address))
+    fourth.transport.set_members(shown)
+    peer = await RawPeer.dial(joining)
+    peer.say(raw_hello(1, 10, index=50, membership=shown))
+    await joining.hears("up", 1, 10)
+
+    joining.transport.introduce(replace(joining.hello, empty=True))
+    await fourth.hears("up", 2, 20)
+    await joining.hears("up", 4, 40)
+    await peer.close()
 
 
 async def test_a_candidate_is_reported_but_its_messages_are_not(start: Start) -> None:
