@@ -174,10 +174,24 @@ def test_another_trace_is_noticed() -> None:
     assert differing({1: "a", 2: "b"}, {1: "a", 2: "c", 3: "d"}) == [2, 3]
 
 
+def _turn_in_circles() -> None:
+    while True:
+        pass
+
+
 def test_a_run_without_end_is_ended() -> None:
     """By its worker."""
     with pytest.raises(Endless), limited(1):
-        signal.pause()
+        _turn_in_circles()
+
+
+def test_a_run_that_gets_no_cpu_has_not_ended() -> None:
+    """A busy machine is no finding: what counts is its own time, not the wall's."""
+    wall = signal.getitimer(signal.ITIMER_REAL)[1], signal.getsignal(signal.SIGALRM)
+    with limited(1):
+        assert signal.getitimer(signal.ITIMER_PROF)[0] > 0
+        assert (signal.getitimer(signal.ITIMER_REAL)[1], signal.getsignal(signal.SIGALRM)) == wall
+    assert signal.getitimer(signal.ITIMER_PROF)[0] == 0
 
 
 def test_a_campaign_goes_on_behind_its_ledger(tmp_path: Path) -> None:
