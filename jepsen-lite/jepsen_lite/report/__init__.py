@@ -18,7 +18,7 @@ from jepsen_lite.history_file import HistoryError
 from jepsen_lite.report.page import page
 from jepsen_lite.verdict import Judgement, merged
 
-__all__ = ["add_parser", "run", "write"]
+__all__ = ["REPORT", "add_parser", "run", "write"]
 
 HISTORY: Final = "history.jsonl"
 RESULT: Final = "result.json"
