@@ -224,3 +224,36 @@ async def test_a_fault_that_breaks_is_healed(tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup):
         await scheduled(tmp_path / "h", fault, 0.1)
     assert not fault.is_on
+
+
+class DownNode(FakeNode):
+    """A node whose process is killed and started."""
+
+    def __init__(self) -> None:
+        super().__init__("n1")
+        self.process: Any = self
+        self.is_running = True
+        self.kept_down_by: set[object] = set()
+
+    async def kill(self) -> None:
+        self.is_running = False
+
+    async def start(self) -> None:
+        assert not self.is_running
+        self.is_running = True
+
+
+async def test_what_two_faults_keep_down_comes_back_when_both_are_over() -> None:
+    """The end of one must not heal the other."""
+    node: Any = DownNode()
+    one, other, third = Scripted(), Scripted(), Scripted()
+    await one.take_down(node)
+    await other.take_down(node)
+    await third.bring_back(node)
+    await one.bring_back(node)
+    assert not node.is_running
+    await one.bring_back(node)
+    assert not node.is_running
+    await other.bring_back(node)
+    assert node.is_running
+    await other.bring_back(node)

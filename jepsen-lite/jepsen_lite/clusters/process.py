@@ -25,6 +25,8 @@ class ServerProcess:
         self.starts = 0
         self.was_told_to_end = True
         """False while it runs: an end now would be its own doing."""
+        self.kept_down_by: set[object] = set()
+        """Faults that are not over: none but the last of them starts it again."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -110,7 +110,7 @@ class Wipe(Fault):
     async def start(self) -> list[str]:
         self.struck = list(await choose(self.word(), self.cluster, self.dice))
         for node in self.struck:
-            await node.process.kill()
+            await self.take_down(node)
             node.wipe()
         return names(self.struck)
 
@@ -122,8 +122,7 @@ class Wipe(Fault):
 
     async def stop(self) -> None:
         for node in self.struck:
-            if not node.process.is_running:
-                await node.start()
+            await self.bring_back(node)
         async with asyncio.timeout(BACK_WITHIN_S):
             for node in self.struck:
                 while not await is_voter(self.cluster, node):
@@ -164,7 +163,7 @@ class Membership(Wipe):
         (node,) = self.struck
         await self._change("remove", node)
         self._removed = True
-        await node.process.kill()
+        await self.take_down(node)
         node.wipe()
         return names(self.struck)
 
@@ -203,8 +202,7 @@ class Membership(Wipe):
 
     async def stop(self) -> None:
         for node in self.struck:
-            if not node.process.is_running:
-                await node.start()
+            await self.bring_back(node)
             for action in ("add", "promote"):
                 await self._change(action, node)
         await super().stop()

@@ -25,12 +25,14 @@ class _Clock(Fault):
         super().__init__(cluster, dice, word)
         self.struck: list[Any] = []
         """Nodes with a ``clock`` method."""
+        self._starts: list[int] = []
 
     async def start(self) -> list[str]:
         self.struck = []
         for node in await choose(self.word(), self.cluster, self.dice):
             if await self._tell(node, self.change()) is not None:
                 self.struck.append(node)
+        self._starts = [node.process.starts for node in self.struck]
         return names(self.struck)
 
     @abstractmethod
@@ -43,12 +45,12 @@ class _Clock(Fault):
 
     async def verify(self) -> str:
         shown: list[str] = []
-        for node in self.struck:
+        for node, starts in zip(self.struck, self._starts, strict=True):
             before = await self._tell(node, {})
             await asyncio.sleep(WATCHED_S)
             after = await self._tell(node, {})
-            if before is None or after is None:
-                continue  # killed meanwhile, by another fault
+            if before is None or after is None or node.process.starts != starts:
+                continue  # killed meanwhile, by another fault: a new process has a new clock
             if not self.is_wrong(before, after):
                 raise NoEffectError(f"the clock of {node.name} is right")
             shown.append(f"{node.name}: {_difference(before, after)}")

@@ -16,6 +16,7 @@ from jepsen_lite.faults.fault import Fault, NoEffectError, names
 from jepsen_lite.faults.targets import choose
 
 STUCK_MS: Final = 600_000
+LAST_S: Final = (0.05, 0.5)
 POLL_S: Final = 0.05
 
 
@@ -42,6 +43,12 @@ class _OnDisks(Fault):
     def strike(self, node: Any) -> None:
         """Make the disk of a node bad."""
 
+    def nothing(self, what: str) -> str:
+        """No call was affected. Raises NoEffectError, unless another fault had the nodes down."""
+        if all(node.process.is_running and not node.process.is_paused for node in self.struck):
+            raise NoEffectError(what)
+        return "the nodes were down"
+
     def hits(self) -> Counts:
         """What the shims have done since the fault began, on all struck nodes."""
         now = [node.disk.counts() for node in self.struck]
@@ -54,8 +61,6 @@ class _OnDisks(Fault):
     async def stop(self) -> None:
         for node in self.struck:
             node.disk.behave()
-            if not node.process.is_running:
-                await node.start()
 
 
 class SlowDisk(_OnDisks):
@@ -70,7 +75,7 @@ class SlowDisk(_OnDisks):
     async def verify(self) -> str:
         hits = self.hits()
         if not hits.delayed:
-            raise NoEffectError("nothing was synced")
+            return self.nothing("nothing was synced")
         return f"{hits.delayed} syncs were delayed"
 
 
@@ -87,7 +92,7 @@ class StuckDisk(_OnDisks):
     async def verify(self) -> str:
         hits = self.hits()
         if not hits.delayed:
-            raise NoEffectError("nothing was synced")
+            return self.nothing("nothing was synced")
         return f"{hits.delayed} syncs hang"
 
 
@@ -104,6 +109,11 @@ class FailingDisk(_OnDisks):
             node.disk.behave(sync_error=errno.EIO)
         else:
             node.disk.behave(write_error=self.dice.choice((errno.EIO, errno.ENOSPC)))
+
+    async def stop(self) -> None:
+        await super().stop()
+        for node in self.struck:
+            await self.bring_back(node)
 
     async def verify(self) -> str:
         hits = self.hits()
@@ -127,7 +137,7 @@ class FullDisk(_OnDisks):
     async def verify(self) -> str:
         hits = self.hits()
         if not hits.refused:
-            raise NoEffectError("no node has looked at its disk")
+            return self.nothing("no node has looked at its disk")
         return f"nodes were told {hits.refused} times that nothing is free"
 
 
@@ -135,7 +145,7 @@ class PowerLoss(_OnDisks):
     """Killed; of what was not synced, any part is gone; another boot."""
 
     name = "power-loss"
-    summary = "kill nodes, undo a random part of their unsynced writes, change the boot id"
+    summary = "kill nodes in the middle of syncs, undo a part of what was unsynced, another boot"
     words = ("one", "leader", "majority", "all")
 
     def __init__(self, cluster: Cluster, dice: random.Random, word: str | None = None) -> None:
@@ -144,12 +154,16 @@ class PowerLoss(_OnDisks):
 
     async def start(self) -> list[str]:
         struck = await super().start()
-        await asyncio.gather(*(node.process.kill() for node in self.struck))
+        await asyncio.sleep(self.dice.uniform(*LAST_S))
+        await asyncio.gather(*map(self.take_down, self.struck))
         self._lost = [node.disk.lose_power(self.dice) for node in self.struck]
+        for node in self.struck:
+            node.disk.behave()
         return struck
 
     def strike(self, node: Any) -> None:
-        """The power goes in ``start``, everywhere at once."""
+        """In the last moment no sync returns: what is acknowledged now would be lost."""
+        node.disk.behave(sync_delay_ms=STUCK_MS)
 
     async def verify(self) -> str:
         back, known = (sum(each) for each in zip(*self._lost, strict=True))
@@ -157,6 +171,10 @@ class PowerLoss(_OnDisks):
         if alive or not known:
             raise NoEffectError(f"{alive} still run, {known} pages were not synced")
         return f"{back} of {known} unsynced pages were put back, with a new boot id"
+
+    async def stop(self) -> None:
+        for node in self.struck:
+            await self.bring_back(node)
 
 
 class Corruption(Fault):
@@ -176,11 +194,11 @@ class Corruption(Fault):
         self.struck = list(await choose("minority", self.cluster, self.dice))
         self._flipped = 0
         for node in self.struck:
-            await node.process.kill()
+            await self.take_down(node)
             files = sorted(node.directory.rglob("data.mdb"))
             for _ in range(self.flips if files else 0):
                 self._flipped += _flip(self.dice.choice(files), self.dice)
-            await node.start()
+            await self.bring_back(node)
             node.process.may_end()
         return names(self.struck)
 
@@ -195,9 +213,9 @@ class Corruption(Fault):
 
     async def stop(self) -> None:
         for node in self.struck:
-            await node.process.kill()
+            await self.take_down(node)
             node.wipe()
-            await node.start()
+            await self.bring_back(node)
         async with asyncio.timeout(BACK_WITHIN_S):
             for node in self.struck:
                 while not await is_voter(self.cluster, node):

@@ -39,6 +39,18 @@ class Fault(ABC):
         """Whom to strike this time."""
         return self._word or self.dice.choice(self.words)
 
+    async def take_down(self, node: Node) -> None:
+        """``kill -9`` a node, and keep it down until :meth:`bring_back`."""
+        node.process.kept_down_by.add(self)
+        await node.process.kill()
+
+    async def bring_back(self, node: Node) -> None:
+        """Start a node that is down, unless another fault keeps it so."""
+        process = node.process
+        process.kept_down_by.discard(self)
+        if not process.kept_down_by and not process.is_running:
+            await node.start()
+
     @abstractmethod
     async def start(self) -> list[str]:
         """Strike; names of what was struck."""

@@ -33,7 +33,7 @@ class Kill(_OnNodes):
 
     async def start(self) -> list[str]:
         nodes = await self.choose()
-        await asyncio.gather(*(node.process.kill() for node in nodes))
+        await asyncio.gather(*map(self.take_down, nodes))
         return names(nodes)
 
     async def verify(self) -> str:
@@ -44,8 +44,7 @@ class Kill(_OnNodes):
 
     async def stop(self) -> None:
         for node in self.struck:
-            if not node.process.is_running:
-                await node.start()
+            await self.bring_back(node)
 
 
 class Pause(_OnNodes):
@@ -88,7 +87,7 @@ class Restart(_OnNodes):
         for node in nodes:
             if not await node.process.terminate():
                 self._unclean.append(node.name)
-            await node.start()
+            await self.bring_back(node)
         return names(nodes)
 
     async def verify(self) -> str:
@@ -100,5 +99,4 @@ class Restart(_OnNodes):
 
     async def stop(self) -> None:
         for node in self.struck:
-            if not node.process.is_running:
-                await node.start()
+            await self.bring_back(node)
