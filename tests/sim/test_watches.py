@@ -260,6 +260,47 @@ def test_a_false_subscription_is_named(spoil: Callable[[Subscription], None], ru
     assert any(problem.startswith(f"watches/{rule}: ") for problem in found), found
 
 
+def _cut_after_4(told: Subscription, made: Handmade) -> None:
+    """Resumed after 4, refused, and a read at 6 answered before anything else came."""
+    transcript = Transcript("c1")
+    transcript.items += [Asked(7, "watch", "/t", RECURSIVE, values=True, since=4)]
+    transcript.items += [Replied(7, watches.COMPACTED, 6)]
+    made.history.transcripts.append(transcript)
+    del told.heard[3]
+    told.seen[2] = (3, 6)
+
+
+def test_a_read_may_precede_the_listing_of_a_stream_that_was_cut_off() -> None:
+    """What happened meanwhile can be told by nobody; a stream that was not refused owes it."""
+    made = _log()
+    told = _subscribed(made)
+    _cut_after_4(told, made)
+    assert watches.check(made.history) == []
+    made.history.transcripts.clear()
+
+    assert any("watches/newer-state: " in problem for problem in watches.check(made.history))
+
+
+def test_a_stream_that_was_cut_off_tells_a_listing_next() -> None:
+    """If it goes on with events, nothing was lost that would excuse it."""
+    made = _log()
+    told = _subscribed(made)
+    _cut_after_4(told, made)
+    told.heard.append((5, _changes(made, 5)))
+
+    assert any("watches/newer-state: " in problem for problem in watches.check(made.history))
+
+
+def test_a_cut_excuses_nothing_that_was_told_before_it() -> None:
+    """The read precedes an event that the resumed stream had already been told to be past."""
+    made = _log()
+    told = _subscribed(made)
+    _cut_after_4(told, made)
+    told.seen[1:] = [(2, 4), (3, 6)]
+
+    assert any("watches/newer-state: " in problem for problem in watches.check(made.history))
+
+
 def test_nothing_is_lost_after_a_stream_is_established() -> None:
     """Without a listing, everything applied later than the service said that it listens is owed."""
     made = _log()

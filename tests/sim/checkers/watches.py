@@ -3,7 +3,8 @@
 Rules, by name: ``filter`` (only what the stream asked for), ``ordered`` (revisions grow),
 ``unique`` (none comes twice), ``reliable`` (no gap, also across a resume and before a bookmark),
 ``atomic`` (one revision's changes come whole), ``changes`` (kinds, stats, values are right),
-``newer-state`` (an event precedes every reply that could show its effect), ``listing`` (a listing
+``newer-state`` (an event precedes every reply that could show its effect; a listing that stands
+in for events which were compacted away may follow it), ``listing`` (a listing
 is the tree at its revision).
 
 First for each connection as it was on the wire, then for what the library handed to programs.
@@ -21,6 +22,7 @@ from tests.sim.replay import RECURSIVE, Heard, Replay, replay_of
 
 RESERVED: Final = "/zookeeper"
 OPENS: Final = ("watch", "list_watch")
+COMPACTED: Final = -208
 Changes = tuple[tuple[Any, ...], ...]
 
 
@@ -78,6 +80,11 @@ class _Stream:
             return []
         self.told = revision
         return [f"watches/newer-state: {self.name}: a reply at {revision} before event {owed}"]
+
+    def is_cut_off(self, cuts: set[int]) -> bool:
+        """What it should tell next was compacted away when it was resumed."""
+        owed = self._heard.after(self.told)
+        return any(self.newest <= cut < owed for cut in cuts)
 
     def pushed(self, push: Pushed) -> list[str]:
         """A message of the stream arrived."""
@@ -230,6 +237,7 @@ def _check_subscription(
     name = f"{subscription.client}'s subscription to {subscription.path}"
     stream = _Stream(name, heard, subscription.values)
     sure = _newest_applied(history, subscription.established_us)
+    cuts = _cuts(history, subscription)
     problems: list[str] = []
     seen = iter([*subscription.seen, (len(subscription.heard) + 1, -1)])
     count, revision = next(seen)
@@ -237,12 +245,34 @@ def _check_subscription(
         while count == place:
             if stream.told < 0 and sure >= 0:
                 stream.start(sure)
-            if stream.told >= 0:
+            lists_next = all(
+                changes is None for _, changes in subscription.heard[place : place + 1]
+            )
+            if stream.told >= 0 and not (lists_next and stream.is_cut_off(cuts)):
                 problems += stream.replied(revision)
             count, revision = next(seen)
         if place < len(subscription.heard):
             problems += _hear(stream, *subscription.heard[place], sure, heard)
     return problems
+
+
+def _cuts(history: History, subscription: Subscription) -> set[int]:
+    """Revisions from which on the client was told that the service no longer knows what happened:
+    what comes next is a listing, and answers to what was asked meanwhile may precede it."""
+    found: set[int] = set()
+    for transcript in history.transcripts:
+        if transcript.client != subscription.client:
+            continue
+        asked: dict[int, int] = {}
+        for item in transcript.items:
+            if isinstance(item, Asked) and (item.path, item.mode) == (
+                subscription.path,
+                subscription.mode,
+            ):
+                asked[item.xid] = item.since
+            elif isinstance(item, Replied) and item.code == COMPACTED and item.xid in asked:
+                found.add(asked[item.xid])
+    return found
 
 
 def _hear(
