@@ -7,8 +7,9 @@ from typing import Any
 
 import msgpack
 
+from tests.sim.codes import CREATE, DELETE, EXPIRE_SESSION, MULTI, OPEN_SESSION, SET
 from tests.sim.history import Committed, History, Op, Outcome
-from tests.sim.model import CREATE, DELETE, EXPIRE_SESSION, MULTI, OPEN_SESSION, SET, Model
+from tests.sim.model import Model
 
 WORLD = ((31, "world", "anyone"),)
 STEP_US = 1_000
@@ -81,7 +82,7 @@ class Handmade:
     def get(self, path: str) -> Op:
         """A linearizable read of the present state."""
         op = Op("c2", 0, 0, "get", (path,), invoke_us=self._tick(), revision=self.model.index)
-        op.code, op.body = self.model.read("get", path)
+        op.code, op.body = self.model.tree.read("get", path)
         return self._complete(op)
 
     def _tick(self) -> int:

@@ -7,15 +7,10 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.sim.codes import CHILDREN, DATA
 from tests.sim.history import Committed, History
-from tests.sim.model import (
-    CHILDREN,
-    DATA,
-    Answer,
-    Model,
-    ModelChange,
-    parent_path,
-)
+from tests.sim.model import Answer, Model
+from tests.sim.model_tree import ModelChange, parent_path
 
 RECURSIVE: Final = 2
 SHOWN: Final = 6
@@ -96,7 +91,7 @@ def replayed(log: list[Committed]) -> Replay:
         before = len(model.sessions)
         answer = model.apply(entry.index, entry.kind, entry.payload)
         replay.last = entry.index
-        replay.changes += [(entry.index, change) for change in model.changes]
+        replay.changes += [(entry.index, change) for change in model.tree.changes]
         if answer is None:
             continue
         replay.answers[entry.index] = answer

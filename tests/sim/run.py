@@ -11,17 +11,17 @@ from typing import Final
 from coord.sim import US_PER_S, Trace
 from tests.sim.checkers import judge
 from tests.sim.cluster import Cluster, Stuck
-from tests.sim.drawing import draw
-from tests.sim.history import Asked, History, Outcome
-from tests.sim.model import (
+from tests.sim.codes import (
     GUARD,
     NO_AUTH,
     SEQUENCE_GAP,
     SESSION_EXPIRED,
     SESSION_MOVED,
     TRANSACTION,
-    Model,
 )
+from tests.sim.drawing import draw
+from tests.sim.history import Asked, History, Outcome
+from tests.sim.model import Model
 from tests.sim.plan import Plan
 from tests.sim.tuned import in_force
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.sim.checkers import exactly_once, wgl
 from tests.sim.checkers.wgl import ANY_VERSION, FOREVER, Call, State, Verdict
+from tests.sim.codes import RESULT_UNKNOWN
 from tests.sim.handmade import Handmade
 from tests.sim.history import History, Op, Outcome, Repeat
-from tests.sim.model import RESULT_UNKNOWN
 
 # --- exactly once -------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ def _sequence() -> Handmade:
 def test_a_sequence_that_adds_up_passes() -> None:
     """One node for each acknowledged create, in order."""
     made = _sequence()
-    names = [p.rpartition("/")[2] for p in made.model.nodes if p.startswith("/q/")]
+    names = [p.rpartition("/")[2] for p in made.model.tree.nodes if p.startswith("/q/")]
 
     assert exactly_once.check_sequence(made.history, "/q", names) == []
 
@@ -74,7 +74,7 @@ def test_a_sequence_that_adds_up_passes() -> None:
 def test_broken_sequences_are_found() -> None:
     """A missing node, a node too many, a reused suffix and a suffix out of order."""
     made = _sequence()
-    names = [p.rpartition("/")[2] for p in made.model.nodes if p.startswith("/q/")]
+    names = [p.rpartition("/")[2] for p in made.model.tree.nodes if p.startswith("/q/")]
     creates = [op for op in made.history.ops if op.args[0] == "/q/n"]
 
     def problems(listed: list[str]) -> str:

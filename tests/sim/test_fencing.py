@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.sim.checkers import fencing
+from tests.sim.codes import CREATE, DELETE, GUARD, SET
 from tests.sim.handmade import WORLD, Handmade
 from tests.sim.history import Holding, Sighting
-from tests.sim.model import CREATE, DELETE, GUARD, SET
 
 RECORD = "/lock/holder"
 EPHEMERAL = 1

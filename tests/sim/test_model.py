@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.handmade import WORLD, Handmade
-from tests.sim.model import (
+from tests.sim.codes import (
     CHECK,
     COMPARE,
     CREATE,
@@ -17,6 +16,7 @@ from tests.sim.model import (
     SET_ACL,
     TRANSACTION,
 )
+from tests.sim.handmade import WORLD, Handmade
 
 READ_ONLY = ((1, "world", "anyone"),)
 OWN = ((31, "digest", "ann"),)
@@ -53,8 +53,8 @@ def test_an_acl_decides_who_may_read(kind: str) -> None:
     """Refused without READ, answered with it."""
     made = _restricted(OWN)
 
-    assert made.model.read(kind, "/r")[0] == NO_AUTH
-    assert made.model.read(kind, "/r", who=ANN)[0] == OK
+    assert made.model.tree.read(kind, "/r")[0] == NO_AUTH
+    assert made.model.tree.read(kind, "/r", who=ANN)[0] == OK
 
 
 def test_conditions_of_a_transaction_need_to_read() -> None:
@@ -77,12 +77,12 @@ def test_whoever_may_read_need_not_be_able_to_write() -> None:
 def test_changes_say_whom_they_are_hidden_from() -> None:
     """Watchers that have proven nothing hear of what they may read."""
     made = _restricted(OWN)
-    assert [change.hidden for change in made.model.changes] == [True]
+    assert [change.hidden for change in made.model.tree.changes] == [True]
     made.who = ANN
     made.write("set_acl", SET_ACL, "/r", WORLD, -1)
     made.set("/r", b"1")
 
-    assert [change.hidden for change in made.model.changes] == [False]
+    assert [change.hidden for change in made.model.tree.changes] == [False]
 
 
 def test_a_listing_in_pages() -> None:
@@ -91,6 +91,6 @@ def test_a_listing_in_pages() -> None:
     for name in "abc":
         made.create(f"/r/{name}")
 
-    code, (names, _, more) = made.model.read("children", "/r", "a", 1)
+    code, (names, _, more) = made.model.tree.read("children", "/r", "a", 1)
     assert (code, names, more) == (OK, ["b"], True)
-    assert made.model.read("children", "/r", "b", 1)[1][2] is False
+    assert made.model.tree.read("children", "/r", "b", 1)[1][2] is False

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.sim.checkers import watches
+from tests.sim.codes import CHILDREN, CREATED, DATA, DELETED, NO_NODE
 from tests.sim.handmade import Handmade
 from tests.sim.history import Asked, Fired, Replied, Transcript
-from tests.sim.model import CHILDREN, CREATED, DATA, DELETED, NO_NODE
 
 READ = 99
 """Xid of a read that arms nothing."""

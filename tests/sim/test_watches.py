@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.sim.checkers import watches
+from tests.sim.codes import CREATE, SET
 from tests.sim.handmade import WORLD, Handmade
 from tests.sim.history import Asked, Ended, Pushed, Replied, Subscription, Transcript
-from tests.sim.model import CREATE, SET
 from tests.sim.replay import RECURSIVE, replay_of
 
 STREAM = 3

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.sim.checkers import witness
+from tests.sim.codes import SET
 from tests.sim.handmade import Handmade, entry
 from tests.sim.history import Op, Outcome, SessionLife
-from tests.sim.model import SET
 
 
 def _legal() -> Handmade:
@@ -38,7 +38,7 @@ def test_a_legal_history_passes() -> None:
 def test_the_tree_that_the_log_makes_passes() -> None:
     """What nodes hold in the end, with what the service keeps for itself."""
     made = _legal()
-    made.history.final_tree = {p: (n.data, n.stat()) for p, n in made.model.nodes.items()}
+    made.history.final_tree = {p: (n.data, n.stat()) for p, n in made.model.tree.nodes.items()}
     made.history.final_tree["/zookeeper/config"] = (b"members", bytes(68))
 
     assert witness.check(made.history) == []
@@ -124,12 +124,12 @@ def _falling_term(made: Handmade) -> None:
 
 
 def _state_differs(made: Handmade) -> None:
-    node = made.model.nodes["/r"]
+    node = made.model.tree.nodes["/r"]
     made.history.final_tree = {"/r": (node.data, bytes(68))}
 
 
 def _state_has_more(made: Handmade) -> None:
-    node = made.model.nodes["/r"]
+    node = made.model.tree.nodes["/r"]
     kept = (node.data, node.stat())
     made.history.final_tree = {"/r": kept, "/orphan": kept}
 
@@ -185,7 +185,7 @@ def test_a_write_of_a_dead_generation_has_no_effect() -> None:
         assert answer is not None
         assert not answer.executed
 
-    assert made.model.nodes["/r"].data == b"2"
+    assert made.model.tree.nodes["/r"].data == b"2"
 
 
 def _unnumbered() -> Handmade:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.sim.codes import CHILDREN, CREATED, DATA, DELETED, NO_NODE
 from tests.sim.history import Asked, Fired
-from tests.sim.model import CHILDREN, CREATED, DATA, DELETED, NO_NODE
 
 ONE_SHOT = ("data", "exist", "child")
 STANDING = {1: "persistent", 2: "recursive"}

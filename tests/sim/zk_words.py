@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.sim.model import CHECK, CREATE, DELETE, SET, TRANSACTION
+from tests.sim.codes import CHECK, CREATE, DELETE, SET, TRANSACTION
 
 if TYPE_CHECKING:
     from tests.differential.jute import Stat

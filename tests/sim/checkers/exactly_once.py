@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.sim.codes import RESULT_UNKNOWN
 from tests.sim.history import FINAL_READER, History, Op, Outcome
-from tests.sim.model import RESULT_UNKNOWN
 
 
 def check(history: History) -> list[str]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.sim.codes import CREATED, DELETED, GUARD
 from tests.sim.history import History, Holding, Outcome
-from tests.sim.model import CREATED, DELETED, GUARD
 from tests.sim.replay import Replay, owner_of, replay_of
 
 PLACES_AFTER = 1 << 62

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from tests.sim.codes import CHILDREN, CREATED, DATA, DELETED
 from tests.sim.history import Asked, Fired, Replied, Transcript
-from tests.sim.model import CHILDREN, CREATED, DATA, DELETED
 from tests.sim.replay import Heard, Replay
 from tests.sim.zk_watches import STANDING, table_of
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from tests.sim.codes import CLOSE_SESSION, EXPIRE_SESSION
 from tests.sim.history import UNKNOWN_REVISION, Committed, History, Op, Outcome
-from tests.sim.model import CLOSE_SESSION, EXPIRE_SESSION, Answer, Model
+from tests.sim.model import Answer, Model
 from tests.sim.replay import Replay, owner_of, replay_of
 
 SESSION_ENDS: Final = (CLOSE_SESSION, EXPIRE_SESSION)
@@ -53,7 +54,7 @@ def _check_owners(history: History) -> Iterator[str]:
 
 
 def _outliving(model: Model, entry: Committed) -> Iterator[str]:
-    for path, node in model.nodes.items():
+    for path, node in model.tree.nodes.items():
         if node.owner and node.owner not in model.sessions:
             yield f"sessions/E1: entry {entry.index}: {path} outlives session {node.owner}"
 

@@ -16,8 +16,10 @@ from collections import Counter
 from typing import Any, Final
 
 from tests.sim.checkers.one_shots import Timeline, Watches
+from tests.sim.codes import MAY_READ
 from tests.sim.history import Asked, Ended, History, Pushed, Replied, Subscription, Transcript
-from tests.sim.model import MAY_READ, Model, permits
+from tests.sim.model import Model
+from tests.sim.model_tree import permits
 from tests.sim.replay import RECURSIVE, Heard, Replay, replay_of
 
 RESERVED: Final = "/zookeeper"
@@ -330,7 +332,7 @@ def _listed(model: Model, subscription: Subscription) -> dict[str, tuple[bytes |
     deep = subscription.mode == RECURSIVE
     return {
         name: (node.data if values else None, node.stat())
-        for name, node in model.nodes.items()
+        for name, node in model.tree.nodes.items()
         if _is_compared(name)
         and permits(node.acl, MAY_READ, ())
         and (name == path or name.startswith(below))

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from tests.sim.codes import CLOSE_SESSION
 from tests.sim.history import UNKNOWN_REVISION, Committed, History, Op, Outcome
-from tests.sim.model import CLOSE_SESSION, Answer, Model
+from tests.sim.model import Answer, Model
 
 LINEARIZABLE: Final = 0
 RESERVED: Final = "/zookeeper"
@@ -88,7 +89,7 @@ def _check_reads(model: Model, reads: list[Op], at: int, problems: list[str]) ->
     """Compare the reads of this revision; the place of the first later one."""
     while at < len(reads) and reads[at].revision == model.index:
         op = reads[at]
-        code, body = model.read(op.kind, *op.args, who=op.who)
+        code, body = model.tree.read(op.kind, *op.args, who=op.who)
         if op.code != code or (code == 0 and _plain(op.body[: len(body)]) != _plain(body)):
             problems.append(
                 f"witness/read: {op} got {op.body!r:.120}, the model says {code} {body!r:.120}"
@@ -250,7 +251,7 @@ def _check_final_tree(history: History) -> list[str]:
     model = Model()
     for entry in history.log:
         model.apply(entry.index, entry.kind, entry.payload)
-    wanted = {path: (node.data, node.stat()) for path, node in model.nodes.items()}
+    wanted = {path: (node.data, node.stat()) for path, node in model.tree.nodes.items()}
     problems = []
     for path in sorted(wanted.keys() | history.final_tree.keys()):
         if path == "/" or path.startswith(RESERVED):
