@@ -138,7 +138,10 @@ class Run:
     async def _running(self, cluster: Cluster) -> AsyncIterator[None]:
         ticking = asyncio.create_task(self._tick())
         try:
-            await cluster.start()
+            try:
+                await cluster.start()
+            except OSError as error:
+                raise ClusterError(f"the cluster cannot be started: {error}") from error
             yield
         finally:
             ticking.cancel()

@@ -1,23 +1,35 @@
-"""Ports on loopback that nobody uses."""
+"""Ports on loopback that nobody uses, and that no other run of ours is about to use."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
 from typing import Final
 
 HOST: Final = "127.0.0.1"
 FIRST: Final = 23_000
 LAST: Final = 24_999
 """Below the range that the kernel takes for outgoing connections."""
+BLOCK: Final = 200
+"""Ports that one run keeps to itself, by a lock on a file: it binds them later."""
 
 
-def free_ports(first: int = FIRST) -> Iterator[int]:
-    """Ports from ``first`` on that can be bound now. Raises OSError when there are no more."""
-    for port in range(first, LAST + 1):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, port))
-            yield port
+def free_ports(first: int = FIRST) -> Generator[int, None, None]:
+    """Ports from ``first`` on that can be bound now; theirs alone who asked, for as long as they
+    keep the iterator. Raises OSError when there are no more."""
+    for base in range(first, LAST + 1, BLOCK):
+        path = Path(tempfile.gettempdir()) / f"jepsen-lite-ports-{base // BLOCK}"
+        with path.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            for port in range(base, min(base + BLOCK, LAST + 1)):
+                with socket.socket() as probe, contextlib.suppress(OSError):
+                    probe.bind((HOST, port))
+                    yield port
     raise OSError(f"no free port on {HOST} from {first} to {LAST}")
