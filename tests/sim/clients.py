@@ -29,8 +29,10 @@ TRY_AGAIN: Final = frozenset({
     errors.SessionMovedError.code,
     errors.NotLeaderError.code,
     errors.NoSpaceError.code,
+    errors.ListingExpiredError.code,
 })  # fmt: skip
-"""Refusals that leave no entry in the log and no answer to the write: it is sent again."""
+"""Refusals that leave no entry in the log and no answer to the write: it is sent again. A paged
+listing that took too long, or one too many at a time, is begun again."""
 WRITES: Final = (rq.Set, rq.Create, rq.Delete, rq.SetAcl, rq.Multi, rq.Close)
 
 

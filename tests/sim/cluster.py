@@ -7,6 +7,7 @@ from typing import Final
 
 from coord.model.types import SessionId
 from coord.node.bootstrap import InitialMember
+from coord.raft.invariants import require
 from coord.raft.types import NodeId
 from coord.sim import (
     US_PER_MS,
@@ -319,7 +320,15 @@ class Cluster:
         self._until(lambda: self.final.is_done, WRITABLE_US, "read the end state")
         self._until(self._has_converged, CONVERGED_US, "converge")
         settled.check()
+        self._check_room()
         self.history.final_tree = self._in_force()[0].tree()
+
+    def _check_room(self) -> None:
+        """Every disk has room again, so every node takes writes again."""
+        for member in self._in_force():
+            if member.node is not None:
+                has_space = member.node.gateway.admission.has_space
+                require(has_space, "full-disks-recover", f"node {member.id} refuses writes")
 
     def _has_done_enough(self) -> bool:
         done = sum(client.writes_done + client.reads_done for client in self.clients)

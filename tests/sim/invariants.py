@@ -15,6 +15,7 @@ from coord.raft import Role
 from coord.raft.invariants import ClusterChecker, Key, require
 from coord.raft.types import EntryKind, Index, Membership, Term
 from tests.sim import upgrade
+from tests.sim.core_rules import CoreRules
 from tests.sim.history import Committed, History
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Invariants:
         self._members = members
         # It asks for a MemoryStorage and uses what a DurableView has.
         self._checker = ClusterChecker(self._durable)  # type: ignore[arg-type]
+        self._rules = CoreRules()
         self.reached: Counter[str] = Counter()
         """What nodes went through (see ``run.SITUATIONS``)."""
         self._terms: set[int] = set()
@@ -100,6 +102,7 @@ class Invariants:
         """A node has been built on what its disk holds; nothing has been called yet."""
         key = member.key
         self._checker.started(key, raft)
+        self._rules.started(key, raft)
         self._applied.pop(member.id, None)
         member.checked_index = -1
         if member.lives > 1 and member.store is not None:
@@ -113,9 +116,10 @@ class Invariants:
 
     def _stand_between(self, key: Key, raft: Any) -> None:
         """Replace the methods of this one RaftNode by ones that report."""
-        checker = self._checker
+        checker, rules = self._checker, self._rules
 
         def after() -> None:
+            rules.after(key, raft)
             # While a snapshot is being installed the durable log is already the new one, and
             # the core, which takes no entries then, still has the old one's extent.
             if raft._raft.installing is None:
@@ -141,6 +145,7 @@ class Invariants:
 
         def stepped(message: Any) -> None:
             checker.delivered(key, message)
+            rules.delivered(key, raft, message)
             step(message)
             after()
 
