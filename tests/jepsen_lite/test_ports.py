@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from itertools import islice
 
-from jepsen_lite.clusters.ports import free_ports
+from jepsen_lite.clusters.ports import HOST, free_ports
 
 
 def test_runs_at_the_same_time_have_ports_of_their_own() -> None:
@@ -13,6 +14,9 @@ def test_runs_at_the_same_time_have_ports_of_their_own() -> None:
     first = set(islice(one, 20))
     second = set(islice(other, 20))
     assert not first & second
+    for port in first:
+        with socket.create_server((HOST, port)):
+            pass
     one.close()
     again = free_ports()
     assert next(again) in first

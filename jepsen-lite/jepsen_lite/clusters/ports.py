@@ -28,8 +28,13 @@ def free_ports(first: int = FIRST) -> Generator[int, None, None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            for port in range(base, min(base + BLOCK, LAST + 1)):
-                with socket.socket() as probe, contextlib.suppress(OSError):
-                    probe.bind((HOST, port))
-                    yield port
+            yield from filter(_is_free, range(base, min(base + BLOCK, LAST + 1)))
     raise OSError(f"no free port on {HOST} from {first} to {LAST}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((HOST, port))
+        return True
+    return False
