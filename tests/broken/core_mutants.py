@@ -7,38 +7,38 @@ from __future__ import annotations
 from typing import Final
 
 from tests.broken import raft_mutants
-from tests.broken.mutant import Mutant, of_core, one
+from tests.broken.mutant import Edit, Mutant, of_core, one
 
 DRILLS: Final = frozenset({"acknowledged-before-durable", "read-without-confirmation"})
 FOCUSES: Final = {
     "conflict-stays-on-disk": "divergence",
     "delayed-append-truncates": "noise",
     "all-votes-count": "members",
-    "learner-campaigns": "members",
+    "learner-campaigns": "learners",
     "wiped-disk-votes": "members",
-    "two-changes-at-once": "members",
-    "change-before-first-commit": "members",
+    "two-changes-at-once": "changes",
+    "change-before-first-commit": "changes",
     "old-majority-not-asked": "members",
     "voters-replaced-at-once": "members",
-    "configuration-not-persisted": "members",
+    "configuration-not-persisted": "restarts",
     "truncated-configuration-stays": "members",
-    "removed-leader-stays": "members",
+    "removed-leader-stays": "leaders-removed",
     "old-configuration-stays": "snapshots",
     "snapshot-races-with-append": "divergence-snapshots",
     "append-during-install": "divergence-snapshots",
     "snapshot-keeps-conflict": "divergence-snapshots",
-    "second-snapshot-during-install": "divergence-snapshots",
+    "second-snapshot-during-install": "late-snapshots",
     "heartbeat-commits-blindly": "divergence",
-    "vote-cleared-within-term": "noise",
+    "vote-cleared-within-term": "terms",
     "stale-votes-count": "noise",
     "predecessor-term-unchecked": "divergence",
-    "commit-of-unverified-tail": "divergence",
+    "commit-of-unverified-tail": "probes",
     "no-check-quorum": "partitions",
-    "no-pre-vote": "partitions",
+    "no-pre-vote": "terms",
     "no-stickiness": "partitions",
     "old-confirmation-accepted": "noise",
     "overtaken-write-counts": "disks",
-    "stuck-leader-stays": "disks",
+    "stuck-leader-stays": "stuck",
     "transfer-never-ends": "elections",
     "leader-trusts-itself-after-stall": "pauses",
 }
@@ -51,6 +51,75 @@ _CORE: Final = tuple(
 
 _DRIVER = "coord.node.driver"
 _LOG = "coord.store.raft_log"
+
+CORE: Final = (
+    one(
+        "vote-cleared-by-pre-vote",
+        (3,),
+        "a pre-vote changes nothing that the voter remembers",
+        "coord.raft.election",
+        "        raft.failover_ticks += GRANT_PATIENCE_TICKS\n",
+        "        raft.failover_ticks += GRANT_PATIENCE_TICKS\n"
+        "    if granted:\n        raft.vote = NO_NODE\n",
+        "terms",
+    ),
+    one(
+        "pre-votes-count",
+        (4,),
+        "the answers to a pre-vote are no votes",
+        "coord.raft.election",
+        "    raft.become_candidate()\n",
+        "    known = raft.votes\n    raft.become_candidate()\n    raft.votes = known\n",
+        "terms",
+    ),
+    one(
+        "leaving-leader-rolls-back-too-far",
+        (10,),
+        "whoever leaves office keeps what is committed",
+        "coord.raft.election",
+        "    raft.become_follower(term, NO_NODE)\n\n\ndef _best_successor",
+        "    raft.become_follower(term, NO_NODE)\n    raft.truncate(raft.log.commit)\n"
+        "\n\ndef _best_successor",
+        "partitions",
+    ),
+    Mutant(
+        "old-snapshot-installed",
+        (14,),
+        "a snapshot that is behind the log is not installed",
+        (
+            Edit(
+                "coord.raft.snapshots",
+                "    elif not _is_superfluous(raft, meta):\n",
+                "    elif meta:\n",
+            ),
+            Edit(
+                "coord.raft.snapshots",
+                "if chunk is None or _is_superfluous(raft, chunk.meta):",
+                "if chunk is None:",
+            ),
+        ),
+        "late-snapshots",
+    ),
+    Mutant(
+        "installed-twice",
+        (18,),
+        "one installation at a time, though the last piece may come twice",
+        (
+            Edit(
+                "coord.raft.snapshots",
+                "    meta = message.meta\n    if raft.installing is not None:",
+                "    meta = message.meta\n    if False:",
+            ),
+            Edit(
+                _DRIVER,
+                "        if self._installing or self._install_due is not None:\n"
+                "            return\n        try:",
+                "        try:",
+            ),
+        ),
+        "late-snapshots",
+    ),
+)
 
 DRIVER: Final = (
     one(
@@ -126,7 +195,7 @@ LOG: Final = (
         "                if write.membership is not None:\n                    self._store(",
         "                if write.membership is not None and view.last < 0:\n"
         "                    self._store(",
-        "members",
+        "restarts",
     ),
     one(
         "truncated-tail-on-disk",
@@ -156,14 +225,23 @@ LOG: Final = (
         "divergence-snapshots",
     ),
     one(
+        "install-keeps-old-log",
+        (15,),
+        "a log that does not hold the snapshot's last entry is discarded",
+        _LOG,
+        "if view.term(meta.index) == meta.term:",
+        "if view.last >= view.first:",
+        "late-snapshots",
+    ),
+    one(
         "full-for-ever",
         (39,),
         "a disk that was full takes writes again once there is room",
         "coord.store.space",
         '        else:\n            self.reason = ""',
-        '        elif not self.reason:\n            self.reason = ""',
-        "disks",
+        '        else:\n            self.reason += ""',
+        "full",
     ),
 )
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*_CORE, *DRIVER, *LOG)
+MUTANTS: Final[tuple[Mutant, ...]] = (*_CORE, *CORE, *DRIVER, *LOG)

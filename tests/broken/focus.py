@@ -25,6 +25,7 @@ class Focus:
     knobs: dict[str, Any] = field(default_factory=dict)
 
 
+_SLOW_DISK: Final = DiskConditions(write_us_min=150_000, write_us_max=400_000)
 _BUSY: Final = {"clients": 6, "depth": 3, "think_ms": 20}
 
 FOCUSES: Final[dict[str, Focus]] = {
@@ -91,7 +92,7 @@ FOCUSES: Final[dict[str, Focus]] = {
         plan={
             "session_timeout_ms": 1_000,
             "fault_ms": 10_000,
-            "disk": DiskConditions(write_us_min=150_000, write_us_max=400_000),
+            "disk": _SLOW_DISK,
         },
     ),
     "holds": Focus(
@@ -115,6 +116,54 @@ FOCUSES: Final[dict[str, Focus]] = {
             "clients": 6,
         },
         knobs={"history_entries": 20},
+    ),
+    "terms": Focus(("isolate", "kill", "transfer"), calm_ms=1_500, plan={"fault_ms": 6_000}),
+    "changes": Focus(
+        ("add", "remove", "replace", "promote", "transfer"),
+        calm_ms=100,
+        plan={"spares": 2, "fault_ms": 3_000, "disk": _SLOW_DISK},
+    ),
+    "learners": Focus(
+        ("add", "isolate"),
+        calm_ms=600,
+        length_ms=4_000,
+        who="learner",
+        plan={"spares": 2, "fault_ms": 5_000},
+    ),
+    "leaders-removed": Focus(
+        ("remove", "add"), calm_ms=1_000, who="leader", plan={"spares": 1, "fault_ms": 5_000}
+    ),
+    "restarts": Focus(
+        ("add", "replace", "kill", "kill-all"),
+        calm_ms=250,
+        plan={"spares": 2, "fault_ms": 5_000, "snapshot_ms": 0},
+    ),
+    "wipes": Focus(("wipe",), calm_ms=1_500, plan={"fault_ms": 5_000}),
+    "stuck": Focus(
+        ("stall",), calm_ms=1_000, length_ms=12_000, who="leader", plan={"fault_ms": 8_000}
+    ),
+    "full": Focus(("disk-full",), calm_ms=1_000, plan={"fault_ms": 4_000}),
+    "late-snapshots": Focus(
+        ("isolate",),
+        calm_ms=500,
+        length_ms=1_500,
+        who="follower",
+        plan={
+            **_BUSY,
+            "snapshot_ms": 120,
+            "fault_ms": 5_000,
+            "disk": DiskConditions(write_us_min=20_000, write_us_max=100_000),
+            "weather": Conditions(delay_us_max=20_000, duplicate_ppm=200_000, reorder_ppm=200_000),
+        },
+        knobs={"log_entries_kept": 1, "snapshot_chunk_bytes": 1_000},
+    ),
+    "probes": Focus(
+        ("one-way", "clog", "flap"),
+        calm_ms=300,
+        length_ms=800,
+        who="follower",
+        plan={**_BUSY, "fault_ms": 5_000, "programs": ("register", "counter", "sequence")},
+        knobs={"max_slice_bytes": 1},
     ),
     "upgrade": Focus(("upgrade", "kill", "wipe")),
 }

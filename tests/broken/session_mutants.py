@@ -191,14 +191,23 @@ ORDER: Final = (
 )
 
 MEMBERS: Final = (
-    one(
+    Mutant(
         "wiped-voter-votes-at-once",
         (40,),
         "a member that lost its disk learns before it votes",
-        "coord.node.replacement",
-        "role = MemberRole.LEARNER if learns else MemberRole.JOINING",
-        "role = MemberRole.LEARNER if learns else MemberRole.VOTER",
-        "members",
+        (
+            Edit(
+                "coord.node.replacement",
+                "role = MemberRole.LEARNER if learns else MemberRole.JOINING",
+                "role = MemberRole.LEARNER if learns else MemberRole.VOTER",
+            ),
+            Edit(
+                "coord.raft.membership",
+                "same = current.members.get(member.id) == member.incarnation",
+                "same = member.id in current.members",
+            ),
+        ),
+        "wipes",
     ),
     one(
         "level-of-newest-member",
