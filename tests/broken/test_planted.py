@@ -131,12 +131,14 @@ def test_the_documentation_lists_the_figures() -> None:
 
 
 @pytest.mark.simulation
+@pytest.mark.timeout(300)
 def test_the_lines_run_where_nothing_fails() -> None:
     """Most of the changed lines are executed by a few runs that pass: a catch is not owed to code
     that runs only when things are wrong already. ``python -m tests.broken reach`` looks at all."""
     found: set[str] = set()
     for seed in range(3):
-        found |= reached(MUTANTS, draw_in("", seed))
+        if len(found) < 55:
+            found |= reached(MUTANTS, draw_in("", seed))
 
     assert len(found) >= 55
 
