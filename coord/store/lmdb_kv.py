@@ -73,6 +73,8 @@ class LmdbReadTxn:
         with self._txn.cursor(cast("Any", db)) as cursor:
             if not (cursor.set_range(start) if start else cursor.first()):
                 return
+            if start and cursor.key() < start:
+                raise _out_of_order(self._name, start, cursor.key())
             last = b""
             for record in cursor.iternext():
                 key = record[0]
@@ -93,7 +95,7 @@ class LmdbReadTxn:
             beyond = stop is not None and cursor.set_range(stop)
             if not (cursor.prev() if beyond else cursor.last()):
                 return
-            last: bytes | None = None
+            last = stop
             for record in cursor.iterprev():
                 key = record[0]
                 if key < start:
@@ -108,6 +110,8 @@ class LmdbReadTxn:
         with self._txn.cursor(cast("Any", db)) as cursor:
             if not (cursor.set_range(start) if start else cursor.first()):
                 return
+            if start and cursor.key() < start:
+                raise _out_of_order(self._name, start, cursor.key())
             last = b""
             for key in cursor.iternext(values=False):
                 if stop is not None and key >= stop:

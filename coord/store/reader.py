@@ -10,6 +10,7 @@ from zlib import crc32
 
 from coord.model import acl as acls
 from coord.model.acl import Acl
+from coord.model.errors import CorruptionError
 from coord.model.events import Change
 from coord.model.paths import ROOT, join
 from coord.store.history import JournalReader, changes_after, head_of, history_of
@@ -161,6 +162,8 @@ class TreeReader:
                 more = True
                 break
             names.append(name)
+        if not after and not more:
+            _check_count(path, record, len(names))
         return names, record[STAT_AT:STAT_END], more
 
     def subtree(self, path: str, after: str = "", limit: int = 0) -> tuple[list[Entry], bool]:
@@ -290,7 +293,7 @@ class TreeReader:
             if record is None:
                 return
             yield path, record
-            levels.append((path, self._children(path, "")))
+            levels.append((path, self._all_children(path, record)))
         while levels:
             parent, names = levels[-1]
             found = next(names, None)
@@ -301,4 +304,19 @@ class TreeReader:
             here = join(parent, name)
             yield here, record
             if Node.of(record).children:
-                levels.append((here, self._children(here, "")))
+                levels.append((here, self._all_children(here, record)))
+
+    def _all_children(self, path: str, parent: bytes) -> Iterator[tuple[str, bytes]]:
+        """All children of the node with record ``parent``."""
+        found = 0
+        for child in self._children(path, ""):
+            yield child
+            found += 1
+        _check_count(path, parent, found)
+
+
+def _check_count(path: str, record: bytes, found: int) -> None:
+    """A listing that ends where a damaged page leads it astray has too few names."""
+    expected = Node.of(record).children
+    if found != expected:
+        raise CorruptionError(f"nodes: {path} has {expected} children, and {found} are there")

@@ -18,6 +18,9 @@ from coord.store.lmdb_kv import DATA_FILE, create_environment, open_environment
 from coord.store.memory_kv import MemoryEnvironment
 
 MAP_BYTES = 64 * 1024 * 1024
+PAGE = 4096
+LEAF = 2
+"""What LMDB calls a page with records."""
 
 
 def make_lmdb(directory: Path) -> Environment:
@@ -282,6 +285,47 @@ def test_lmdb_damaged_file_is_not_taken_for_a_new_one(
         file.write_bytes(content)
     with pytest.raises(CorruptionError, match=message):
         open_environment(tmp_path / "env", sync=True, map_bytes=MAP_BYTES)
+
+
+def leaves_of(data: bytes) -> dict[bytes, int]:
+    """First key of each leaf page with numbered keys, and where it lies in the file, ascending."""
+    found = {}
+    for at in range(0, len(data), PAGE):
+        node = at + int.from_bytes(data[at + 16 : at + 18], "little")
+        key = data[node + 8 : node + 8 + len(numbered(0))]
+        if data[at + 10] == LEAF and key.startswith(b"k"):
+            found[key] = at
+    return dict(sorted(found.items()))
+
+
+def numbered(number: int) -> bytes:
+    """A key so long that a page has few."""
+    return b"k%03d" % number + bytes(200)
+
+
+@pytest.mark.parametrize("kind", ["scan", "scan_keys", "scan_back"])
+def test_lmdb_a_scan_does_not_begin_outside_its_range(tmp_path: Path, kind: str) -> None:
+    """Where a range begins between two pages LMDB goes on with the neighbour, whatever that is."""
+    env = make_lmdb(tmp_path / "env")
+    fill(env, env.table("t"), *map(numbered, range(100)))
+    env.close()
+    file = tmp_path / "env" / DATA_FILE
+    data = file.read_bytes()
+    (_, first), (_, second), (border, third), (_, fourth), *_ = leaves_of(data).items()
+    misplaced, place = (fourth, second) if kind == "scan_back" else (first, third)
+    with file.open("r+b") as handle:
+        handle.seek(place)
+        handle.write(data[misplaced : misplaced + PAGE])
+    start, stop = (b"k", border) if kind == "scan_back" else (border[:-1], None)
+
+    again = open_environment(tmp_path / "env", sync=False, map_bytes=MAP_BYTES)
+    table = again.table("t")
+    with again.read() as txn:
+        records = getattr(txn, kind)(table, start, stop)
+        with pytest.raises(CorruptionError, match="comes behind"):
+            next(records)
+        records.close()
+    again.close()
 
 
 KEYS = st.binary(min_size=1, max_size=3)

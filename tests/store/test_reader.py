@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from coord.model.acl import READ_ONLY
+from coord.model.errors import CorruptionError
 from coord.model.znode import CreateMode, Stat
 from coord.raft.types import EntryKind, Incarnation, Member, Membership, NodeId
 from coord.store.kv import Environment
+from coord.store.reader import TreeReader
+from coord.store.schema import PathKeys, open_tables
 from tests.store.tree_fixtures import Log, make_lmdb, make_memory
 
 
@@ -93,6 +96,23 @@ def test_a_subtree_is_listed_depth_first_and_can_be_resumed_anywhere(log: Log) -
     assert [one for one, _, _ in log.reader.subtree("/t", "/t/a/xx")[0]] == paths[3:]
     assert log.reader.subtree("/", "/t/b")[0][0][0] == "/t/b/z"
     assert len(log.reader.subtree("/")[0]) == len(paths) + 4
+
+
+@pytest.mark.parametrize("list_all", [TreeReader.children, TreeReader.subtree])
+def test_a_listing_with_too_few_names_is_damage(
+    log: Log, list_all: Callable[[TreeReader, str], object]
+) -> None:
+    """A page that is not found takes its nodes along, and no checksum is wrong."""
+    for path in ("/a", "/a/b", "/a/c"):
+        log.create(path)
+    engine = log.env.folded()
+    with engine.write() as txn:
+        assert txn.delete(PathKeys().key(b"/a/b"), db=open_tables(engine).nodes)
+        txn.commit()
+    pinned = TreeReader(engine)
+    with pytest.raises(CorruptionError, match="/a has 2 children, and 1 are there"):
+        list_all(pinned, "/a")
+    pinned.close()
 
 
 def test_a_pinned_reader_stays_where_it_is_until_refreshed(log: Log) -> None:
