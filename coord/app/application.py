@@ -277,13 +277,15 @@ class Application:
         return listener
 
     def _make_scrubber(self, node: Node, store: MemberStore) -> Scrubber:
-        return Scrubber(
+        scrubber = Scrubber(
             self._config.node.dir,
             store,
             interval_s=self._config.storage.scrub_interval_ms / 1_000,
             on_damage=self._fatal,
             take_snapshot=lambda: node.housekeeping.take_snapshot(lambda _outcome: None),
         )
+        node.housekeeping.on_snapshot_refused = scrubber.look_into
+        return scrubber
 
     def _watch_readiness(self, loop: asyncio.AbstractEventLoop, node: Node) -> None:
         """Announce once that the node is in quorum and caught up: it has applied an entry of the

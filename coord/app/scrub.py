@@ -2,7 +2,8 @@
 would else be found on the day it is needed, when other copies may be gone.
 
 Log and tree are checked while the node uses them (``coord.store.verify_files --live``); damage
-there ends the node. A damaged snapshot is dropped, and another one taken.
+there ends the node. A damaged snapshot is dropped, and another one taken; one that a follower could
+not use is checked at once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from coord.store.lmdb_kv import DATA_FILE
 from coord.store.member_store import LOG
 
 if TYPE_CHECKING:
+    from coord.raft.types import SnapshotMeta
     from coord.store.member_store import MemberStore
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ class Scrubber:
         self._on_damage = on_damage
         self._take_snapshot = take_snapshot
         self._task: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[None] | None = None
+        self._found_sound: SnapshotMeta | None = None
 
     def start(self) -> None:
         """Begin to wait for the first time; opening has just read everything."""
@@ -52,8 +56,25 @@ class Scrubber:
 
     def stop(self) -> None:
         """Check nothing any more; a check under way is ended."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._look):
+            if task is not None:
+                task.cancel()
+
+    def look_into(self, meta: SnapshotMeta) -> None:
+        """A follower could not use this snapshot. If it is sound here that is the follower's
+        trouble, or the network's: it is not checked for this reason again. One at a time; who is
+        turned away comes again."""
+        if meta != self._found_sound and (self._look is None or self._look.done()):
+            self._look = asyncio.create_task(self._look_into(meta))
+
+    async def _look_into(self, meta: SnapshotMeta) -> None:
+        log.warning("a follower could not use snapshot %d: checking it", meta.index)
+        try:
+            if await self._is_sound(meta):
+                self._found_sound = meta
+                log.warning("snapshot %d is sound here: its way or the follower is not", meta.index)
+        except (StorageError, OSError) as error:
+            log.warning("what is on disk could not be checked: %s", error)
 
     async def _run(self) -> None:
         while True:
@@ -83,14 +104,20 @@ class Scrubber:
 
     async def _check_snapshots(self) -> None:
         for meta in self._store.snapshots.kept():
-            path = snapshot_path(self._directory / SNAPSHOTS, meta)
-            try:
-                await _check(path, "coord.store.verify_snapshot", str(path))
-            except CorruptionError as error:
-                if meta in self._store.snapshots.kept():
-                    log.error("a snapshot is damaged and was dropped: %s", error)
-                    self._store.snapshots.drop_damaged(meta)
-                    self._take_snapshot()
+            await self._is_sound(meta)
+
+    async def _is_sound(self, meta: SnapshotMeta) -> bool:
+        """Check a snapshot, and drop it if it is damaged. Raises StorageError, OSError."""
+        path = snapshot_path(self._directory / SNAPSHOTS, meta)
+        try:
+            await _check(path, "coord.store.verify_snapshot", str(path))
+        except CorruptionError as error:
+            if meta in self._store.snapshots.kept():
+                log.error("a snapshot is damaged and was dropped: %s", error)
+                self._store.snapshots.drop_damaged(meta)
+                self._take_snapshot()
+            return False
+        return True
 
 
 async def _check(file: Path, module: str, *arguments: str) -> None:

@@ -90,6 +90,9 @@ class DriverEvents(Protocol):
     def on_installed(self) -> None:
         """A snapshot replaced the tree."""
 
+    def on_snapshot_refused(self, meta: SnapshotMeta) -> None:
+        """A follower could not use the snapshot that it was sent."""
+
     def on_fatal(self, error: BaseException) -> None:
         """The node cannot go on; nothing unacknowledged may be acknowledged any more."""
 
@@ -316,6 +319,8 @@ class Driver:
             self._events.on_reads_dropped()
         if ready.snapshot_chunk is not None:
             self._store_chunk(ready)
+        if ready.refused_snapshot is not None:
+            self._events.on_snapshot_refused(ready.refused_snapshot)
 
     def _queue(self, messages: list[Message]) -> None:
         for message in messages:

@@ -33,6 +33,8 @@ class Housekeeping:
         """The last look found as many as it takes on: look again soon."""
         self.snapshots_taken = 0
         self.last_error: str | None = None
+        self.on_snapshot_refused: Callable[[SnapshotMeta], None] = lambda _meta: None
+        """Has the file looked at that a follower could not use."""
 
     def check(self) -> None:
         """Fold what an idle node has left in memory; take a snapshot if the log has outgrown the

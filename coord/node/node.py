@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from coord.node.ports import Clock, Scheduler, Transport
     from coord.node.settings import NodeSettings
-    from coord.raft.types import NodeId, Term
+    from coord.raft.types import NodeId, SnapshotMeta, Term
     from coord.store.applied import AppliedBatch
     from coord.store.log_writer import LogWriter
     from coord.store.member_store import Store
@@ -311,6 +311,10 @@ class Node:
         self.reader.close()
         self.reader = TreeReader(self.store.tree)
         self.reads.reader = self.streams.reader = self.admin.reader = self.reader
+
+    def on_snapshot_refused(self, meta: SnapshotMeta) -> None:
+        """A follower could not use it."""
+        self.housekeeping.on_snapshot_refused(meta)
 
     def on_fatal(self, error: BaseException) -> None:
         """The node cannot go on."""

@@ -48,6 +48,8 @@ class RaftConfig:
     snapshot_chunk_bytes: int = MIB
     snapshot_retry_ticks: int = 25
     """An unanswered chunk is offered again after this."""
+    snapshot_pause_ticks: int = 100
+    """A follower that could not use a snapshot is sent one again after this."""
 
     promotion_lag: int = 1000
     """A learner this many entries behind the commit index, or fewer, may be promoted."""
@@ -68,6 +70,7 @@ class RaftConfig:
             "max_apply_bytes",
             "snapshot_chunk_bytes",
             "snapshot_retry_ticks",
+            "snapshot_pause_ticks",
         )
         for name in positive:
             if getattr(self, name) < 1:

@@ -172,6 +172,7 @@ class RaftNode:
             or raft.reads.states
             or raft.reads.dropped
             or raft.chunk
+            or raft.refused_snapshot
             or read_index.can_progress(raft)
         )
 
@@ -201,6 +202,7 @@ class RaftNode:
         ready.read_states, reads.states = reads.states, []
         ready.reads_dropped, reads.dropped = reads.dropped, []
         ready.snapshot_chunk = chunk
+        ready.refused_snapshot, raft.refused_snapshot = raft.refused_snapshot, None
         if ready.must_wait:
             last = ready.entries[-1].last if ready.entries else Index(0)
             raft.outstanding.append(Outstanding(ready.seq, last, ready.hard_state, raft.now))

@@ -37,6 +37,7 @@ class Progress:
         "read_round",
         "snapshot",
         "snapshot_offset",
+        "snapshot_refused",
         "snapshot_silence",
         "snapshot_whole",
         "state",
@@ -68,6 +69,8 @@ class Progress:
         """... how much of it has arrived, ..."""
         self.snapshot_whole = False
         """... whether the follower was told that there is no more, ..."""
+        self.snapshot_refused = False
+        """... whether it could not use what it got, ..."""
         self.snapshot_silence = 0
         """... and ticks since it was last heard about."""
 
@@ -93,6 +96,7 @@ class Progress:
         self.snapshot = meta
         self.snapshot_offset = 0
         self.snapshot_whole = False
+        self.snapshot_refused = False
         self.snapshot_silence = 0
 
     def _drop_inflight(self) -> None:

@@ -21,7 +21,8 @@ class Ready:
       acknowledgements), even if this one has nothing to write itself: see ``must_wait``;
     - apply ``committed`` once durable here (applied ≤ durable), then call ``applied(index)``;
     - answer ``read_states`` once applied ≥ their index; fail reads in ``reads_dropped``;
-    - ``snapshot_chunk``: store it, then call ``chunk_stored`` or ``chunk_failed``.
+    - ``snapshot_chunk``: store it, then call ``chunk_stored`` or ``chunk_failed``;
+    - ``refused_snapshot``: a follower could not use this file; see whether it is still sound.
 
     Several may be outstanding: the driver need not wait for one to be persisted before the next.
     """
@@ -37,6 +38,7 @@ class Ready:
     read_states: list[ReadState] = field(default_factory=list)
     reads_dropped: list[int] = field(default_factory=list)
     snapshot_chunk: SnapshotChunk | None = None
+    refused_snapshot: SnapshotMeta | None = None
 
     @property
     def needs_sync(self) -> bool:

@@ -61,10 +61,15 @@ def _send(raft: Raft, progress: Progress, size: int) -> None:
 def on_progress(raft: Raft, progress: Progress, message: SnapshotProgress) -> None:
     """The follower names the next offset it wants. At the end, wait for the installation."""
     meta = progress.snapshot
-    if meta is None or meta.checksum != message.checksum:
+    if meta is None or meta.checksum != message.checksum or progress.snapshot_refused:
         return
     if message.failed:
-        begin(raft, progress)
+        # The file may have been damaged on the way, there, or here. Have it looked at; begin anew
+        # only after a pause, with whatever is the newest then.
+        progress.snapshot_refused = True
+        progress.snapshot_silence = 0
+        raft.refused_snapshot = meta
+        raft.note(f"{progress.id} refuses snapshot {meta.index}")
         return
     progress.snapshot_offset = min(message.next_offset, meta.length)
     remaining = meta.length - progress.snapshot_offset
@@ -79,11 +84,14 @@ def has_arrived(raft: Raft, progress: Progress) -> bool:
 
 
 def tick(raft: Raft) -> None:
-    """Ask again where a chunk or its answer was lost."""
+    """Ask again where a chunk or its answer was lost; begin again where a file was refused."""
     for progress in raft.progress.values():
         if progress.state is ProgressState.SNAPSHOT:
             progress.snapshot_silence += 1
-            if progress.snapshot_silence >= raft.config.snapshot_retry_ticks:
+            if progress.snapshot_refused:
+                if progress.snapshot_silence >= raft.config.snapshot_pause_ticks:
+                    begin(raft, progress)
+            elif progress.snapshot_silence >= raft.config.snapshot_retry_ticks:
                 _send(raft, progress, 0)
 
 

@@ -141,6 +141,8 @@ class Raft:
         """A piece of snapshot to hand out. Invariant: None unless following."""
         self.installing: SnapshotMeta | None = None
         """All of it was handed out: the log stands still until the driver reports the end."""
+        self.refused_snapshot: SnapshotMeta | None = None
+        """A follower could not use it: for the driver to look at."""
         self.reset_timer()
 
     def _start_office(self) -> None:

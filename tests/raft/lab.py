@@ -80,6 +80,7 @@ class Peer:
     reads: dict[int, int] = field(default_factory=dict)
     dropped: list[int] = field(default_factory=list)
     chunks: list[Any] = field(default_factory=list)
+    refused: list[SnapshotMeta] = field(default_factory=list)
     readies: list[Ready] = field(default_factory=list)
 
     @property
@@ -197,6 +198,8 @@ class Lab:
             peer.dropped += ready.reads_dropped
             if ready.snapshot_chunk is not None:
                 peer.chunks.append(ready.snapshot_chunk)
+            if ready.refused_snapshot is not None:
+                peer.refused.append(ready.refused_snapshot)
 
     # Network -------------------------------------------------------------------------------
 

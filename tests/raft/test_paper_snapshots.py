@@ -112,19 +112,47 @@ def test_a_lost_chunk_is_asked_for_again() -> None:
     assert [(s.offset, s.size) for s in lab.sent(m.InstallSnapshot)] == [(0, 0)]
 
 
-def test_a_failed_file_is_sent_from_the_start() -> None:
-    """A follower whose copy does not verify gets it anew."""
-    lab, meta = behind()
+def refuse(lab: Lab, meta: SnapshotMeta) -> None:
+    """Node 3 gets the file and cannot use it; the leader hears of that."""
     offer(lab)
-    transfer_start = lab.sent(m.InstallSnapshot)
     lab.deliver()
     lab[3].chunk_failed(meta.checksum)
     lab.collect(3)
-
     lab.deliver()
 
-    assert len(transfer_start) == 1
+
+def test_a_failed_file_is_sent_from_the_start_after_a_pause() -> None:
+    """A follower whose copy does not verify gets it anew, but not at once and for ever."""
+    lab, meta = behind(snapshot_pause_ticks=60)
+    refuse(lab, meta)
+
+    for _ in range(59):
+        lab.tick(1)
+        lab.deliver(lambda message: not isinstance(message, m.InstallSnapshot))
+    assert lab.sent(m.InstallSnapshot) == []
+
+    lab.tick(1)
     assert [(s.offset, s.size) for s in lab.sent(m.InstallSnapshot)] == [(0, 0)]
+
+
+def test_a_refused_file_is_reported_once() -> None:
+    """The driver sees to it that a damaged file is not sent again."""
+    lab, meta = behind()
+    refuse(lab, meta)
+    lab.settle()
+
+    assert lab.peers[1].refused == [meta]
+
+
+def test_after_a_refusal_the_newest_snapshot_is_sent() -> None:
+    """The refused one was dropped meanwhile, and another taken."""
+    lab, meta = behind(snapshot_pause_ticks=5)
+    refuse(lab, meta)
+    newer = lab.compact(1, 5)
+
+    lab.tick(1, count=5)
+
+    assert {message.meta for message in lab.sent(m.InstallSnapshot)} == {newer}
 
 
 def test_a_snapshot_that_cannot_be_read_is_not_insisted_on() -> None:
