@@ -16,6 +16,7 @@ from typing import Final
 
 from coord.model import commands
 from coord.model.acl import OPEN
+from coord.model.paths import ROOT
 from coord.model.requests import Create, Set
 from coord.raft.types import EntryKind, HardState, Index, LogSlice, NodeId, SnapshotMeta, Term
 from coord.store.directory_home import SNAPSHOTS, DirectoryTrees
@@ -42,10 +43,15 @@ _SNAPSHOT_AFTER: Final = (2, 4)
 _RUN: Final = 7
 
 
+def _path(index: int) -> str:
+    """The node that entry ``index`` writes."""
+    return f"/node-{(index - 2) % NODES}"
+
+
 def _payload(index: int) -> bytes:
     """The command of entry ``index``: nodes are created, then set; some data lies apart."""
     number = index - 2
-    path = f"/node-{number % NODES}"
+    path = _path(index)
     data = b"%d " % number * (300 if number % 11 == 0 else 1 + number % 9)
     request = Create(path, data, OPEN, 0, 0) if number < NODES else Set(path, data, -1)
     stamp = commands.STAMP.pack(1_000 + number, 1_000 + number)
@@ -81,30 +87,66 @@ class WrongAnswerError(Exception):
     """The store said something that is not so."""
 
 
+class AstrayError(Exception):
+    """The store did not find something, or found what was once so."""
+
+
 Content = dict[str, tuple[bytes, bytes]]
 """What a reader is told: path to (data, packed Stat)."""
 
 
 def read_content(reader: TreeReader) -> Content:
-    """Every node, as listings and lookups tell it. Raises CorruptionError."""
+    """Every node that listings and lookups both know. Raises CorruptionError."""
+    listed = reader.subtree("/")[0]
     found: Content = {}
-    for path, _, _ in reader.subtree("/")[0]:
-        node = reader.get(path)
-        if node is None:
-            raise WrongAnswerError(f"{path} is listed and not there")
-        found[path] = node
-    return found
+    for path, data, stat in listed:
+        if path in found:
+            raise WrongAnswerError(f"{path} is listed twice")
+        found[path] = data, stat
+    return {path: node for path in found if (node := _looked_up(reader, path, found[path]))}
+
+
+def _looked_up(
+    reader: TreeReader, path: str, listed: tuple[bytes, bytes]
+) -> tuple[bytes, bytes] | None:
+    node = reader.get(path)
+    if node not in (None, listed):
+        raise WrongAnswerError(f"{path} is not as it is listed")
+    return node
 
 
 @cache
 def truth_at(index: int) -> tuple[int, Content]:
     """Digest and content of a tree that has applied everything up to ``index``, in memory."""
+    machine, reader = _founded()
+    machine.apply(list(runs(2, index)))
+    reader.refresh()
+    return machine.digest, read_content(reader)
+
+
+@cache
+def past_of(index: int) -> dict[str, set[tuple[bytes, bytes]]]:
+    """(data, packed Stat) that each node has had up to ``index``."""
+    machine, reader = _founded()
+    past: dict[str, set[tuple[bytes, bytes]]] = {}
+    for run in runs(2, index):
+        for at, payload in enumerate(run.payloads):
+            entry = Index(run.first + at)
+            machine.apply([LogSlice(entry, run.term, run.kind, [payload])])
+            reader.refresh()
+            for path in (ROOT, _path(entry)):
+                node = reader.get(path)
+                assert node is not None, "no entry deletes"
+                past.setdefault(path, set()).add(node)
+    return past
+
+
+def _founded() -> tuple[StateMachine, TreeReader]:
     env = WriteBehind(MemoryEnvironment())
     machine = StateMachine(env)
     machine.adopt_cluster(CLUSTER, 1)
     machine.apply([LogSlice(Index(1), Term(1), EntryKind.CONFIG, [MEMBERS.encode()])])
-    machine.apply(list(runs(2, index)))
-    return machine.digest, read_content(TreeReader(env))
+    return machine, TreeReader(env)
 
 
 def open_specimen(directory: Path) -> tuple[MemberStore, Loop]:

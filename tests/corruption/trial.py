@@ -5,7 +5,8 @@ built anew, and is right), ``refused`` (the node does not start and says what is
 that the node may have ``stopped`` (it met the damage and said so), have been ``ended`` by a signal,
 or have been told by a ``scrub``; its next start must then come to one of the good ends. A node that
 runs while a key in a page of its tree changes, or a sound page comes to lie in another's place, may
-be ``wrong-until-scrub``: the scrub must notice.
+be ``astray``: a lookup finds nothing, or what was there before. No other answer may be wrong, and
+the scrub must notice.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WORKER: Final = "tests.corruption.worker"
 TRUSTING_WORKER: Final = "tests.corruption.trusting_worker"
 """Checks nothing: for the control."""
 ROOT: Final = Path(__file__).parents[2]
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 300.0
 STARTS_MAX: Final = 3
 _FATAL: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
 
@@ -128,7 +129,7 @@ class Trials:
                 self._restart(outcome, last)
                 return outcome
             if outcome.path:
-                outcome.problem = "the scrub did not see why it told the past"
+                outcome.problem = "the scrub did not see what led it astray"
             self._member.ask(do="close", clean=False)
         self._restart(outcome, last)
         return outcome
@@ -180,8 +181,8 @@ class Trials:
         """Note what an answer means; False if the process is at its end."""
         if "ok" in found:
             return True
-        if "wrong" in found and self._is_excused(outcome, name):
-            outcome.path.append("wrong-until-scrub")
+        if "astray" in found and self._is_excused(outcome, name):
+            outcome.path.append("astray")
             return True
         if name != "refused" and "died" not in found:
             self._member.end()

@@ -7,7 +7,8 @@ writes and applies up to ``last``, folds and reads again; ``{"do": "close", "cle
 ``{"do": "scrub", "dir": …, "generation": …}`` reads a directory that another process uses.
 
 Answers: ``{"ok": …}``; ``{"damage": message}`` for what the product calls damage; ``{"failure":
-traceback}`` for a disk that failed; ``{"wrong": what}`` for an answer that is not the truth;
+traceback}`` for a disk that failed; ``{"astray": what}`` for nodes that were not found, or as they
+were before; ``{"wrong": what}`` for any other answer that is not the truth;
 ``{"died": signal}``; ``{"fault": traceback}`` for anything else.
 """
 
@@ -29,10 +30,12 @@ from coord.store.verify_files import verify_environment
 from tests.corruption.specimen import (
     LAST,
     MORE,
+    AstrayError,
     Content,
     WrongAnswerError,
     append,
     open_specimen,
+    past_of,
     read_content,
     runs,
     truth_at,
@@ -100,9 +103,13 @@ class Inhabitant:
         self._compare_log(store, last)
         digest, expected = truth_at(store.machine.applied_index)
         found: Content = read_content(store.reader())
-        if found != expected:
-            names = [p for p in {*found, *expected} if found.get(p) != expected.get(p)]
-            raise WrongAnswerError(f"the tree differs at {sorted(names)[:3]}")
+        names = sorted(p for p in {*found, *expected} if found.get(p) != expected.get(p))
+        past = past_of(store.machine.applied_index)
+        wrong = [p for p in names if p in found and found[p] not in past.get(p, ())]
+        if wrong:
+            raise WrongAnswerError(f"the tree differs at {wrong[:3]}")
+        if names:
+            raise AstrayError(f"gone or as they were: {names[:3]}")
         if store.machine.digest != digest:
             raise WrongAnswerError("the digest differs")
 
@@ -133,6 +140,8 @@ def answer(inhabitant: Inhabitant, order: dict[str, Any]) -> dict[str, Any]:
     """Do what is ordered."""
     try:
         done: dict[str, Any] = getattr(inhabitant, order["do"])(order)
+    except AstrayError as error:
+        return {"astray": str(error)}
     except WrongAnswerError as error:
         return {"wrong": str(error)}
     except Exception as error:
@@ -159,6 +168,7 @@ def main() -> None:
     The end of each is said in its place."""
     for last in (LAST, LAST + MORE, LAST + 2 * MORE):
         truth_at(last)
+        past_of(last)
     status = 0
     while status != NOBODY_LEFT:
         child = os.fork()
