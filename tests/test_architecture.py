@@ -20,7 +20,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-pytestmark = pytest.mark.xdist_group("architecture")  # one worker parses the sources, once
+pytestmark = [
+    pytest.mark.xdist_group("architecture"),  # one worker parses the sources, once
+    pytest.mark.timeout(300),  # of whichever comes first, and does that
+]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDERS: Final = ("coord", "client", "jepsen-lite", "tests", "bench", "examples")

@@ -16,11 +16,11 @@ import pytest
 
 from coord.store.suspicion import SUSPECT_FILE
 from coord_client import connect
-from tests.integration.busy_cluster import BusyCluster
+from tests.integration.busy_cluster import PATIENCE_S, BusyCluster
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.xdist_group("corruption-cluster"),
 ]
 
@@ -145,7 +145,7 @@ async def test_a_damaged_snapshot_is_replaced(cluster: BusyCluster) -> None:
         await client.admin.snapshot()
     (snapshot,) = (cluster.nodes[struck].directory / "snapshots").glob("*.snapshot")
     scribble(snapshot)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while snapshot.exists():
             await asyncio.sleep(0.05)
         while not any(snapshot.parent.glob("*.snapshot")):
@@ -175,7 +175,7 @@ async def test_a_lost_directory_is_kept_while_the_peers_need_it(cluster: BusyClu
 
 async def voters(cluster: BusyCluster, count: int) -> None:
     """Wait until so many members vote: a healed node gets its vote back by itself."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             status = await cluster.status(await cluster.leader())
             members = status["members"] if status else []

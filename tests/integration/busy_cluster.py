@@ -12,7 +12,7 @@ from coord_client import connect
 from tests.acceptance.load import Writer
 from tests.integration.processes import Cluster
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 POLL_S = 0.05
 WRITERS = 2
 

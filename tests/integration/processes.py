@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-READY_WITHIN_S: Final = 20.0
+READY_WITHIN_S: Final = 120.0
 """Patience of the tests, not a promise of the product."""
 HOST: Final = "127.0.0.1"
 
