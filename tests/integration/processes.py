@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -12,9 +12,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 READY_WITHIN_S: Final = 120.0
 """Patience of the tests, not a promise of the product."""
@@ -22,16 +23,27 @@ HOST: Final = "127.0.0.1"
 
 
 _ports = itertools.count()
+_claims: list[IO[bytes]] = []
+"""Locked files, one for each port that this process was given, until it ends."""
 
 
 def free_port() -> int:
     """A port nobody listens on, and nobody will be given: below the range that the kernel takes
-    for outgoing connections, and in a part of it that is this process's own for the moment."""
+    for outgoing connections, and claimed among test processes by a lock."""
+    places = Path(tempfile.gettempdir()) / "coord-test-ports"
+    places.mkdir(exist_ok=True)
     while True:
         port = 10_000 + (os.getpid() * 41 + next(_ports)) % 20_000
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
+        claim = (places / str(port)).open("ab")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind((HOST, port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
 
 
 class ServedNode:

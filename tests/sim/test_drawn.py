@@ -17,6 +17,7 @@ EXAMPLES: Final = 25
 
 _settings = settings(
     deadline=None,
+    derandomize=True,
     max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
