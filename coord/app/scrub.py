@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coord.model.errors import CorruptionError, StorageError
-from coord.store.check_process import command_of, judge, patience_s
+from coord.store.check_process import command_of, judge, never_ends, patience_s
 from coord.store.directory_home import SNAPSHOTS, TREE_PREFIX, snapshot_path
 from coord.store.lmdb_kv import DATA_FILE
 from coord.store.member_store import LOG
@@ -134,7 +134,7 @@ async def _check(file: Path, module: str, *arguments: str) -> None:
         async with asyncio.timeout(patience_s(file)):
             _, said = await child.communicate()
     except TimeoutError as error:
-        raise CorruptionError(f"{file}: damaged: whoever reads it never ends") from error
+        raise never_ends(file) from error
     finally:
         if child.returncode is None:
             with suppress(ProcessLookupError):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgpack
 
-from coord.model.networks import contains, host_of
+from coord.model.networks import contains, ip_of
 
 READ: Final = 1
 WRITE: Final = 2
@@ -42,7 +42,7 @@ def identities_of_address(address: str) -> tuple[Identity, ...]:
 @lru_cache(maxsize=4_096)
 def _identities_of_host(host: str) -> tuple[Identity, ...]:
     """One tuple for all connections from a host."""
-    found = host_of(f"{host}:0")
+    found = ip_of(host)
     return () if found is None else (("ip", found),)
 
 

@@ -12,12 +12,12 @@ from typing import Final
 _KEPT: Final = 4_096
 
 
-def host_of(address: str) -> str | None:
-    """The IP address in "host:port" in its usual form; None if the host is a name or nothing.
+def ip_of(host: str) -> str | None:
+    """The IP address ``host`` in its usual form; None if it is a name or nothing.
 
     IPv6 hosts come with or without brackets; an IPv4 address mapped into IPv6 is the IPv4 address.
     """
-    found = _address(address.rpartition(":")[0].strip("[]"))
+    found = _address(host.strip("[]"))
     return None if found is None else str(found)
 
 

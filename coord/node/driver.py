@@ -354,8 +354,7 @@ class Driver:
             if error is not None:
                 # EIO, ENOSPC and short writes look alike: what the disk holds is unknown, so
                 # nothing may be acknowledged from here on (docs/storage.md).
-                self.stopped = True
-                self._events.on_fatal(error)
+                self.fail(error)
                 return
             turn.durable = True
             self._release()
@@ -518,8 +517,7 @@ class Driver:
             if isinstance(error, CorruptionError | ForeignDataError):
                 self.raft.chunk_failed(meta.checksum)
             elif error is not None:
-                self.stopped = True
-                self._events.on_fatal(error)
+                self.fail(error)
             else:
                 self.raft.snapshot_installed(meta)
                 self._events.on_installed()

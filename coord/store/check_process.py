@@ -60,6 +60,11 @@ def judge(file: Path, status: int, said: str) -> None:
     raise StorageError(f"{file}: cannot be checked: {reason}")
 
 
+def never_ends(file: Path) -> CorruptionError:
+    """What it means that a check outlasted its patience."""
+    return CorruptionError(f"{file}: damaged: whoever reads it never ends")
+
+
 def check_in_child(file: Path, module: str, *arguments: str) -> None:
     """Run a check and wait for it. Raises as ``judge`` does."""
     command, environment = command_of(module, *arguments)
@@ -73,7 +78,7 @@ def check_in_child(file: Path, module: str, *arguments: str) -> None:
             timeout=patience_s(file),
         )
     except subprocess.TimeoutExpired as error:
-        raise CorruptionError(f"{file}: damaged: whoever reads it never ends") from error
+        raise never_ends(file) from error
     except OSError as error:
         raise StorageError(f"cannot run the check of {file}: {error.strerror}") from error
     judge(file, done.returncode, done.stderr)

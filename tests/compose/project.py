@@ -56,22 +56,12 @@ class Project:
         return self.compose("ps", "--quiet", f"node{node}").strip()
 
     def readiness(self, node: int) -> dict[str, Any]:
-        """What the node says at /readyz; {} if it says nothing."""
-        try:
-            with urlopen(f"http://127.0.0.1:{HTTP_PORT + node}/readyz", timeout=3) as answer:
-                found: dict[str, Any] = json.load(answer)
-        except (URLError, OSError, ValueError):
-            return {}
-        return found
+        """What the node says of its readiness; {} if it is not ready or says nothing."""
+        return _told(node, "/readyz")
 
     def status(self, node: int) -> dict[str, Any]:
         """The node's own picture; {} if it does not answer."""
-        try:
-            with urlopen(f"http://127.0.0.1:{HTTP_PORT + node}/v1/status", timeout=3) as answer:
-                found: dict[str, Any] = json.load(answer)
-        except (URLError, OSError, ValueError):
-            return {}
-        return found
+        return _told(node, "/v1/status")
 
     async def wait_ready(self, *nodes: int) -> None:
         """Until each of them (all) is ready."""
@@ -94,3 +84,12 @@ class Project:
                 logs = self.compose("logs", "--no-color", "--tail", "20")
                 raise Overdue(f"{what}: not within {PATIENCE_S:.0f} s\n{logs}")
             await asyncio.sleep(0.2)
+
+
+def _told(node: int, path: str) -> dict[str, Any]:
+    try:
+        with urlopen(f"http://127.0.0.1:{HTTP_PORT + node}{path}", timeout=3) as answer:
+            found: dict[str, Any] = json.load(answer)
+    except (URLError, OSError, ValueError):
+        return {}
+    return found
