@@ -16,6 +16,7 @@
 #                       needs gcc and root (IMAGES=… SERVED=…)
 #   make damage         files of one node damaged at random: 1,000 trials (TRIALS=… SEED=…)
 #   make jepsen         break real clusters in twelve ways, 30 s each, and judge what they did
+#   make jepsen-ci      six of them, shorter, with several faults at once: four minutes
 #   make zk-differential
 #                       SEQUENCES=2000 drawn from SEED=1 play against a real ZooKeeper as well
 #   make node-client    the ZooKeeper client for Node.js that the tests run (needs npm)
@@ -55,7 +56,7 @@ INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint types format imports fast-test sim campaign crash damage \
-	jepsen zk-differential bench \
+	jepsen jepsen-ci zk-differential bench \
 	bench-deps node-client system-deps clean \
 	image base-image compose-test
 
@@ -130,6 +131,12 @@ damage: $(VENV)/.has-test
 jepsen: $(VENV)/.has-test
 	@rm -f jepsen-runs/small.jsonl
 	@$(BIN)/python -m jepsen_lite matrix --small --time 30 --ledger jepsen-runs/small.jsonl
+
+# Lasts until enough was done: longer on a slow machine. What still is unknown then is a failure.
+jepsen-ci: $(VENV)/.has-test
+	@rm -f jepsen-runs/ci.jsonl
+	@$(BIN)/python -m jepsen_lite matrix --ci --time 15 --ok 1000 --rate 200 --again 2 \
+	  --lasts 2.5 --rests 2.5 --ledger jepsen-runs/ci.jsonl
 
 zk-differential: $(VENV)/.has-test
 	@$(BIN)/python -m tests.differential --sequences $(SEQUENCES) $(if $(SEED),--seed $(SEED))

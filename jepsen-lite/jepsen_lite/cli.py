@@ -20,7 +20,7 @@ from jepsen_lite.faults.catalogue import FAULTS, UnknownFaultError, kind_of
 from jepsen_lite.matrix import Cell, Ledger
 from jepsen_lite.progress import Progress
 from jepsen_lite.run import Result, Run, execute
-from jepsen_lite.scenarios import CAMPAIGN_FAULTS, SCENARIOS, SMALL
+from jepsen_lite.scenarios import CAMPAIGN_FAULTS, CI, SCENARIOS, SMALL
 from jepsen_lite.settings import Settings
 from jepsen_lite.verdict import Verdict
 from jepsen_lite.workloads import WORKLOADS
@@ -51,6 +51,13 @@ def _positive(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
@@ -67,6 +74,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add("--client", default="", help="native, kazoo or etcd; default: the cluster's own")
     add("--hosts", default="", metavar="H:P,…", help="of a remote cluster")
     add("--time", dest="time_s", type=_positive, default=60.0, metavar="S", help="of traffic")
+    add("--ok", type=_count, default=0, metavar="N",
+        help="go on until N operations have succeeded, six times as long at most")  # fmt: skip
     add("--rate", type=_positive, default=500.0, metavar="N", help="operations a second, at most")
     add("--workers", type=int, default=0, metavar="N", help="clients; 0: as the workload wants")
     add(
@@ -191,9 +200,9 @@ def _matrix(options: argparse.Namespace) -> int:
             f" gap {row.get('longest_gap_s', 0)} s{why}"
         )
 
-    matrix.go(todo, base, ledger, observe, tell)
+    matrix.go(todo, base, ledger, observe, tell, again=options.again)
     wanted = set(todo)
-    rows = [row for row in ledger.rows() if Cell(*(row[k] for k in Cell._fields)) in wanted]
+    rows = [row for row in ledger.rows() if matrix.cell_of(row) in wanted]
     if not options.json:
         say("\n" + matrix.summary(rows))
     verdicts = {row["verdict"] for row in rows}
@@ -206,14 +215,16 @@ def _matrix(options: argparse.Namespace) -> int:
 def _cells(options: argparse.Namespace) -> list[Cell]:
     nodes = [int(count) for count in options.nodes.split(",")]
     seeds = range(options.seed, options.seed + options.rounds)
-    if options.small:
-        return [Cell(w, f, n, s) for s in seeds for n in nodes for w, f in SMALL]
+    pairs = SMALL if options.small else CI if options.ci else ()
+    if pairs:
+        where = options.cluster
+        return [Cell(w, f, n, s, where) for s in seeds for n in nodes for w, f in pairs]
     workloads = options.workloads.split(",") if options.workloads else list(WORKLOADS)
     faults = options.faults.split(",") if options.faults else list(CAMPAIGN_FAULTS)
     for fault in (part for text in faults for part in text.split("+")):
         if fault != matrix.NO_FAULT:
             kind_of(fault)
-    return list(matrix.cells(workloads, faults, nodes, seeds))
+    return list(matrix.cells(workloads, faults, nodes, seeds, options.cluster))
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -243,10 +254,16 @@ def parser() -> argparse.ArgumentParser:
     many = commands.add_parser("matrix", help="all workloads × faults; goes on where it stopped")
     many.add_argument("--workloads", default="", metavar="NAME,…")
     many.add_argument("--faults", default="", metavar="NAME[:TARGET][+…],…", help="none: healthy")
-    many.add_argument("--small", action="store_true", help="twelve pairs that cover most")
+    some = many.add_mutually_exclusive_group()
+    some.add_argument("--small", action="store_true", help="twelve pairs that cover most")
+    some.add_argument("--ci", action="store_true", help="six pairs with several faults at once")
     many.add_argument("--nodes", default="3", metavar="N,…")
     many.add_argument("--seed", type=int, default=0)
     many.add_argument("--rounds", type=int, default=1, metavar="N", help="with other seeds")
+    many.add_argument(
+        "--again", type=_count, default=0, metavar="N",
+        help="repeat what ends unknown, twice as long, up to N times",
+    )  # fmt: skip
     many.add_argument("--ledger", type=Path, default=Path("jepsen-runs/ledger.jsonl"))
     many.add_argument("--summary", action="store_true", help="only show what the ledger says")
     _common(many)

@@ -26,22 +26,28 @@ class Cell(NamedTuple):
     faults: str
     nodes: int
     seed: int
+    cluster: str = "local"
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.workload} × {self.faults}, {self.nodes} nodes, seed {self.seed}"
+        where = "" if self.cluster == "local" else f" of {self.cluster}"
+        return f"{self.workload} × {self.faults}, {self.nodes} nodes{where}, seed {self.seed}"
 
 
 def cells(
-    workloads: Iterable[str], faults: Sequence[str], nodes: Sequence[int], seeds: Iterable[int]
+    workloads: Iterable[str],
+    faults: Sequence[str],
+    nodes: Sequence[int],
+    seeds: Iterable[int],
+    cluster: str = "local",
 ) -> Iterator[Cell]:
     """All combinations. Several faults at once are joined by "+"."""
     for seed in seeds:
         for count in nodes:
             for workload in workloads:
                 for fault in faults:
-                    yield Cell(workload, fault, count, seed)
+                    yield Cell(workload, fault, count, seed, cluster)
 
 
 class Ledger:
@@ -64,7 +70,7 @@ class Ledger:
 
     def done(self) -> set[Cell]:
         """Cells that have a row."""
-        return {Cell(r["workload"], r["faults"], r["nodes"], r["seed"]) for r in self.rows()}
+        return set(map(cell_of, self.rows()))
 
     def add(self, row: dict[str, Any]) -> None:
         """Append a run; a line that an interrupted write has left stays a line of its own."""
@@ -75,6 +81,11 @@ class Ledger:
             file.write((b"\n" if is_cut_short else b"") + line.encode())
 
 
+def cell_of(row: dict[str, Any]) -> Cell:
+    """Whose row it is. Raises KeyError."""
+    return Cell(*(row[name] for name in Cell._fields))
+
+
 def _last_byte(file: BinaryIO) -> bytes:
     file.seek(-1, os.SEEK_END)
     return file.read(1)
@@ -82,7 +93,7 @@ def _last_byte(file: BinaryIO) -> bytes:
 
 def row_of(cell: Cell, base: Settings, result: Result | str) -> dict[str, Any]:
     """A line of the ledger. ``result`` as text: why the run could not be done."""
-    row: dict[str, Any] = {**cell._asdict(), "cluster": base.cluster, "time_s": base.time_s}
+    row: dict[str, Any] = {**cell._asdict(), "time_s": base.time_s}
     if isinstance(result, str):
         return {**row, "verdict": Verdict.UNKNOWN.value, "why": [result]}
     why = [
@@ -98,7 +109,14 @@ def row_of(cell: Cell, base: Settings, result: Result | str) -> dict[str, Any]:
 def settings_of(cell: Cell, base: Settings) -> Settings:
     """What the run of a cell is asked to do."""
     faults = () if cell.faults == NO_FAULT else tuple(cell.faults.split("+"))
-    return replace(base, workload=cell.workload, faults=faults, nodes=cell.nodes, seed=cell.seed)
+    return replace(
+        base,
+        workload=cell.workload,
+        faults=faults,
+        nodes=cell.nodes,
+        seed=cell.seed,
+        cluster=cell.cluster,
+    )
 
 
 def go(
@@ -107,26 +125,43 @@ def go(
     ledger: Ledger,
     observe: Callable[[Cell, Run], Callable[[Run], None]],
     tell: Callable[[Cell, dict[str, Any]], None],
+    *,
+    again: int = 0,
 ) -> None:
     """Run what the ledger does not have. What passed leaves only its row behind.
 
-    ``observe`` gives each run its listener; ``tell`` hears of each row.
+    ``observe`` gives each run its listener; ``tell`` hears of each row. A run that ends unknown is
+    repeated, twice as long, up to ``again`` times; its row says what was not known before.
     """
     done = ledger.done()
     for cell in todo:
         if cell in done:
             continue
-        run = Run(settings_of(cell, base))
-        run.on_change = observe(cell, run)
-        try:
-            result: Result | str = execute(run)
-        except ClusterError as error:
-            result = f"could not be run: {error}"
-        row = row_of(cell, base, result)
+        before: list[str] = []
+        row = _one(cell, base, observe)
+        for _ in range(again):
+            if row["verdict"] != Verdict.UNKNOWN.value:
+                break
+            before += row["why"]
+            row = _one(cell, replace(base, time_s=2 * row["time_s"]), observe)
+        if before:
+            row["unknown_before"] = before
         ledger.add(row)
         tell(cell, row)
-        if isinstance(result, Result):
-            _keep(result)
+
+
+def _one(
+    cell: Cell, base: Settings, observe: Callable[[Cell, Run], Callable[[Run], None]]
+) -> dict[str, Any]:
+    """Do one run; its row."""
+    run = Run(settings_of(cell, base))
+    run.on_change = observe(cell, run)
+    try:
+        result = execute(run)
+    except ClusterError as error:
+        return row_of(cell, base, f"could not be run: {error}")
+    _keep(result)
+    return row_of(cell, base, result)
 
 
 def _keep(result: Result) -> None:

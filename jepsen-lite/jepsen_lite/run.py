@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import platform
 import random
@@ -39,6 +40,8 @@ from jepsen_lite.workloads import WORKLOADS
 QUIET_S: Final = 1.0
 """Traffic before the first fault and after the last."""
 HEALED_WITHIN_S: Final = 60.0
+STRETCH_MAX: Final = 6
+"""A run that is to do a number of operations lasts at most so many times as long as asked."""
 HISTORY: Final = "history.jsonl"
 RESULT: Final = "result.json"
 
@@ -84,7 +87,7 @@ class Run:
         faults = "+".join(settings.faults).replace(":", "-") or "healthy"
         where = f"{settings.cluster}{settings.nodes}"
         base = f"{seconds}-{where}-{settings.workload}-{faults}-{settings.seed}"
-        self.directory = settings.out / base
+        self.directory = _unused(settings.out / base)
 
     async def run(self) -> Result:
         """Do it. Raises ClusterError if the cluster does not start, UnknownFaultError."""
@@ -132,7 +135,7 @@ class Run:
                 await self._drive(cluster, traffic, writer)
         self._enter("judging")
         judgements = await asyncio.to_thread(judge.judge, path)
-        return self._result([self._own(kind.ok_min), *judgements])
+        return self._result([self._own(max(kind.ok_min, self.settings.ok)), *judgements])
 
     @contextlib.asynccontextmanager
     async def _running(self, cluster: Cluster) -> AsyncIterator[None]:
@@ -216,11 +219,24 @@ class Run:
         await asyncio.sleep(QUIET_S)
         try:
             await self.schedule.run_for(max(0.0, self.settings.time_s - 2 * QUIET_S))
+            await self._until_enough(until_s + (STRETCH_MAX - 1) * self.settings.time_s)
         finally:
             cluster.weather.clear()
         self._enter("healing")
         await self._heal(cluster)
         await asyncio.sleep(max(QUIET_S, until_s - loop.time()))
+
+    async def _until_enough(self, latest_s: float) -> None:
+        """Go on with faults and rests while too little has been done."""
+        assert self.recorder is not None
+        assert self.schedule is not None
+        rhythm = self.settings.lasts_s + self.settings.rests_s
+        loop = asyncio.get_running_loop()
+        while self.settings.ok and loop.time() < latest_s:
+            if self.recorder.counts.ok >= self.settings.ok and not self.schedule.unproven:
+                return
+            await self.schedule.run_for(rhythm)
+            await asyncio.sleep(QUIET_S)
 
     async def _heal(self, cluster: Cluster) -> None:
         """Whatever runs must run, and the cluster must recover by itself."""
@@ -275,8 +291,8 @@ class Run:
         counts, seen = self.recorder.counts, self.seen
         if counts.ok < ok_min:
             seen.cannot_say(f"only {counts.ok} operations succeeded; {ok_min} are the minimum")
-        if self.settings.faults and not self.schedule.struck:
-            seen.cannot_say("no fault has struck: the time was too short")
+        for text in self.schedule.unproven:
+            seen.cannot_say(f"{text} was never seen to take effect")
         seen.figures |= {
             "ok": counts.ok,
             "fail": counts.fail,
@@ -294,6 +310,12 @@ class Run:
         text = json.dumps(result.to_json(), indent=2)
         (self.directory / RESULT).write_text(text + "\n", encoding="utf-8")
         return result
+
+
+def _unused(path: Path) -> Path:
+    """``path``, or the first of those numbered after it that does not exist."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if not each.exists())
 
 
 def execute(run: Run) -> Result:

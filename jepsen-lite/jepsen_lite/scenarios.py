@@ -32,6 +32,16 @@ SMALL: Final[tuple[tuple[str, str], ...]] = (
 )
 """Twelve pairs for ``make jepsen``."""
 
+CI: Final[tuple[tuple[str, str], ...]] = (
+    ("register", "kill:leader+partition:one"),
+    ("append", "partition:leader+reset:all"),
+    ("cas-register", "pause:leader+delay:one"),
+    ("set", "kill:all+transfer"),
+    ("lock", "partition:one-way+clock-jump"),
+    ("watch", "restart:one+duplicate:all"),
+)
+"""Pairs for ``make jepsen-ci``: several faults at once, because there is little time."""
+
 CAMPAIGN_FAULTS: Final[tuple[str, ...]] = (
     "kill:leader",
     "kill:majority",

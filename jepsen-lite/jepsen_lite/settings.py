@@ -19,6 +19,9 @@ class Settings:
     """Empty: the cluster's own."""
     nodes: int = 3
     time_s: float = 60.0
+    ok: int = 0
+    """Go on until so many operations have succeeded and every fault has struck, STRETCH_MAX times
+    as long at most: what a slow machine needs to prove as much as a fast one."""
     rate: float = 500.0
     workers: int = 0
     """0: as many as the workload wants."""
@@ -46,7 +49,7 @@ class Settings:
         defaults = Settings(self.workload)
         if self.faults:
             words += ["--faults", ",".join(self.faults)]
-        for name in ("cluster", "client", "nodes", "rate", "workers", "planted", "hosts"):
+        for name in ("cluster", "client", "nodes", "rate", "workers", "ok", "planted", "hosts"):
             value = getattr(self, name)
             if value != getattr(defaults, name):
                 words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]

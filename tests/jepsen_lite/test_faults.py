@@ -15,7 +15,7 @@ from jepsen_lite.faults.catalogue import FAULTS, UnknownFaultError, kind_of, mak
 from jepsen_lite.faults.fault import Fault, NoEffectError
 from jepsen_lite.faults.schedule import Rhythm, Schedule
 from jepsen_lite.history import History
-from jepsen_lite.scenarios import CAMPAIGN_FAULTS, SCENARIOS, SMALL
+from jepsen_lite.scenarios import CAMPAIGN_FAULTS, CI, SCENARIOS, SMALL
 from jepsen_lite.workloads import WORKLOADS
 
 
@@ -67,7 +67,8 @@ def cut_pairs(cluster: Cluster) -> set[tuple[str, str]]:
 
 def test_every_name_leads_somewhere() -> None:
     """Scenarios, the small matrix and the campaign name what there is."""
-    pairs = [*SMALL, *((w, f) for w, faults in SCENARIOS.values() for f in faults)]
+    pairs = [*SMALL, *((w, f) for w, faults in CI for f in faults.split("+"))]
+    pairs += [*((w, f) for w, faults in SCENARIOS.values() for f in faults)]
     for workload, _ in pairs:
         assert workload in WORKLOADS
     for fault in (*CAMPAIGN_FAULTS, *(fault for _, fault in pairs)):
@@ -161,9 +162,15 @@ class Scripted(Fault):
     summary = "for tests"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
-    def __init__(self, *, start: Exception | None = None, verify: Exception | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        start: Exception | None = None,
+        verify: Exception | None = None,
+        stop: Exception | None = None,
+    ) -> None:
         super().__init__(FakeCluster(), random.Random(0))
-        self._start, self._verify = start, verify
+        self._start, self._verify, self._stop = start, verify, stop
         self.is_on = False
         self.starts = self.stops = 0
 
@@ -182,10 +189,13 @@ class Scripted(Fault):
     async def stop(self) -> None:
         self.stops += 1
         self.is_on = False
+        if self._stop is not None:
+            raise self._stop
 
 
-async def scheduled(path: Path, fault: Fault, for_s: float) -> tuple[History, list[str]]:
-    """What a schedule of one fault leaves in the history, and what it complains of."""
+async def scheduled(path: Path, fault: Fault, for_s: float) -> tuple[History, list[str], list[str]]:
+    """What a schedule of one fault leaves in the history, what it complains of, and what was not
+    seen to take effect."""
     problems: list[str] = []
     with history_file.Writer(path, History("w", "register")) as writer:
         rhythm = Rhythm(0.02, 0.02)
@@ -194,13 +204,14 @@ async def scheduled(path: Path, fault: Fault, for_s: float) -> tuple[History, li
         )
         await schedule.run_for(for_s)
         assert not schedule.active
-    return history_file.read(path), problems
+    return history_file.read(path), problems, schedule.unproven
 
 
 async def test_a_schedule_strikes_again_and_again_and_leaves_nothing(tmp_path: Path) -> None:
     """Each strike is in the history, with its times, its targets and its proof."""
     fault = Scripted()
-    history, problems = await scheduled(tmp_path / "h", fault, 0.5)
+    history, problems, unproven = await scheduled(tmp_path / "h", fault, 0.5)
+    assert not unproven
     assert fault.starts == fault.stops == len(history.faults) > 2
     assert not fault.is_on
     assert not problems
@@ -212,8 +223,9 @@ async def test_a_schedule_strikes_again_and_again_and_leaves_nothing(tmp_path: P
 async def test_a_fault_without_effect_is_healed_and_complained_of(tmp_path: Path) -> None:
     """It would go unnoticed otherwise."""
     fault = Scripted(verify=NoEffectError("it rained"))
-    history, problems = await scheduled(tmp_path / "h", fault, 0.1)
+    history, problems, unproven = await scheduled(tmp_path / "h", fault, 0.1)
     assert problems[0] == "scripted:x had no effect: it rained"
+    assert unproven == ["scripted:x"]
     assert not fault.is_on
     assert not history.faults[0].verified
 
@@ -224,6 +236,13 @@ async def test_a_fault_that_breaks_is_healed(tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup):
         await scheduled(tmp_path / "h", fault, 0.1)
     assert not fault.is_on
+
+
+async def test_what_does_not_come_back_in_time_is_complained_of(tmp_path: Path) -> None:
+    """The run goes on to its own look at the cluster."""
+    fault = Scripted(stop=TimeoutError())
+    _, problems, _ = await scheduled(tmp_path / "h", fault, 0.1)
+    assert problems[0] == "scripted:x: what it struck did not come back in time"
 
 
 class DownNode(FakeNode):

@@ -40,6 +40,8 @@ class FakeRun(Run):
         judgement = Judgement("fake")
         if verdict is Verdict.INVALID:
             judgement.add("rule", "it lied")
+        elif verdict is Verdict.UNKNOWN:
+            judgement.cannot_say("too little")
         self.directory.mkdir(parents=True)
         return Result(self.settings, verdict, [judgement], FIGURES, self.directory)
 
@@ -55,7 +57,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> type[FakeRun]:
     return kind
 
 
-def go(ledger: Ledger, out: Path, cells: list[Cell]) -> list[str]:
+def go(ledger: Ledger, out: Path, cells: list[Cell], again: int = 0) -> list[str]:
     """Run what is missing; the verdicts told."""
     told: list[str] = []
     matrix.go(
@@ -64,6 +66,7 @@ def go(ledger: Ledger, out: Path, cells: list[Cell]) -> list[str]:
         ledger,
         lambda _cell, _run: lambda _run: None,
         lambda _cell, row: told.append(str(row["verdict"])),
+        again=again,
     )
     return told
 
@@ -92,6 +95,28 @@ def test_only_what_did_not_pass_is_kept(tmp_path: Path, fakes: type[FakeRun]) ->
         assert "extra" not in row
 
 
+def test_what_ends_unknown_is_repeated_twice_as_long(tmp_path: Path, fakes: type[FakeRun]) -> None:
+    """A slow machine gets its time; what is unknown even then stays so, and nothing else is
+    repeated."""
+    fakes.verdicts[:] = [Verdict.UNKNOWN, Verdict.VALID, Verdict.INVALID, *[Verdict.UNKNOWN] * 3]
+    ledger = Ledger(tmp_path / "ledger")
+    assert go(ledger, tmp_path / "out", CELLS[:3], again=2) == ["valid", "invalid", "unknown"]
+    assert [settings.time_s for settings in fakes.asked] == [30, 60, 30, 30, 60, 120]
+    rows = ledger.rows()
+    assert [row["time_s"] for row in rows] == [60, 30, 120]
+    assert [row.get("unknown_before") for row in rows] == [["too little"], None, ["too little"] * 2]
+
+
+def test_clusters_are_told_apart(tmp_path: Path, fakes: type[FakeRun]) -> None:
+    """What passed on one says nothing of another."""
+    del fakes
+    ledger = Ledger(tmp_path / "ledger")
+    cells = [CELLS[0], CELLS[0]._replace(cluster="etcd")]
+    assert len(go(ledger, tmp_path / "out", cells)) == 2
+    assert ledger.done() == set(cells)
+    assert "of etcd" in cells[1].name
+
+
 def test_the_summary_says_how_long_a_fault_hurt() -> None:
     """Median and worst of the longest gaps, by fault."""
     rows = [
@@ -108,6 +133,7 @@ def test_the_command_for_again_asks_for_the_same() -> None:
         ("kill:leader", "pause"),
         nodes=5,
         time_s=12.5,
+        ok=800,
         rate=40.0,
         workers=3,
         seed=9,
@@ -141,6 +167,8 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "--workload", "set", "--faults", "kill:nobody"],
         ["run"],
         ["matrix", "--faults", "melt"],
+        ["matrix", "--small", "--ci"],
+        ["matrix", "--again", "-1"],
         ["run", "--workload", "set", "--set", "novalue"],
         ["run", "--workload", "set", "--nodes", "0"],
         ["run", "--workload", "set", "--time", "-1"],

@@ -89,6 +89,13 @@ def test_too_little_proves_nothing(tmp_path: Path) -> None:
     assert "are the minimum" in why(result)
 
 
+def test_a_run_lasts_until_enough_was_done(tmp_path: Path) -> None:
+    """In the time that was asked for, this rate allows half of it."""
+    result = go(tmp_path, "register", rate=50.0, ok=300)
+    assert result.verdict is Verdict.VALID, why(result)
+    assert result.figures["ok"] >= 300
+
+
 def test_a_server_that_does_not_start_is_said_at_once(tmp_path: Path) -> None:
     """With where its log is, and no process left behind."""
     with pytest.raises(ClusterError, match=r"n1: it ended with 78 \(see .*server.log\)"):

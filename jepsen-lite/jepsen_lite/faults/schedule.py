@@ -44,6 +44,8 @@ class Schedule:
         self.active: dict[str, list[str]] = {}
         """What lasts now, and whom it struck."""
         self.struck = 0
+        self.unproven = [text for text, _ in faults]
+        """What was not seen to take effect yet."""
 
     async def run_for(self, seconds: float) -> None:
         """Let faults happen for this long; then all are healed."""
@@ -68,11 +70,19 @@ class Schedule:
             self.active[text] = record.targets
             await asyncio.sleep(max(0.0, lasts_s))
             record.verified = await fault.verify()
+            if text in self.unproven:
+                self.unproven.remove(text)
         except NoEffectError as error:
             self._on_problem(f"{text} had no effect: {error}")
         finally:
             self.active.pop(text, None)
-            await fault.stop()
+            await self._heal(text, fault)
             record.end_ns = now_ns()
             self._writer.fault(record)
             self.struck += 1
+
+    async def _heal(self, text: str, fault: Fault) -> None:
+        try:
+            await fault.stop()
+        except TimeoutError:
+            self._on_problem(f"{text}: what it struck did not come back in time")
