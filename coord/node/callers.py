@@ -10,6 +10,7 @@ from coord.model.errors import AuthFailedError
 from coord.node.identity import prove, resolve_acl
 
 if TYPE_CHECKING:
+    from coord.model.acl import Identity
     from coord.node.connection import Connection
 
 IDENTITIES_MAX: Final = 16
@@ -23,6 +24,11 @@ def authenticate(conn: Connection, request: rq.Auth, super_digest: str) -> None:
     identities = tuple(dict.fromkeys((*known, *proven)))
     if len(identities) > IDENTITIES_MAX:
         raise AuthFailedError(f"a connection proves at most {IDENTITIES_MAX} identities")
+    adopt(conn, identities)
+
+
+def adopt(conn: Connection, identities: tuple[Identity, ...]) -> None:
+    """Make ``identities``, proven elsewhere, all that the connection has proven."""
     if identities:
         conn.identities = identities
         conn.identities_here = (*identities_of_address(conn.address), *identities)

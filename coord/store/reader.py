@@ -178,6 +178,14 @@ class TreeReader:
             entries.append((found, self._data(record), record[STAT_AT:STAT_END]))
         return entries, False
 
+    def look(self, path: str, after: str, limit: int) -> tuple[list[tuple[str, bytes]], bool]:
+        """As ``subtree``, without the data: (path, packed Stat) of at most ``limit`` nodes."""
+        found = [
+            (below, record[STAT_AT:STAT_END])
+            for below, record in islice(self._walk(path, after), limit + 1)
+        ]
+        return found[:limit], len(found) > limit
+
     def count(self, path: str, after: str, limit: int) -> tuple[str, int]:
         """(path of the last one, how many) of a node and all below it behind ``after``, of which
         at most ``limit`` are looked at; fewer: there are no more."""

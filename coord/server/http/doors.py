@@ -11,26 +11,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from coord.model.limits import KIB
 from coord.server.http import metrics
-from coord.server.http.guards import make_guard
+from coord.server.http.api.calls import BODY_BYTES_MAX
+from coord.server.http.api.routes import add_routes
+from coord.server.http.api.services import SERVICES, Services
+from coord.server.http.guards import make_guard, put_headers
 from coord.server.http.health import readiness
 
 if TYPE_CHECKING:
     from coord.node.node import Node
 
 CONNECTIONS_MAX: Final = 256
-REQUEST_BYTES_MAX: Final = 64 * KIB
 KEEP_ALIVE_S: Final = 30.0
 STOP_WITHIN_S: Final = 0.5
 
 log = logging.getLogger(__name__)
 
 
-def make_application(node: Node, names: Collection[str]) -> web.Application:
+def make_application(services: Services, names: Collection[str]) -> web.Application:
     """``names``: what this node may be called besides its addresses."""
+    node = services.node
     exposition = metrics.make_exposition(node)
-    app = web.Application(middlewares=[make_guard(names)], client_max_size=REQUEST_BYTES_MAX)
+    app = web.Application(middlewares=[make_guard(names)], client_max_size=BODY_BYTES_MAX)
+    app.on_response_prepare.append(put_headers)
+    app[SERVICES] = services
 
     async def livez(_: web.Request) -> web.Response:
         """Whoever answers is alive: the loop turns."""
@@ -52,6 +56,7 @@ def make_application(node: Node, names: Collection[str]) -> web.Application:
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", scrape)
     app.router.add_get("/v1/status", status)
+    add_routes(app, services)
     return app
 
 
@@ -76,8 +81,9 @@ class HttpDoor:
     """Serves the application on a bound socket until stopped."""
 
     def __init__(self, node: Node, names: Collection[str] = ()) -> None:
+        self._services = Services(node)
         self._runner = web.AppRunner(
-            make_application(node, names),
+            make_application(self._services, names),
             access_log=None,
             handle_signals=False,
             keepalive_timeout=KEEP_ALIVE_S,
@@ -97,10 +103,12 @@ class HttpDoor:
                 return _Refused()
             return serve()
 
+        self._services.start()
         self._server = await asyncio.get_running_loop().create_server(accept, sock=sock)
 
     async def stop(self) -> None:
         """Answer what is being answered, then close."""
         if self._server is not None:
             self._server.close()
+        await self._services.stop()
         await self._runner.cleanup()

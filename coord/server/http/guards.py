@@ -24,6 +24,9 @@ HEADERS: Final = {
 }
 """No foreign scripts, no frames, no guessing of types, no copies left behind."""
 
+API: Final = "/v1/"
+_SAFE: Final = frozenset({"GET", "HEAD"})
+
 log = logging.getLogger(__name__)
 
 
@@ -49,16 +52,35 @@ def _has_port(host: str) -> bool:
     return host.rpartition(":")[2].isdigit() and (host.count(":") == 1 or "]:" in host)
 
 
+def why_foreign(request: web.Request) -> str | None:
+    """Why a browser should not have sent this: it was another site's idea. None: it was not.
+
+    Browsers say so (Fetch Metadata, and Origin with every change); other programs say nothing.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
+        return "a page of another site asked for this"
+    origin = request.headers.get("Origin")
+    if origin is not None and request.method not in _SAFE:
+        scheme, _, host = origin.partition("://")
+        if scheme not in {"http", "https"} or host.lower() != request.host.lower():
+            return f"a page of {origin[:200]} asked for this"
+    return None
+
+
 def make_guard(names: Collection[str]) -> Middleware:
-    """Refuses foreign hosts, turns errors into problems, and puts the headers on."""
+    """Refuses foreign hosts and foreign pages, and turns errors into problems."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        answer = await _answer(request, handler, names)
-        answer.headers.update(HEADERS)
-        return answer
+        return await _answer(request, handler, names)
 
     return guard
+
+
+async def put_headers(_: web.Request, answer: web.StreamResponse) -> None:
+    """Before anything of an answer leaves; what it says itself stays."""
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
 
 
 async def _answer(
@@ -68,6 +90,10 @@ async def _answer(
         return problem(
             421, f"this node is not called {request.host}; use its address, or a name it knows"
         )
+    if request.path.startswith(API):
+        foreign = why_foreign(request)
+        if foreign is not None:
+            return problem(403, foreign, code="csrf", definite=True)
     try:
         return await handler(request)
     except web.HTTPException as error:

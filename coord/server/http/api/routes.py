@@ -1,0 +1,51 @@
+"""All endpoints, and the way every request takes to its handler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from coord.model.errors import BadArgumentsError, CoordError
+from coord.server.http.api import login, nodes, transactions
+from coord.server.http.api.asked import SESSION, Asked, address_of, session_of
+from coord.server.http.api.calls import JSON, Call, Endpoint
+from coord.server.http.api.refusals import refusal
+from coord.server.http.problems import problem
+
+if TYPE_CHECKING:
+    from coord.server.http.api.services import Services
+    from coord.server.http.guards import Handler
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *login.ENDPOINTS,
+    *nodes.ENDPOINTS,
+    *transactions.ENDPOINTS,
+)
+
+
+def add_routes(app: web.Application, services: Services) -> None:
+    """Serve the API."""
+    for endpoint in ENDPOINTS:
+        pattern = endpoint.path.replace("{path}", "{path:.*}").replace(
+            "{session}", r"{session:\d+}"
+        )
+        app.router.add_route(endpoint.method, pattern, _handler(services, endpoint))
+
+
+def _handler(services: Services, endpoint: Endpoint) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST" and request.content_type != JSON:
+            return problem(415, f"send {JSON}", code="bad-arguments", definite=True)
+        try:
+            identities = services.identities_of(request)
+            asked = Asked(address_of(request), identities, session_of(request))
+            if endpoint.in_session and asked.session is None:
+                raise BadArgumentsError(f"name the session to act in with {SESSION}")
+            return await endpoint.handler(Call(services, endpoint, request, asked))
+        except CoordError as error:
+            return refusal(error)
+        except UnicodeEncodeError:
+            return refusal(BadArgumentsError("a lone surrogate is no text"))
+
+    return handle

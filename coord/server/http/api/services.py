@@ -1,0 +1,60 @@
+"""What the handlers share for as long as the door is open."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from coord.node.identity import prove
+from coord.server.http.api.asked import address_of, basic_of
+from coord.server.http.api.callers import Callers
+from coord.server.http.api.calls import LARGE_BODIES_MAX
+from coord.server.http.api.logins import Logins, is_confidential
+from coord.server.http.api.refusals import NotSecureError
+
+if TYPE_CHECKING:
+    from coord.model.acl import Identity
+    from coord.node.node import Node
+
+LONG_WORK_MAX: Final = 2
+"""Searches and looks at the past at the same time; others wait."""
+
+
+class Services:
+    """One per door."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.callers = Callers(node)
+        self.logins = Logins(node.clock.wall_ms)
+        self.large_bodies = asyncio.Semaphore(LARGE_BODIES_MAX)
+        self.long_work = asyncio.Semaphore(LONG_WORK_MAX)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin the upkeep. On the loop."""
+        self._tasks = [asyncio.create_task(self.callers.keep_up(), name="coord-http-callers")]
+
+    def identities_of(self, request: web.Request) -> tuple[Identity, ...]:
+        """What the caller has proven, by HTTP Basic or by signing in. Raises CoordError."""
+        credential = basic_of(request)
+        if credential is not None:
+            if not is_confidential(request, address_of(request)):
+                raise NotSecureError
+            return prove("digest", credential, self.node.settings.super_digest)
+        login = self.logins.of(request)
+        return () if login is None else login.identities
+
+    async def stop(self) -> None:
+        """End what is open."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        self.callers.close()
+
+
+SERVICES: Final = web.AppKey("services", Services)
+"""Where the application keeps them."""
