@@ -38,7 +38,7 @@ class FakeCluster(Cluster):
     """Names and weather, without processes."""
 
     name = "fake"
-    abilities = frozenset({Ability.PATHS, Ability.FRAMES})
+    abilities = frozenset({Ability.PATHS, Ability.FRAMES, Ability.SLOWNESS, Ability.PACKETS})
     clients = ("native",)
 
     def __init__(self, count: int = 5, leads: str | None = "n1") -> None:
@@ -135,7 +135,9 @@ async def test_a_partition_that_something_crossed_has_no_effect() -> None:
     await fault.stop()
 
 
-@pytest.mark.parametrize("name", ["delay", "bandwidth", "drop", "duplicate", "reorder"])
+@pytest.mark.parametrize(
+    "name", ["delay", "bandwidth", "drop", "packet-loss", "duplicate", "reorder"]
+)
 async def test_bad_weather_is_proven_and_passes(name: str) -> None:
     """Only between nodes, and only while it lasts."""
     cluster = FakeCluster(3)
@@ -150,7 +152,7 @@ async def test_bad_weather_is_proven_and_passes(name: str) -> None:
         await fault.verify()
     for counter in ("held_frames", "dropped", "duplicated", "reordered"):
         setattr(bad[0], counter, 7)
-    assert "7 frames" in await fault.verify()
+    assert "7 messages" in await fault.verify()
     await fault.stop()
     assert all(path.conditions == Conditions() for path in cluster.weather)
 

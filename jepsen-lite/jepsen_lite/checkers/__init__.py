@@ -16,6 +16,7 @@ from jepsen_lite.checkers import (
     counter,
     fencing,
     linearizability,
+    members,
     once,
     order,
     queue,
@@ -45,6 +46,9 @@ CHECKERS: Final[dict[str, Checker]] = {
     "linearizability": Checker(
         "a search found a legal order of all operations of each key", linearizability.check
     ),
+    "members": Checker(
+        "lists of members have one order and change one voter at a time", members.check
+    ),
     "once": Checker("repeated requests had one effect and one result", once.check),
     "order": Checker(
         "the committed log explains every answer, in an order that agrees with time", order.check
@@ -72,6 +76,7 @@ MODELS: Final[dict[str, tuple[str, ...]]] = {
     "counter": ("counter",),
     "election": ("fencing",),
     "lock": ("fencing",),
+    "membership": ("members",),
     "once": ("once",),
     "order": (),
     "queue": ("queue",),

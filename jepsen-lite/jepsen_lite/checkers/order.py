@@ -18,6 +18,8 @@ from jepsen_lite.tree_model import CLOSE_SESSION, MULTI, Answer, TreeModel
 from jepsen_lite.verdict import Judgement
 
 LINEARIZABLE: Final = 0
+MEMBERS: Final = "/zookeeper/config"
+"""Written by entries that are no requests: the checker ``members`` judges what it says."""
 WRITES: Final = {"create": 1, "delete": 2, "set": 5, "set_acl": 7, "multi": 14, "close": 302}
 PARTS: Final = {
     1: "create",
@@ -101,7 +103,8 @@ class _Replay:
         self._reads: dict[int, list[Call]] = {}
         for call in calls:
             if call.kind not in WRITES:
-                if call.outcome is Outcome.OK and call.revision != UNKNOWN_REVISION:
+                is_told = call.outcome is Outcome.OK and call.revision != UNKNOWN_REVISION
+                if is_told and call.args[:1] != [MEMBERS]:
                     self._reads.setdefault(call.revision, []).append(call)
             elif call.seq and (call.outcome is not Outcome.FAIL):
                 self._asked[call.session, call.seq] = call

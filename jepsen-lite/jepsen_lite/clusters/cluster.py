@@ -23,7 +23,9 @@ class Ability(Enum):
     """Something that can be done to a cluster. A fault names those it needs."""
 
     PROCESSES = "start, kill and freeze its processes"
-    PATHS = "cut and slow the paths between its nodes and to its clients"
+    PATHS = "cut the paths between its nodes and to its clients"
+    SLOWNESS = "delay and narrow these paths"
+    PACKETS = "lose packets on these paths"
     FRAMES = "lose, double and reorder the messages between its nodes"
     CLOCK = "move the clock of a node"
     DISK = "slow, fail and roll back the disk of a node"

@@ -48,14 +48,17 @@ def is_message_batch(body: bytes) -> bool:
 class LocalNode:
     """One node: its addresses, its directory, its process."""
 
-    def __init__(self, number: int, home: Path, peer_port: int, client_port: int) -> None:
+    def __init__(
+        self, number: int, home: Path, peer: tuple[str, int], client: tuple[str, int]
+    ) -> None:
+        """``peer``, ``client``: where it is reached, by other nodes and by clients or a proxy."""
         self.id = number
         self.name = f"n{number}"
         self.home = home
         self.directory = home / "data"
-        self.peer = (ports.HOST, peer_port)
-        self.direct = f"{ports.HOST}:{client_port}"
-        self.client = (ports.HOST, client_port)
+        self.peer = peer
+        self.client = client
+        self.direct = self.listens = "{}:{}".format(*client)
         self.address = ""
         self.clock_socket = Path()
         self.settings: dict[str, str] = {}
@@ -99,6 +102,7 @@ class LocalCluster(Cluster):
         {
             Ability.PROCESSES,
             Ability.PATHS,
+            Ability.SLOWNESS,
             Ability.FRAMES,
             Ability.CLOCK,
             Ability.FILES,
@@ -123,7 +127,7 @@ class LocalCluster(Cluster):
         self._dice = random.Random(f"{seed}/weather")
         self._ports = ports.free_ports(first_port)
         self._proxies: list[tuple[Proxy, int]] = []
-        self._home = home
+        self.home = home
         self._is_starting = False
         self._with_disks = with_disks
         self.abilities = self.can | ({Ability.DISK} if with_disks else set())
@@ -132,29 +136,36 @@ class LocalCluster(Cluster):
         self._life: tuple[int, int] | None = None
         """A pipe whose end tells the nodes that the harness is gone, however it went."""
         self._sockets: tempfile.TemporaryDirectory[str] | None = None
-        self.local_nodes = tuple(
-            LocalNode(number, home / f"n{number}", next(self._ports), next(self._ports))
-            for number in range(1, count + 1)
-        )
+        self.local_nodes = tuple(self.place(number) for number in range(1, count + 1))
         self.nodes = self.local_nodes
         for node in self.local_nodes:
-            self._configure(node)
+            self.configure(node)
 
-    def _configure(self, node: LocalNode) -> None:
-        members = ",".join(
-            f"{each.id}={ports.HOST}:{each.peer[1]}/{each.direct}" for each in self.local_nodes
-        )
-        dial = {
+    def place(self, number: int) -> LocalNode:
+        """A node and its addresses."""
+        peer, client = ((ports.HOST, next(self._ports)) for _ in range(2))
+        return LocalNode(number, self.home / f"n{number}", peer, client)
+
+    def connect(self, node: LocalNode) -> Mapping[int, str]:
+        """Say where clients reach a node; where it is to dial others, if not where they are."""
+        node.address = f"{ports.HOST}:{self._proxy(CLIENTS, node.name, node.client)}"
+        return {
             other.id: f"{ports.HOST}:{self._proxy(node.name, other.name, other.peer)}"
             for other in self.local_nodes
             if other is not node
         }
-        node.address = f"{ports.HOST}:{self._proxy(CLIENTS, node.name, node.client)}"
+
+    def configure(self, node: LocalNode) -> None:
+        """Set its command and its settings."""
+        members = ",".join(
+            "{}={}:{}/{}:{}".format(each.id, *each.peer, *each.client) for each in self.local_nodes
+        )
+        dial = self.connect(node)
         node.settings = {
             "node.id": str(node.id),
             "node.dir": str(node.directory),
-            "node.client": node.direct,
-            "node.peer": f"{ports.HOST}:{node.peer[1]}",
+            "node.client": node.listens,
+            "node.peer": "{}:{}".format(*node.peer),
             "cluster.initial": members,
             "peers.dial": ",".join(f"{number}={address}" for number, address in dial.items()),
             **self._settings,
@@ -174,7 +185,7 @@ class LocalCluster(Cluster):
         for proxy, port in self._proxies:
             await proxy.start(ports.HOST, port)
         if self._with_disks:
-            library = disk.build(self._home)
+            library = disk.build(self.home)
             for node in self.local_nodes:
                 node.disk = disk.Disk(library, node.directory, node.home)
                 node.environment |= node.disk.environment

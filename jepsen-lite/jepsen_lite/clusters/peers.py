@@ -44,7 +44,7 @@ class PeerNode:
 class PeerCluster(Cluster):
     """Servers of another system behind proxies."""
 
-    abilities = frozenset({Ability.PROCESSES, Ability.PATHS})
+    abilities = frozenset({Ability.PROCESSES, Ability.PATHS, Ability.SLOWNESS})
 
     def __init__(self, home: Path, count: int, *, seed: int, first_port: int) -> None:
         self.weather = Weather()

@@ -8,23 +8,27 @@ from typing import TYPE_CHECKING, Final
 from jepsen_lite.clusters.cluster import Cluster, ClusterError
 from jepsen_lite.clusters.disk import can_build
 from jepsen_lite.clusters.local import LocalCluster
+from jepsen_lite.clusters.netns import NetnsCluster
 from jepsen_lite.clusters.peers import EtcdCluster, ZooKeeperCluster
 from jepsen_lite.clusters.remote import RemoteCluster
 
 if TYPE_CHECKING:
     from jepsen_lite.settings import Settings
 
-CLUSTERS: Final = ("local", "zookeeper", "etcd", "remote")
+CLUSTERS: Final = ("local", "netns", "zookeeper", "etcd", "remote")
+OURS: Final = {"local": LocalCluster, "netns": NetnsCluster}
+"""Nodes of coord that the tool starts itself."""
 
 
 def make(settings: Settings, home: Path, *, with_disks: bool = False) -> Cluster:
     """``with_disks``: disks will be made bad, if this machine can do that. Raises ClusterError if
     there is no such cluster here."""
     count, seed, first_port = settings.nodes, settings.seed, settings.first_port
-    if settings.planted and settings.cluster != "local":
-        raise ClusterError("bugs can be planted in the nodes of a local cluster only")
-    if settings.cluster == "local":
-        return LocalCluster(
+    kind = OURS.get(settings.cluster)
+    if settings.planted and kind is None:
+        raise ClusterError("bugs can be planted in nodes of coord that the tool starts only")
+    if kind is not None:
+        return kind(
             home.resolve(),
             count,
             seed=seed,

@@ -130,6 +130,9 @@ class Weather:
         for path in self:
             path.lay(owner, wanted.get((path.source, path.destination), CLEAR))
 
+    def measure(self) -> None:
+        """See to it that what paths count is true now."""
+
     def clear(self) -> None:
         """Heal everything, whoever did it."""
         for path in self:

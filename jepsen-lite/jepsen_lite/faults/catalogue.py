@@ -18,7 +18,7 @@ from jepsen_lite.faults.disks import (
 )
 from jepsen_lite.faults.fault import Fault
 from jepsen_lite.faults.load import Overload, Stampede
-from jepsen_lite.faults.network import Bandwidth, Delay, Drop, Duplicate, Reorder, Reset
+from jepsen_lite.faults.network import Bandwidth, Delay, Drop, Duplicate, Loss, Reorder, Reset
 from jepsen_lite.faults.partitions import ClientPartition, Flapping, Partition, Swizzle
 from jepsen_lite.faults.processes import Kill, Pause, Restart
 
@@ -33,6 +33,7 @@ _ALL: Final[tuple[type[Fault], ...]] = (
     Delay,
     Bandwidth,
     Drop,
+    Loss,
     Duplicate,
     Reorder,
     Reset,

@@ -4,58 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import random
-from abc import abstractmethod
 from typing import ClassVar
 
 from jepsen_lite.clusters.cluster import Ability, Cluster
 from jepsen_lite.clusters.weather import CLIENTS, CUT, Conditions, Path
 from jepsen_lite.faults.fault import Fault, NoEffectError, names
+from jepsen_lite.faults.partitions import between
 from jepsen_lite.faults.targets import choose
 
 
 class _Weather(Fault):
     """Bad conditions on every way between some nodes and the others."""
 
-    needs = frozenset({Ability.PATHS})
     words: ClassVar[tuple[str, ...]] = ("one", "leader", "all")
+    conditions: ClassVar[Conditions]
+    """What the ways are to be like."""
+    counter: ClassVar[str]
+    """What a way counts of it: the name of a field of Path."""
+    done: ClassVar[str]
+    """What happened to a message, as a participle."""
 
     def __init__(self, cluster: Cluster, dice: random.Random, word: str | None = None) -> None:
         super().__init__(cluster, dice, word)
-        self._paths: list[tuple[Path, int]] = []
-
-    @abstractmethod
-    def conditions(self) -> Conditions:
-        """What the ways are to be like."""
-
-    @staticmethod
-    @abstractmethod
-    def count(path: Path) -> int:
-        """How often the fault struck on a way."""
+        self._paths: list[Path] = []
+        self._before = 0
 
     async def start(self) -> list[str]:
         nodes = await choose(self.word(), self.cluster, self.dice)
-        everybody = [node.name for node in self.cluster.nodes]
-        conditions = self.conditions()
-        struck = {
-            pair
-            for node in nodes
-            for other in everybody
-            if other != node.name
-            for pair in ((node.name, other), (other, node.name))
-        }
-        paths = [self.cluster.weather.path(*pair) for pair in sorted(struck)]
-        self._paths = [(path, self.count(path)) for path in paths]
-        self.cluster.weather.lay(self, dict.fromkeys(struck, conditions))
+        pairs = between(names(nodes), names(list(self.cluster.nodes)))
+        self._paths = [self.cluster.weather.path(*pair) for pair in sorted(pairs)]
+        self.cluster.weather.lay(self, dict.fromkeys(pairs, self.conditions))
+        self._before = self._count()
         return names(nodes)
 
-    async def verify(self) -> str:
-        hits = sum(self.count(path) - before for path, before in self._paths)
-        if not hits:
-            raise NoEffectError("no frame was affected")
-        return f"{hits} frames were {self.done} on {len(self._paths)} ways"
+    def _count(self) -> int:
+        self.cluster.weather.measure()
+        return sum(getattr(path, self.counter) for path in self._paths)
 
-    done: ClassVar[str]
-    """What happened to a frame, as a participle."""
+    async def verify(self) -> str:
+        hits = self._count() - self._before
+        if not hits:
+            raise NoEffectError("no message was affected")
+        return f"{hits} messages were {self.done} on {len(self._paths)} ways"
 
     async def stop(self) -> None:
         self.cluster.weather.lay(self, {})
@@ -66,14 +56,10 @@ class Delay(_Weather):
 
     name = "delay"
     summary = "50 to 150 ms more for each message between nodes"
+    needs = frozenset({Ability.PATHS, Ability.SLOWNESS})
+    conditions = Conditions(delay_s=0.05, jitter_s=0.1)
+    counter = "held_frames"
     done = "delayed"
-
-    def conditions(self) -> Conditions:
-        return Conditions(delay_s=0.05, jitter_s=0.1)
-
-    @staticmethod
-    def count(path: Path) -> int:
-        return path.held_frames
 
 
 class Bandwidth(_Weather):
@@ -81,14 +67,10 @@ class Bandwidth(_Weather):
 
     name = "bandwidth"
     summary = "128 KiB/s on each way between nodes"
+    needs = frozenset({Ability.PATHS, Ability.SLOWNESS})
+    conditions = Conditions(bytes_per_s=128 * 1024)
+    counter = "held_frames"
     done = "held back"
-
-    def conditions(self) -> Conditions:
-        return Conditions(bytes_per_s=128 * 1024)
-
-    @staticmethod
-    def count(path: Path) -> int:
-        return path.held_frames
 
 
 class Drop(_Weather):
@@ -97,14 +79,20 @@ class Drop(_Weather):
     name = "drop"
     summary = "lose 20 % of the messages between nodes"
     needs = frozenset({Ability.PATHS, Ability.FRAMES})
+    conditions = Conditions(drop=0.2)
+    counter = "dropped"
     done = "lost"
 
-    def conditions(self) -> Conditions:
-        return Conditions(drop=0.2)
 
-    @staticmethod
-    def count(path: Path) -> int:
-        return path.dropped
+class Loss(_Weather):
+    """Packets are lost: TCP hides that, and is slow."""
+
+    name = "packet-loss"
+    summary = "lose 20 % of the packets between nodes"
+    needs = frozenset({Ability.PATHS, Ability.PACKETS})
+    conditions = Conditions(drop=0.2)
+    counter = "dropped"
+    done = "lost in packets"
 
 
 class Duplicate(_Weather):
@@ -113,14 +101,9 @@ class Duplicate(_Weather):
     name = "duplicate"
     summary = "deliver 20 % of the messages between nodes twice"
     needs = frozenset({Ability.PATHS, Ability.FRAMES})
+    conditions = Conditions(duplicate=0.2)
+    counter = "duplicated"
     done = "doubled"
-
-    def conditions(self) -> Conditions:
-        return Conditions(duplicate=0.2)
-
-    @staticmethod
-    def count(path: Path) -> int:
-        return path.duplicated
 
 
 class Reorder(_Weather):
@@ -129,14 +112,9 @@ class Reorder(_Weather):
     name = "reorder"
     summary = "deliver 20 % of the messages between nodes up to 0.3 s late, out of order"
     needs = frozenset({Ability.PATHS, Ability.FRAMES})
+    conditions = Conditions(reorder=0.2)
+    counter = "reordered"
     done = "overtaken"
-
-    def conditions(self) -> Conditions:
-        return Conditions(reorder=0.2)
-
-    @staticmethod
-    def count(path: Path) -> int:
-        return path.reordered
 
 
 class Reset(Fault):

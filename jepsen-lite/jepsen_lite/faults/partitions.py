@@ -42,6 +42,7 @@ class _Cut(Fault):
 
     async def verify(self) -> str:
         tried = 0
+        self.cluster.weather.measure()
         for pair, (crossed, held) in self._before.items():
             path = self.cluster.weather.path(*pair)
             now_crossed, now_held = _counts(path)

@@ -6,6 +6,7 @@ from typing import Final
 
 from jepsen_lite.workloads.collections import Counter, Once, Queue, Sequence, Set
 from jepsen_lite.workloads.holds import Leadership, LockHolds
+from jepsen_lite.workloads.membership import Membership
 from jepsen_lite.workloads.registers import CasRegister, Register, VersionedRegister
 from jepsen_lite.workloads.sessions import Sessions
 from jepsen_lite.workloads.transactions import Append, Bank
@@ -27,6 +28,7 @@ _ALL: Final[tuple[type[Workload], ...]] = (
     Leadership,
     Watch,
     Sessions,
+    Membership,
 )
 WORKLOADS: Final[dict[str, type[Workload]]] = {each.name: each for each in _ALL}
 
