@@ -11,18 +11,20 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model import requests as rq
-from coord.model.acl import READ, Acl, permits
+from coord.model.acl import READ, Acl, Identity, permits
 from coord.model.errors import (
     OK,
     AuthFailedError,
     BadArgumentsError,
     CompactedError,
+    ConnectionLostError,
     CoordError,
     LimitError,
     MembershipError,
     NoAuthError,
     NoNodeError,
     NotLeaderError,
+    OperationTimeoutError,
     SessionExpiredError,
     from_code,
 )
@@ -152,7 +154,7 @@ class Admin:
         """Called every CALL_MS_MAX: give up on calls that have waited that long."""
         for call in [call for call in self._calls if call < self._stale_call]:
             _, done = self._calls.pop(call)
-            done(NotLeaderError("the leader did not answer; it may have acted"))
+            done(OperationTimeoutError("the leader did not answer; it may have acted"))
         self._stale_call = self._next_call
 
     # --- between nodes --------------------------------------------------------------------------
@@ -180,7 +182,7 @@ class Admin:
         """Calls passed to the old leader may have had effect; say that the answer is lost."""
         calls, self._calls = self._calls, {}
         for _, done in calls.values():
-            done(NotLeaderError("the leader changed before it answered"))
+            done(ConnectionLostError("the leader changed before it answered; it may have acted"))
 
     def _reply(self, conn: Connection, xid: int, body: list[Any]) -> None:
         self.gateway.send(conn, conn.codec.reply(xid, self.reader.revision, tuple(body)))
@@ -278,15 +280,22 @@ class Admin:
         path = _path(arguments)
         before = _integer(arguments, "before", 0) or None
         limit = min(_integer(arguments, "limit", 0) or 100, HISTORY_LISTED_MAX)
-        today = self.reader.acl(path)
         who = conn.identities_here if conn is not None else ()
+        return [self.history(path, before, limit, who)[0], self.reader.floor]
+
+    def history(
+        self, path: str, before: int | None, limit: int, who: tuple[Identity, ...]
+    ) -> tuple[list[dict[str, Any]], int]:
+        """(the rows that ``who`` may see of the newest ``limit`` before a revision, the oldest
+        revision looked at; 0: there are no more). Raises NoNodeError, NoAuthError."""
+        today = self.reader.acl(path)
         if today is not None and not permits(today[0], READ, who):
             raise NoAuthError(f"the ACL of {path} does not allow reading its history")
         found = self.reader.history(path, before, limit)
         if not found and today is None:
             raise NoNodeError(f"{path} does not exist and nothing of it is retained")
         allowed = [row for row in found if permits(_acl_of(row), READ, who)]
-        return [allowed, self.reader.floor]
+        return allowed, found[-1]["revision"] if len(found) == limit else 0
 
     def _do_why_session(self, conn: Connection | None, arguments: dict[str, Any]) -> list[Any]:
         del conn

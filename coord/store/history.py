@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from coord.model.errors import CompactedError
 from coord.model.events import Change, ChangeKind
@@ -18,6 +18,15 @@ from coord.store.journal_rows import (
 from coord.store.kv import ReadTxn
 from coord.store.schema import CRC_BYTES, U64, Tables, missing, unseal, verify
 from coord.store.znode_record import BLOB, STAT_AT, STAT_END, Node, acl_of, packed_acl_of
+
+
+class Touched(NamedTuple):
+    """A change, briefly. ``old``: packed Stat before; None: the node did not exist."""
+
+    revision: int
+    path: str
+    old: bytes | None
+    exists: bool
 
 
 class JournalReader:
@@ -102,6 +111,34 @@ def changes_after(journal: JournalReader, revision: int, limit: int) -> Iterator
                 journal.data_of(change.old),
                 packed_acl_of(change.new or change.old or b""),
             )
+
+
+def touched_after(journal: JournalReader, revision: int, limit: int) -> Iterator[Touched]:
+    """As ``changes_after``, without the data of nodes."""
+    if revision < journal.floor:
+        raise CompactedError(f"changes are kept after revision {journal.floor}, not {revision}")
+    given = 0
+    for row in journal.rows_after(revision):
+        if given >= limit:
+            return
+        for change in journal.changes(row):
+            given += 1
+            yield Touched(row.revision, change.path, _stat_of(change.old), change.new is not None)
+
+
+def node_before(
+    journal: JournalReader, path: str, revision: int
+) -> tuple[bytes, bytes, list[list[Any]]] | None:
+    """(data, packed Stat, ACL) of a node as the entry ``revision``, which changed it, found it;
+    None: there was none. Raises CompactedError."""
+    row = journal.row_at(revision)
+    if row is None:
+        raise CompactedError(f"history no longer goes back to revision {revision}")
+    old = _changes_of_path(journal, row, path)[0].old
+    stat, data = _stat_of(old), journal.data_of(old)
+    if old is None or stat is None or data is None:
+        return None
+    return data, stat, acl_of(old)
 
 
 def history_of(

@@ -13,7 +13,15 @@ from coord.model.acl import Acl
 from coord.model.errors import CorruptionError
 from coord.model.events import Change
 from coord.model.paths import ROOT, join
-from coord.store.history import JournalReader, changes_after, head_of, history_of
+from coord.store.history import (
+    JournalReader,
+    Touched,
+    changes_after,
+    head_of,
+    history_of,
+    node_before,
+    touched_after,
+)
 from coord.store.kv import Environment, ReadTxn
 from coord.store.reaping import reapable
 from coord.store.retention import floor_of
@@ -225,6 +233,16 @@ class TreeReader:
         Raises CompactedError at the first step if ``revision`` is below ``floor``.
         """
         return changes_after(self._journal(), revision, limit)
+
+    def touched_after(self, revision: int, limit: int) -> Iterator[Touched]:
+        """As ``changes_after``, but briefly: what changed, and what it was before."""
+        return touched_after(self._journal(), revision, limit)
+
+    def node_before(self, path: str, revision: int) -> tuple[bytes, bytes, tuple[Acl, ...]] | None:
+        """(data, packed Stat, ACL) of a node before the entry ``revision`` changed it; None: it did
+        not exist. Raises CompactedError."""
+        found = node_before(self._journal(), path, revision)
+        return found and (found[0], found[1], tuple(Acl(*entry) for entry in found[2]))
 
     # -- private ----------------------------------------------------------------------------------
 

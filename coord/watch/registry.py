@@ -346,6 +346,21 @@ class WatchRegistry:
         for owned in self._owned.values():
             yield from owned.streams.values()
 
+    def watchers_of(self, path: str) -> dict[Owner, bool]:
+        """Who hears of changes of a node, and whether only because it watches all below a path."""
+        found = dict.fromkeys(self.standing.at_node(path), True)
+        at = path
+        while True:
+            found.update(dict.fromkeys((it.owner for it in self._recursive.get(at, ())), True))
+            if at == "/":
+                break
+            at = parent_of(at)
+        for table in (self._data, self._child):
+            found.update(dict.fromkeys(table.get(path, ()), False))
+        found.update(dict.fromkeys(self.standing.at_parent(path), False))
+        found.update(dict.fromkeys((it.owner for it in self._exact.get(path, ())), False))
+        return found
+
     def paths_of(self, owner: Owner) -> list[str]:
         """Paths one owner watches, sorted."""
         paths = set(self.standing.paths_of(owner))

@@ -48,14 +48,19 @@ async def get(call: Call) -> web.StreamResponse:
     path, query = call.path, call.query
     level = query.level()
     as_base64 = _wants_base64(call)
+    revision = query.number("revision", 0)
     await wait_applied(call.node, query.number("min_revision", 0))
     async with call.caller() as caller:
-        reply = await caller.ask(rq.Get(path, False, int(level)))
-    data, stat = reply.body
+        if revision:
+            past = await call.services.pasts.at(revision)
+            data, stat = past.read(path, caller.conn.identities_here)
+        else:
+            reply = await caller.ask(rq.Get(path, False, int(level)))
+            (data, stat), revision = reply.body, reply.revision
     if BYTES in call.request.headers.get("Accept", ""):
-        return _bare(data, stat, reply.revision)
+        return _bare(data, stat, revision)
     value = value_fields(data, as_base64=as_base64)
-    return answer({"path": path, "revision": reply.revision, **value, "stat": stat_fields(stat)})
+    return answer({"path": path, "revision": revision, **value, "stat": stat_fields(stat)})
 
 
 def _wants_base64(call: Call) -> bool:
@@ -189,7 +194,12 @@ ENDPOINTS: Final = (
         get,
         "A node's value and stat; as bare bytes with Accept: application/octet-stream",
         obj({"path": PATH, "revision": REVISION, **VALUE, "stat": STAT}),
-        query={"level": LEVEL, "min_revision": REVISION, "encoding": ENCODING},
+        query={
+            "level": LEVEL,
+            "revision": REVISION,
+            "min_revision": REVISION,
+            "encoding": ENCODING,
+        },
     ),
     Endpoint(
         "PUT",

@@ -12,6 +12,7 @@ from coord.server.http.api.asked import address_of, basic_of
 from coord.server.http.api.callers import Callers
 from coord.server.http.api.calls import LARGE_BODIES_MAX
 from coord.server.http.api.logins import Logins, is_confidential
+from coord.server.http.api.past import Pasts
 from coord.server.http.api.refusals import NotSecureError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Services:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.callers = Callers(node)
+        self.pasts = Pasts(node)
         self.logins = Logins(node.clock.wall_ms)
         self.large_bodies = asyncio.Semaphore(LARGE_BODIES_MAX)
         self.long_work = asyncio.Semaphore(LONG_WORK_MAX)

@@ -1,0 +1,144 @@
+"""The tree as of a revision, from what is there now and what history says has changed since."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from coord.model.acl import READ, Identity, permits
+from coord.model.errors import BadArgumentsError, CoordError, LimitError, NoAuthError, NoNodeError
+from coord.model.paths import name_of, parent_of
+from coord.server.http.api.waiting import pause
+
+if TYPE_CHECKING:
+    from coord.node.node import Node
+
+KEPT_MAX: Final = 4
+"""Revisions that are looked at by turns without starting over."""
+PATHS_MAX: Final = 200_000
+"""Nodes changed since a revision; with more it is too far back to be shown."""
+SCANNED_AT_ONCE: Final = 500
+"""Changes of history looked at before others have a turn: about 3 ms."""
+NAMES_AT_ONCE: Final = 1_000
+
+
+class Then(NamedTuple):
+    """What a path was. ``changed``: the first revision after that which changed it."""
+
+    changed: int
+    stat: bytes | None
+
+
+class Names(NamedTuple):
+    """A page of children as they were."""
+
+    names: list[str]
+    more: bool
+
+
+class Past:
+    """One revision. ``caught_up`` first, and then look without letting others run."""
+
+    def __init__(self, node: Node, revision: int) -> None:
+        self.revision = revision
+        self._node = node
+        self._seen = revision
+        self._then: dict[str, Then] = {}
+        self._below: dict[str, dict[str, bool]] = {}
+        """Parent → names of children whose existence has changed since, and whether they existed
+        then. Some may be as they were by now."""
+        self._scanning = asyncio.Lock()
+
+    async def caught_up(self) -> None:
+        """Know of every change that the node has applied. Raises CompactedError, LimitError."""
+        async with self._scanning:
+            while self._scan():
+                await pause()
+
+    def _scan(self) -> bool:
+        """One slice; whether there is more."""
+        scanned = 0
+        for touched in self._node.reader.touched_after(self._seen, SCANNED_AT_ONCE):
+            scanned += 1
+            self._seen = touched.revision
+            if touched.path not in self._then:
+                if len(self._then) >= PATHS_MAX:
+                    raise LimitError(
+                        f"more than {PATHS_MAX} nodes have changed since {self.revision}"
+                    )
+                self._then[touched.path] = Then(touched.revision, touched.old)
+            existed = self._then[touched.path].stat is not None
+            if existed != touched.exists:
+                names = self._below.setdefault(parent_of(touched.path), {})
+                names[name_of(touched.path)] = existed
+        return scanned >= SCANNED_AT_ONCE
+
+    def stat(self, path: str) -> bytes | None:
+        """Packed Stat; None: it did not exist."""
+        then = self._then.get(path)
+        return self._node.reader.stat(path) if then is None else then.stat
+
+    def read(self, path: str, who: tuple[Identity, ...]) -> tuple[bytes, bytes]:
+        """(data, packed Stat), if its ACL then and today let ``who`` read it. Raises NoNodeError,
+        NoAuthError, CompactedError."""
+        reader = self._node.reader
+        today = reader.acl(path)
+        if today is not None and not permits(today[0], READ, who):
+            raise NoAuthError(f"the ACL of {path} does not allow this")
+        then = self._then.get(path)
+        if then is None:
+            found = reader.get(path)
+        else:
+            before = reader.node_before(path, then.changed)
+            if before is not None and not permits(before[2], READ, who):
+                raise NoAuthError(f"the ACL of {path} did not allow this")
+            found = before and before[:2]
+        if found is None:
+            raise NoNodeError(f"node {path} did not exist at revision {self.revision}")
+        return found
+
+    async def children(self, path: str, after: str, limit: int) -> Names:
+        """A page of the names behind ``after``, in byte order. Raises CompactedError."""
+        names: list[str] = []
+        while True:
+            await self.caught_up()
+            listed = self._node.reader.children(path, after, NAMES_AT_ONCE)
+            today, more = (listed[0], listed[2]) if listed else ([], False)
+            last = today[-1] if more else None
+            names += self._names_then(path, today, after, last)
+            if len(names) > limit or last is None:
+                return Names(names[:limit], len(names) > limit)
+            after = last
+
+    def _names_then(self, path: str, today: list[str], after: str, last: str | None) -> list[str]:
+        """Of the names behind ``after``, up to ``last``, of which ``today`` are there now."""
+        since = self._below.get(path, {})
+        gone = [
+            name
+            for name, existed in since.items()
+            if existed and name > after and (last is None or name <= last)
+        ]
+        return sorted({*gone, *(name for name in today if since.get(name, True))})
+
+
+class Pasts:
+    """The revisions that were asked for last."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._kept: dict[int, Past] = {}
+
+    async def at(self, revision: int) -> Past:
+        """Ready to be looked at until the caller lets others run. Raises CoordError."""
+        if not 0 < revision <= self._node.reader.revision:
+            raise BadArgumentsError(f"this node has applied up to {self._node.reader.revision}")
+        past = self._kept.pop(revision, None) or Past(self._node, revision)
+        self._kept[revision] = past
+        while len(self._kept) > KEPT_MAX:
+            del self._kept[next(iter(self._kept))]
+        try:
+            await past.caught_up()
+        except CoordError:
+            self._kept.pop(revision, None)
+            raise
+        return past
