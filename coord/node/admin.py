@@ -24,7 +24,6 @@ from coord.model.errors import (
     NoAuthError,
     NoNodeError,
     NotLeaderError,
-    OperationTimeoutError,
     SessionExpiredError,
     from_code,
 )
@@ -154,7 +153,7 @@ class Admin:
         """Called every CALL_MS_MAX: give up on calls that have waited that long."""
         for call in [call for call in self._calls if call < self._stale_call]:
             _, done = self._calls.pop(call)
-            done(OperationTimeoutError("the leader did not answer; it may have acted"))
+            done(ConnectionLostError("the leader did not answer; it may have acted"))
         self._stale_call = self._next_call
 
     # --- between nodes --------------------------------------------------------------------------

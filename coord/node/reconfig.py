@@ -16,9 +16,9 @@ from coord.model.acl import WRITE, permits
 from coord.model.errors import (
     BadArgumentsError,
     BadVersionError,
+    ConnectionLostError,
     CoordError,
     NoAuthError,
-    NotReadyError,
     ReconfigDisabledError,
 )
 from coord.model.paths import CONFIG
@@ -105,7 +105,8 @@ class Reconfigurer:
             assert body is not None, "reserved nodes exist"
             self.gateway.send(conn, conn.codec.reply(xid, reader.revision, body))
         elif self._node.clock.monotonic_ms() >= deadline_ms:
-            self.gateway.refuse(conn, xid, NotReadyError("the change is not in force yet"))
+            late = ConnectionLostError("the change is under way and not in force yet")
+            self.gateway.refuse(conn, xid, late)
         else:
             again = partial(self._await, conn, xid, ids, deadline_ms)
             self._scheduler.call_later(_LOOK_MS, again)

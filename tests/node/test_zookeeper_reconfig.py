@@ -105,6 +105,18 @@ def test_several_join_and_leave_in_one_change() -> None:
     assert keeping.candidates == []
 
 
+def test_a_member_that_lost_its_disk_is_replaced_after_a_change_of_others() -> None:
+    """What it said of itself is remembered until it is a member again."""
+    raft, keeping = keeper()
+    keeping.introduced(NodeId(3), hello(99))
+    keeping.introduced(NodeId(4), hello(44))
+    keeping.reconfigure({4: True}, [], keep=True)
+    (raft.membership,) = raft.proposed
+    keeping.upkeep()
+
+    assert [(it.id, it.incarnation) for it in raft.proposed[1].members[2:]] == [(3, 99), (4, 44)]
+
+
 def test_who_is_not_named_leaves_if_all_are() -> None:
     """A whole list replaces the members."""
     raft, keeping = keeper()
