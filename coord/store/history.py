@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from coord.model.acl import Acl
 from coord.model.errors import CompactedError
 from coord.model.events import Change, ChangeKind
 from coord.store.journal_rows import (
@@ -128,7 +129,7 @@ def touched_after(journal: JournalReader, revision: int, limit: int) -> Iterator
 
 def node_before(
     journal: JournalReader, path: str, revision: int
-) -> tuple[bytes, bytes, list[list[Any]]] | None:
+) -> tuple[bytes, bytes, tuple[Acl, ...]] | None:
     """(data, packed Stat, ACL) of a node as the entry ``revision``, which changed it, found it;
     None: there was none. Raises CompactedError."""
     row = journal.row_at(revision)

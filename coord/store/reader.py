@@ -241,8 +241,7 @@ class TreeReader:
     def node_before(self, path: str, revision: int) -> tuple[bytes, bytes, tuple[Acl, ...]] | None:
         """(data, packed Stat, ACL) of a node before the entry ``revision`` changed it; None: it did
         not exist. Raises CompactedError."""
-        found = node_before(self._journal(), path, revision)
-        return found and (found[0], found[1], tuple(Acl(*entry) for entry in found[2]))
+        return node_before(self._journal(), path, revision)
 
     # -- private ----------------------------------------------------------------------------------
 
