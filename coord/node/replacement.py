@@ -126,8 +126,6 @@ class MembershipKeeper:
         change = Membership(tuple(after[node] for node in ids))
         if change.members != before.members:
             self._propose(change)
-            for node in ids:
-                self._candidates.pop(NodeId(node), None)
         return ids
 
     def _joined(self, node: int, known: Member | None, *, votes: bool) -> Member:
@@ -146,7 +144,6 @@ class MembershipKeeper:
     def apply_change(self, action: str, node: int) -> None:
         """Propose it. Raises MembershipError."""
         self._propose(self.change(action, node))
-        self._candidates.pop(NodeId(node), None) if action == "add" else None
 
     def _propose(self, change: Membership) -> None:
         try:
@@ -154,6 +151,10 @@ class MembershipKeeper:
         except RaftRefusal as refusal:
             raise MembershipError(str(refusal)) from refusal
         self._driver.wake()
+        for member in change.members:
+            candidate = self._candidates.get(member.id)
+            if candidate is not None and candidate.incarnation == member.incarnation:
+                del self._candidates[member.id]  # others with a member's id replace it later
 
 
 def tolerance(membership: Membership) -> tuple[int, int, int]:

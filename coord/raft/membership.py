@@ -96,9 +96,11 @@ def _check(raft: Raft, wanted: Membership) -> None:
 
 
 def is_caught_up(raft: Raft, progress: Progress) -> bool:
-    """Leader: making this learner a voter would not hold up commits for long."""
+    """Leader: making this learner a voter would not hold up commits for long. It holds the entry
+    that lists it: before, it would take itself for stranger to its id, and vote for nobody."""
     lag = raft.log.commit - progress.match
-    return raft.is_active(progress.id) and lag <= raft.config.promotion_lag
+    knows_itself = progress.match >= raft.electorate.index
+    return raft.is_active(progress.id) and knows_itself and lag <= raft.config.promotion_lag
 
 
 def after_commit(raft: Raft) -> None:

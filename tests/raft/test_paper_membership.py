@@ -179,6 +179,22 @@ def test_thesis_4_2_1_a_learner_is_promoted_only_once_caught_up() -> None:
         lab.change(1, voters(1, 2, 3, 4))
 
 
+def test_a_learner_is_promoted_only_once_it_holds_the_entry_that_lists_it() -> None:
+    """However far behind a voter may be: before, it takes its id for its predecessor's, votes for
+    nobody, and one more loss leaves the cluster without a leader."""
+    lab = Lab(3)
+    lab.elect(1)
+    lab.start(4, empty=True)
+    lab.change(1, voters(1, 2, 3, learners=(4,)))
+    lab.settle(4)
+
+    with pytest.raises(RaftRefusal, match="learner_behind"):
+        lab.change(1, voters(1, 2, 3, 4))
+    lab.tick(1, count=5)
+    lab.settle()
+    lab.change(1, voters(1, 2, 3, 4))
+
+
 def test_learners_do_not_count_towards_commit() -> None:
     """A learner receives everything and decides nothing."""
     lab = Lab(3)
