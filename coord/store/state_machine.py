@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final, cast
 
 import msgpack
@@ -143,6 +144,13 @@ class StateMachine:
             return None
         found: dict[str, Any] = msgpack.unpackb(unseal("ended", key, record), use_list=False)
         return found
+
+    def ended_since(self, log_ms: int, limit: int) -> list[int]:
+        """Sessions that have ended since that log time, in that order, ``limit`` at most."""
+        due_ms = max(0, log_ms) + self._limits.results_after_end_ms
+        with self._env.read() as txn:
+            found = txn.scan(self._tables.ended_order, U64.pack(due_ms))
+            return [U64.unpack_from(key, U64.size)[0] for key, _ in islice(found, limit)]
 
     # -- changing it ------------------------------------------------------------------------------
 

@@ -33,8 +33,11 @@ class Answer(NamedTuple):
 class Api:
     """A client of the door."""
 
-    def __init__(self, single: Single, client: aiohttp.ClientSession, port: int) -> None:
+    def __init__(
+        self, single: Single, door: HttpDoor, client: aiohttp.ClientSession, port: int
+    ) -> None:
         self.single = single
+        self.door = door
         self.client = client
         self.port = port
 
@@ -92,7 +95,7 @@ async def api() -> AsyncIterator[Api]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         await door.start(sock)
         async with aiohttp.ClientSession() as client:
-            yield Api(single, client, sock.getsockname()[1])
+            yield Api(single, door, client, sock.getsockname()[1])
         await door.stop()
     mover.cancel()
     with contextlib.suppress(asyncio.CancelledError):

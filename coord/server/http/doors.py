@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from coord.server.http import metrics
+from coord.server.http import feed_stream, metrics, page
 from coord.server.http.api.calls import BODY_BYTES_MAX
 from coord.server.http.api.routes import add_routes
 from coord.server.http.api.services import SERVICES, Services
@@ -57,6 +57,8 @@ def make_application(services: Services, names: Collection[str]) -> web.Applicat
     app.router.add_get("/metrics", scrape)
     app.router.add_get("/v1/status", status)
     add_routes(app, services)
+    page.add_routes(app)
+    feed_stream.add_routes(app, services)
     return app
 
 
@@ -81,9 +83,9 @@ class HttpDoor:
     """Serves the application on a bound socket until stopped."""
 
     def __init__(self, node: Node, names: Collection[str] = ()) -> None:
-        self._services = Services(node)
+        self.services = Services(node)
         self._runner = web.AppRunner(
-            make_application(self._services, names),
+            make_application(self.services, names),
             access_log=None,
             handle_signals=False,
             keepalive_timeout=KEEP_ALIVE_S,
@@ -103,12 +105,12 @@ class HttpDoor:
                 return _Refused()
             return serve()
 
-        self._services.start()
+        self.services.start()
         self._server = await asyncio.get_running_loop().create_server(accept, sock=sock)
 
     async def stop(self) -> None:
         """Answer what is being answered, then close."""
         if self._server is not None:
             self._server.close()
-        await self._services.stop()
+        await self.services.stop()
         await self._runner.cleanup()

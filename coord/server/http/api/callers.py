@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from coord.model.errors import AuthFailedError, LimitError, NoAuthError, NotReadyError
+from coord.model.errors import (
+    AuthFailedError,
+    CoordError,
+    LimitError,
+    NoAuthError,
+    NotReadyError,
+)
 from coord.model.limits import SESSION_TIMEOUT_MS
 from coord.model.types import NO_SESSION
 from coord.server.http.api.caller import Caller
@@ -50,7 +56,7 @@ class Callers:
     @asynccontextmanager
     async def acting_for(self, asked: Asked) -> AsyncIterator[Caller]:
         """The caller of a request while it lasts. Raises CoordError."""
-        caller = self._leased(asked) if asked.session is not None else self._shared_by(asked)
+        caller = self._shared_by(asked) if asked.session is None else await self._leased(asked)
         caller.users += 1
         caller.used_s = _now_s()
         try:
@@ -81,7 +87,16 @@ class Callers:
             caller = self._shared[key] = self._open(asked, CLIENT)
         return caller
 
-    def _leased(self, asked: Asked) -> Caller:
+    async def _leased(self, asked: Asked) -> Caller:
+        caller = self._lease_of(asked)
+        try:
+            await caller.attached()
+        except CoordError:
+            caller.hang_up()
+            raise
+        return caller
+
+    def _lease_of(self, asked: Asked) -> Caller:
         assert asked.session is not None
         session, secret = asked.session
         caller = self._leases.get(session)
@@ -91,19 +106,31 @@ class Callers:
             if caller.identities != asked.identities:
                 raise NoAuthError("this session was opened or attached by another user")
             return caller
-        if len(self._leases) >= LEASES_MAX:
-            raise LimitError(f"{LEASES_MAX} sessions opened over HTTP are attached to this node")
-        caller = self._open(asked, CLIENT, lease=(session, secret))
-        self.keep_lease(session, caller)
+        row = self._node.store.machine.sessions.get(session)
+        timeout_ms = SESSION_TIMEOUT_MS if row is None else row.timeout_ms
+        caller = self._open_lease(asked, CLIENT, timeout_ms, (session, secret))
+        self._keep_lease(session, caller)
         return caller
 
-    def new_lease(self, asked: Asked, client: str, timeout_ms: int) -> Caller:
-        """A caller whose session lives as long as its client says so. Raises CoordError."""
+    async def new_lease(self, asked: Asked, client: str, timeout_ms: int) -> Caller:
+        """A session that lives as long as its client says so. Raises CoordError."""
+        caller = self._open_lease(asked, client, timeout_ms, (NO_SESSION, b""))
+        try:
+            await caller.attached()
+        except CoordError:
+            caller.hang_up()
+            raise
+        self._keep_lease(caller.conn.session, caller)
+        return caller
+
+    def _open_lease(
+        self, asked: Asked, client: str, timeout_ms: int, lease: tuple[int, bytes]
+    ) -> Caller:
         if len(self._leases) >= LEASES_MAX:
             raise LimitError(f"{LEASES_MAX} sessions opened over HTTP are attached to this node")
-        return self._open(asked, client, timeout_ms=timeout_ms)
+        return self._open(asked, client, timeout_ms, lease)
 
-    def keep_lease(self, session: int, caller: Caller) -> None:
+    def _keep_lease(self, session: int, caller: Caller) -> None:
         """Found by its id from now on, until its connection ends."""
         self._leases[session] = caller
         caller.on_end = lambda _error: self._forget(session, caller)
@@ -130,6 +157,10 @@ class Callers:
             timeout_ms=timeout_ms,
             lease=lease,
         )
+
+    def shared(self) -> Iterable[Caller]:
+        """Those that requests share."""
+        return self._shared.values()
 
     # --- upkeep ---------------------------------------------------------------------------------
 

@@ -1,0 +1,121 @@
+"""Sessions by lease, and what is told of sessions."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.http_api.conftest import ANN, BOB, Api
+
+
+async def test_a_lease_owns_what_it_makes_until_it_ends(api: Api) -> None:
+    """Ephemerals need one, and go with it."""
+    assert (await api.refused("POST", "/v1/nodes/e", {"mode": "ephemeral"})).status == 403
+    own = await api.lease()
+    made = await api.post("/v1/nodes/e", {"mode": "ephemeral"}, headers=own)
+    session = made["stat"]["owner_session"]
+    assert own["Coord-Session"].startswith(f"{session}.")
+
+    told = await api.get(f"/v1/sessions/{session}")
+    assert (told["state"], told["ephemerals"], told["here"]) == ("open", ["/e"], True)
+    kept = await api.post(f"/v1/sessions/{session}/keep-alive", {}, headers=own)
+    assert (kept["timeout_ms"], kept["last_sequence"]) == (10_000, 1)
+
+    gone = await api.ask("DELETE", f"/v1/sessions/{session}", headers=own)
+    assert (gone.status, gone.json["state"]) == (200, "ended")
+    assert (await api.refused("GET", "/v1/nodes/e")).status == 404
+    told = await api.get(f"/v1/sessions/{session}")
+    assert (told["state"], told["reason"]["kind"], told["ephemerals"]) == (
+        "ended",
+        "closed",
+        ["/e"],
+    )
+    late = await api.refused("POST", f"/v1/sessions/{session}/keep-alive", {}, headers=own)
+    assert (late.status, late.json["code"]) == (410, "session-expired")
+
+
+async def test_a_lease_that_nobody_keeps_expires(api: Api) -> None:
+    """The leader decides, by the same rules as for any session."""
+    own = await api.lease(1_000)
+    await api.post("/v1/nodes/e", {"mode": "ephemeral"}, headers=own)
+    while (await api.ask("GET", "/v1/nodes/e?level=stale")).status == 200:
+        await asyncio.sleep(0.02)
+    (ended,) = (await api.get("/v1/sessions/ended"))["sessions"]
+    assert ended["reason"] == "expired"
+    told = await api.get(f"/v1/sessions/{ended['session']}")
+    assert told["reason"]["last_heard_ms"] >= 1_000
+    assert told["reason"]["leader"] == 1
+
+
+async def test_a_lease_is_its_owner_s(api: Api) -> None:
+    """Secret and user must both be right."""
+    own = await api.lease(headers=ANN)
+    session, _, secret = own["Coord-Session"].partition(".")
+    wrong = {"Coord-Session": f"{session}.{'0' * len(secret)}"}
+    assert (await api.refused("POST", "/v1/nodes/x", {}, headers={**wrong, **ANN})).status == 401
+    for other in ({}, BOB):
+        assert (
+            await api.refused("POST", "/v1/nodes/x", {}, headers={**own, **other})
+        ).status == 403
+    await api.post("/v1/nodes/x", {"mode": "ephemeral"}, headers={**own, **ANN})
+    for text in ("", "x", "1", "1.", "1.zz", "0." + secret, f"{2**60}.{secret}"):
+        header = {"Coord-Session": text}
+        assert (await api.refused("GET", "/v1/nodes/x", headers=header)).status == 400
+    unknown = {"Coord-Session": f"999999.{secret}"}
+    assert (await api.refused("GET", "/v1/nodes/x", headers=unknown)).status in {410, 503}
+    bare = await api.refused("DELETE", f"/v1/sessions/{session}")
+    assert bare.status == 400
+
+
+async def test_a_lease_goes_on_where_it_is_attached_again(api: Api) -> None:
+    """As after the loss of a node; its timeout stays."""
+    own = await api.lease(4_000)
+    await api.post("/v1/nodes/e", {"mode": "ephemeral"}, headers=own)
+    api.single.node.gateway.end_all("draining", "for the test")
+    read = await api.get("/v1/nodes/e", headers=own)
+    session = read["stat"]["owner_session"]
+    kept = await api.post(f"/v1/sessions/{session}/keep-alive", {}, headers=own)
+    assert (kept["timeout_ms"], kept["last_sequence"]) == (4_000, 1)
+    assert len((await api.get(f"/v1/sessions/{session}"))["attaches"]) == 2
+
+
+async def test_numbered_writes_happen_once(api: Api) -> None:
+    """The same number again is answered with the first result, also after a lost connection."""
+    own = await api.lease()
+    first = {**own, "Coord-Sequence": "1"}
+    body = {"mode": "persistent-sequential"}
+    made = await api.post("/v1/nodes/n-", body, headers=first)
+    assert (await api.post("/v1/nodes/n-", body, headers=first)) == made
+    api.single.node.gateway.end_all("draining", "for the test")
+    assert (await api.post("/v1/nodes/n-", body, headers=first)) == made
+    second = {**own, "Coord-Sequence": "2"}
+    again = await api.post("/v1/nodes/n-", body, headers=second)
+    assert again["path"] != made["path"]
+    gap = await api.refused("POST", "/v1/nodes/n-", body, headers={**own, "Coord-Sequence": "9"})
+    assert (gap.status, gap.json["code"]) == (409, "sequence-gap")
+    alone = await api.refused("POST", "/v1/nodes/n-", body, headers={"Coord-Sequence": "3"})
+    assert alone.status == 400
+
+
+async def test_sessions_are_listed_in_pages(api: Api) -> None:
+    """By id; unknown ones are not there."""
+    leases = [await api.lease() for _ in range(3)]
+    first = await api.get("/v1/sessions?limit=2")
+    rest = await api.get(f"/v1/sessions?after={first['next']}")
+    listed = [each["session"] for each in (*first["sessions"], *rest["sessions"])]
+    opened = [int(each["Coord-Session"].partition(".")[0]) for each in leases]
+    assert listed == opened
+    assert (first["more"], rest["more"], first["total"]) == (True, False, 3)
+    assert first["sessions"][0]["client"] == "http"
+    assert (await api.refused("GET", "/v1/sessions/123456")).status == 404
+
+
+async def test_an_idle_address_gives_its_session_back(api: Api) -> None:
+    """Reading leaves no session behind for long."""
+    await api.get("/v1/nodes/")
+    assert (await api.get("/v1/sessions"))["total"] == 1
+    callers = api.door.services.callers
+    for caller in callers.shared():
+        caller.used_s -= 31
+    callers.tick()
+    while (await api.get("/v1/sessions"))["total"]:
+        await asyncio.sleep(0.01)
