@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from coord.model.errors import BadArgumentsError, CoordError
-from coord.server.http.api import history, listings, login, nodes, sessions, transactions
+from coord.server.http.api import history, listings, login, nodes, sessions, transactions, watch
 from coord.server.http.api.asked import SESSION, Asked, address_of, session_of
 from coord.server.http.api.calls import JSON, Call, Endpoint
 from coord.server.http.api.refusals import refusal
@@ -24,6 +24,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *history.ENDPOINTS,
     *sessions.ENDPOINTS,
     *transactions.ENDPOINTS,
+    *watch.ENDPOINTS,
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from coord.model.errors import NotReadyError
 from coord.node.identity import prove
 from coord.server.http.api.asked import address_of, basic_of
 from coord.server.http.api.callers import Callers
@@ -18,6 +19,7 @@ from coord.server.http.api.refusals import NotSecureError
 if TYPE_CHECKING:
     from coord.model.acl import Identity
     from coord.node.node import Node
+    from coord.server.http.api.watch import Feed
 
 LONG_WORK_MAX: Final = 2
 """Searches and looks at the past at the same time; others wait."""
@@ -31,6 +33,8 @@ class Services:
         self.callers = Callers(node)
         self.pasts = Pasts(node)
         self.logins = Logins(node.clock.wall_ms)
+        self.feeds: set[Feed] = set()
+        """Watches that are open."""
         self.large_bodies = asyncio.Semaphore(LARGE_BODIES_MAX)
         self.long_work = asyncio.Semaphore(LONG_WORK_MAX)
         self._tasks: list[asyncio.Task[None]] = []
@@ -51,6 +55,8 @@ class Services:
 
     async def stop(self) -> None:
         """End what is open."""
+        for feed in self.feeds:
+            feed.end(NotReadyError("this node is stopping; resume at another"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
