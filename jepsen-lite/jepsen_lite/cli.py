@@ -72,6 +72,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--cluster", default="local", choices=CLUSTERS, help="what is tested")
     add("--client", default="", help="native, kazoo or etcd; default: the cluster's own")
+    add("--compose-file", default="docker-compose.yml", metavar="FILE", help="of compose")
     add("--hosts", default="", metavar="H:P,…", help="of a remote cluster")
     add("--time", dest="time_s", type=_positive, default=60.0, metavar="S", help="of traffic")
     add("--ok", type=_count, default=0, metavar="N",

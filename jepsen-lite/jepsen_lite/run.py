@@ -25,7 +25,7 @@ from jepsen_lite.clients import opening
 from jepsen_lite.clients.store import StoreError
 from jepsen_lite.clusters import starting
 from jepsen_lite.clusters.cluster import Ability, Cluster, ClusterError
-from jepsen_lite.clusters.local import DivergedError, LocalCluster
+from jepsen_lite.clusters.coord import CoordCluster, DivergedError
 from jepsen_lite.clusters.log_follower import LogFollower
 from jepsen_lite.faults import catalogue
 from jepsen_lite.faults.schedule import Rhythm, Schedule
@@ -176,7 +176,7 @@ class Run:
 
     async def _drive(self, cluster: Cluster, traffic: Traffic, writer: Writer) -> None:
         # Only what the native client did can be compared with the log: others are not recorded.
-        has_log = isinstance(cluster, LocalCluster) and self._client(cluster) == "native"
+        has_log = isinstance(cluster, CoordCluster) and self._client(cluster) == "native"
         follower = LogFollower(lambda: cluster.nodes, writer.log) if has_log else None
         async with self._following(follower):
             self._enter("preparing")
@@ -188,7 +188,7 @@ class Run:
                 traffic.stop()
                 await working
             await self._settle(cluster, traffic)
-        if isinstance(cluster, LocalCluster) and follower is not None:
+        if isinstance(cluster, CoordCluster) and follower is not None:
             await self._keep_log(cluster, follower, writer)
 
     @contextlib.asynccontextmanager
@@ -269,7 +269,7 @@ class Run:
         except ClusterError as error:
             self.seen.add("no-convergence", str(error))
 
-    async def _keep_log(self, cluster: LocalCluster, follower: LogFollower, writer: Writer) -> None:
+    async def _keep_log(self, cluster: CoordCluster, follower: LogFollower, writer: Writer) -> None:
         """What the follower has not read yet, then every node's own copy."""
         self._enter("reading the log")
         for node in cluster.nodes:

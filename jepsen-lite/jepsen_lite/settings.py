@@ -32,6 +32,8 @@ class Settings:
     request_timeout_s: float = 2.0
     planted: str = ""
     """A bug to start the servers with (see ``python -m tests.broken list``)."""
+    compose_file: str = "docker-compose.yml"
+    """What describes the containers, for ``cluster`` compose."""
     hosts: str = ""
     """Addresses of a cluster that runs already, for ``cluster`` remote."""
     server: dict[str, str] = field(default_factory=dict)
@@ -49,10 +51,23 @@ class Settings:
         defaults = Settings(self.workload)
         if self.faults:
             words += ["--faults", ",".join(self.faults)]
-        for name in ("cluster", "client", "nodes", "rate", "workers", "ok", "planted", "hosts"):
+        for name in (
+            "cluster",
+            "client",
+            "nodes",
+            "rate",
+            "workers",
+            "ok",
+            "planted",
+            "hosts",
+            "compose_file",
+        ):
             value = getattr(self, name)
             if value != getattr(defaults, name):
-                words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+                words += [
+                    f"--{name.replace('_', '-')}",
+                    f"{value:g}" if isinstance(value, float) else str(value),
+                ]
         words += ["--time", f"{self.time_s:g}", "--seed", str(self.seed)]
         for name in ("lasts", "rests", "session_timeout", "request_timeout"):
             value = getattr(self, f"{name}_s")

@@ -3,7 +3,8 @@
 That two do not *believe* to hold at the same time is not promised under pauses and wrong clocks,
 so ``alone`` is checked only if the history says ``"exclusive": true``. If it says ``"guard":
 "current"``, the resource must refuse a token as soon as a greater one was granted or its holder
-has released it; otherwise only as soon as it has seen a greater one. O(n log n).
+has released it; otherwise only as soon as it has seen a greater one. Where the resource says its
+``total`` at the end, each accepted write was an increment. O(n log n).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def check(history: History) -> Judgement:
         checked += len(grants) + len(accepted)
         _check_grants(judgement, key, grants)
         _check_accepted(judgement, key, ops, grants, accepted)
+        _check_totals(judgement, key, ops, len(accepted))
         if history.meta.get("guard") == "current":
             _check_current(judgement, key, ops, grants, accepted)
         if history.meta.get("exclusive"):
@@ -64,6 +66,16 @@ def _check_accepted(
     for later, earlier in backwards([Placed(op.value, op) for op in accepted]):
         sentence = f"{under(key)}{later.op} was accepted after {earlier.op} by a greater token"
         judgement.add("guard", sentence, later.op.id, earlier.op.id)
+
+
+def _check_totals(
+    judgement: Judgement, key: str | int | None, ops: list[Op], accepted: int
+) -> None:
+    """Each accepted write was an increment: none is lost if nobody wrote beside the holder."""
+    for op in ops:
+        if op.f == "total" and op.is_ok and op.result != accepted:
+            sentence = f"{under(key)}{op}, but {accepted} increments were accepted"
+            judgement.add("lost-update", sentence, op.id)
 
 
 def _check_current(

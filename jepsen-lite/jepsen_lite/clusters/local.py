@@ -9,24 +9,19 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import coord
-from coord.model.errors import CoordError
-from jepsen_lite.clusters import disk, ports, watching
-from jepsen_lite.clusters.cluster import Ability, Cluster, ClusterError
-from jepsen_lite.clusters.log_follower import whole_log
+from jepsen_lite.clusters import disk, ports
+from jepsen_lite.clusters.cluster import Ability, ClusterError
+from jepsen_lite.clusters.coord import CoordCluster
 from jepsen_lite.clusters.process import ServerProcess
 from jepsen_lite.clusters.proxy import Proxy
 from jepsen_lite.clusters.weather import CLIENTS, Weather
-from jepsen_lite.history import LogRun
 
 READY_WITHIN_S: Final = 60.0
-POLL_S: Final = 0.05
-LAG_MAX: Final = 500
-"""Entries that a healthy node may be behind, under load."""
 SETTINGS: Final[Mapping[str, str]] = {
     # Snapshots, installs and cut logs should be everyday events within a minute.
     "storage.snapshot_log_bytes": "256KiB",
@@ -92,7 +87,7 @@ class LocalNode:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-class LocalCluster(Cluster):
+class LocalCluster(CoordCluster):
     """``count`` nodes under ``home``. ``planted``: a bug of ``tests.broken`` to start them with.
     ``with_disks``: their disks can be made bad, which costs them a little even while they are well.
     """
@@ -105,12 +100,12 @@ class LocalCluster(Cluster):
             Ability.SLOWNESS,
             Ability.FRAMES,
             Ability.CLOCK,
+            Ability.FREEZE,
             Ability.FILES,
             Ability.MEMBERS,
             Ability.ADMIN,
         }
     )
-    clients = ("native", "kazoo")
 
     def __init__(
         self,
@@ -128,7 +123,6 @@ class LocalCluster(Cluster):
         self._ports = ports.free_ports(first_port)
         self._proxies: list[tuple[Proxy, int]] = []
         self.home = home
-        self._is_starting = False
         self._with_disks = with_disks
         self.abilities = self.can | ({Ability.DISK} if with_disks else set())
         self._planted = planted
@@ -199,9 +193,9 @@ class LocalCluster(Cluster):
             node.descriptors = self._life[:1]
             node.home.mkdir(parents=True, exist_ok=True)
             await node.start()
-        self._is_starting = True
+        self.is_starting = True
         await self.wait_healthy(READY_WITHIN_S)
-        self._is_starting = False
+        self.is_starting = False
 
     async def stop(self) -> None:
         await asyncio.gather(*(node.process.kill() for node in self.local_nodes))
@@ -216,72 +210,5 @@ class LocalCluster(Cluster):
         for proxy, _ in self._proxies:
             await proxy.close()
 
-    async def status(self) -> list[dict[str, Any] | None]:
-        """What each node says of itself."""
-        return await watching.all_status(node.direct for node in self.local_nodes)
-
-    async def leader(self) -> LocalNode | None:
-        number = watching.agreed_leader(await self.status(), self.majority)
-        return next((node for node in self.local_nodes if node.id == number), None)
-
-    async def wait_healthy(self, within_s: float) -> None:
-        missing = "nobody has been asked"
-        try:
-            async with asyncio.timeout(within_s):
-                while missing:
-                    missing = self._missing(await self.status())
-                    if self._is_starting and any(n.process.died_by_itself for n in self.nodes):
-                        raise ClusterError(missing)
-                    if missing:
-                        await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise ClusterError(f"not healthy within {within_s:g} s: {missing}") from None
-
-    def _missing(self, said: list[dict[str, Any] | None]) -> str:
-        """What keeps the cluster from being healthy; empty if nothing does."""
-        for node, status in zip(self.local_nodes, said, strict=True):
-            if status is None:
-                code = node.process.exit_code
-                how = f"it ended with {code}" if code is not None else "it does not answer"
-                return f"{node.name}: {how} (see {node.process.log_file})"
-            if not status["leader"]:
-                return f"{node.name} knows no leader: {status['why_no_leader']}"
-        answers = [status for status in said if status is not None]
-        if len({(status["term"], status["leader"]) for status in answers}) > 1:
-            return "the nodes name different leaders"
-        applied = [int(status["applied"]) for status in answers]
-        if max(applied) - min(applied) > LAG_MAX:
-            return f"a node is {max(applied) - min(applied)} entries behind"
-        return ""
-
-    async def wait_converged(self, within_s: float) -> str:
-        await self.wait_healthy(within_s)
-        seen: list[tuple[int, str] | None] = []
-        try:
-            async with asyncio.timeout(within_s):
-                while None in seen or len({each[0] for each in seen if each}) != 1:
-                    await asyncio.sleep(POLL_S)
-                    asked = (watching.digest_of(node.direct) for node in self.local_nodes)
-                    seen = list(await asyncio.gather(*asked))
-        except TimeoutError:
-            raise ClusterError(f"the nodes do not reach the same index: {seen}") from None
-        index, digest = next(each for each in seen if each)
-        if len({each[1] for each in seen if each}) != 1:
-            raise DivergedError(f"at index {index} the nodes hold different data: {seen}")
-        return f"all nodes have digest {digest} at index {index}"
-
-    async def log(self) -> AsyncIterator[LogRun]:
-        for node in self.local_nodes:
-            try:
-                runs = await whole_log(node)
-            except (CoordError, OSError) as error:
-                raise ClusterError(f"{node.name} does not tell its log: {error}") from error
-            for run in runs:
-                yield run
-
     async def versions(self) -> dict[str, Any]:
         return {"coord": coord.__version__, "python": sys.version.split()[0]}
-
-
-class DivergedError(ClusterError):
-    """Nodes that have applied the same entries hold different data."""

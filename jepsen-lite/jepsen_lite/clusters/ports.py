@@ -12,8 +12,9 @@ from typing import Final
 
 HOST: Final = "127.0.0.1"
 FIRST: Final = 23_000
-LAST: Final = 24_999
-"""Below the range that the kernel takes for outgoing connections."""
+"""This and the COUNT from here lie below the range that the kernel takes for outgoing
+connections."""
+COUNT: Final = 2_000
 BLOCK: Final = 200
 """Ports that one run keeps to itself, by a lock on a file: it binds them later."""
 
@@ -21,15 +22,15 @@ BLOCK: Final = 200
 def free_ports(first: int = FIRST) -> Generator[int, None, None]:
     """Ports from ``first`` on that can be bound now; theirs alone who asked, for as long as they
     keep the iterator. Raises OSError when there are no more."""
-    for base in range(first, LAST + 1, BLOCK):
+    for base in range(first, first + COUNT, BLOCK):
         path = Path(tempfile.gettempdir()) / f"jepsen-lite-ports-{base // BLOCK}"
         with path.open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            yield from filter(_is_free, range(base, min(base + BLOCK, LAST + 1)))
-    raise OSError(f"no free port on {HOST} from {first} to {LAST}")
+            yield from filter(_is_free, range(base, base + BLOCK))
+    raise OSError(f"no free port on {HOST} from {first} to {first + COUNT - 1}")
 
 
 def _is_free(port: int) -> bool:

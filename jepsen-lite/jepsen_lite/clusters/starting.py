@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from jepsen_lite.clusters.cluster import Cluster, ClusterError
+from jepsen_lite.clusters.compose import ComposeCluster
 from jepsen_lite.clusters.disk import can_build
+from jepsen_lite.clusters.etcd import EtcdCluster
 from jepsen_lite.clusters.local import LocalCluster
 from jepsen_lite.clusters.netns import NetnsCluster
-from jepsen_lite.clusters.peers import EtcdCluster, ZooKeeperCluster
 from jepsen_lite.clusters.remote import RemoteCluster
+from jepsen_lite.clusters.zookeeper import ZooKeeperCluster
 
 if TYPE_CHECKING:
     from jepsen_lite.settings import Settings
 
-CLUSTERS: Final = ("local", "netns", "zookeeper", "etcd", "remote")
+CLUSTERS: Final = ("local", "netns", "compose", "zookeeper", "etcd", "remote")
 OURS: Final = {"local": LocalCluster, "netns": NetnsCluster}
 """Nodes of coord that the tool starts itself."""
 
@@ -41,6 +43,9 @@ def make(settings: Settings, home: Path, *, with_disks: bool = False) -> Cluster
         return ZooKeeperCluster(home.resolve(), count, seed=seed, first_port=first_port)
     if settings.cluster == "etcd":
         return EtcdCluster(home.resolve(), count, seed=seed, first_port=first_port)
+    if settings.cluster == "compose":
+        file = Path(settings.compose_file)
+        return ComposeCluster(home.resolve(), file, count, first_port=first_port)
     if settings.cluster == "remote":
         return RemoteCluster(settings.hosts)
     raise ClusterError(f"there is no cluster {settings.cluster!r}: {', '.join(CLUSTERS)}")

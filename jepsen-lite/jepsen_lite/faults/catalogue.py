@@ -19,7 +19,7 @@ from jepsen_lite.faults.disks import (
 from jepsen_lite.faults.fault import Fault
 from jepsen_lite.faults.load import Overload, Stampede
 from jepsen_lite.faults.network import Bandwidth, Delay, Drop, Duplicate, Loss, Reorder, Reset
-from jepsen_lite.faults.partitions import ClientPartition, Flapping, Partition, Swizzle
+from jepsen_lite.faults.partitions import ClientPartition, Flapping, Isolation, Partition, Swizzle
 from jepsen_lite.faults.processes import Kill, Pause, Restart
 
 _ALL: Final[tuple[type[Fault], ...]] = (
@@ -30,6 +30,7 @@ _ALL: Final[tuple[type[Fault], ...]] = (
     ClientPartition,
     Flapping,
     Swizzle,
+    Isolation,
     Delay,
     Bandwidth,
     Drop,

@@ -112,6 +112,7 @@ class ClockFreeze(_Clock):
     """Time stands still."""
 
     name = "clock-freeze"
+    needs = frozenset({Ability.CLOCK, Ability.FREEZE})
     summary = "time stands still for the node"
 
     def change(self) -> dict[str, float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from jepsen_lite.clusters.cluster import Ability, Cluster
 from jepsen_lite.clusters.weather import CLIENTS, CUT, Path
-from jepsen_lite.faults.fault import Fault, NoEffectError
+from jepsen_lite.faults.fault import Fault, NoEffectError, names
 from jepsen_lite.faults.targets import choose
 
 Pair = tuple[str, str]
@@ -199,3 +199,38 @@ class Swizzle(_Changing):
         self.cut(between(gone, self.names))
         self.changes += 1
         await asyncio.sleep(self.dice.uniform(0.1, 0.6))
+
+
+class Isolation(Fault):
+    """Nodes lose their network altogether, clients and all."""
+
+    name = "isolation"
+    summary = "take the whole network of nodes away, from each other and from clients"
+    needs = frozenset({Ability.NETWORKS})
+    words: ClassVar[tuple[str, ...]] = ("one", "leader", "minority", "majority")
+
+    def __init__(self, cluster: Cluster, dice: random.Random, word: str | None = None) -> None:
+        super().__init__(cluster, dice, word)
+        self._struck: list[tuple[Any, list[str]]] = []
+        """Containers, with the networks that they had."""
+
+    async def start(self) -> list[str]:
+        nodes = await choose(self.word(), self.cluster, self.dice)
+        for node in nodes:
+            container: Any = node.process
+            networks = await asyncio.to_thread(container.networks)
+            self._struck.append((container, networks))
+            await asyncio.to_thread(container.disconnect, networks)
+        return names(nodes)
+
+    async def verify(self) -> str:
+        for container, _ in self._struck:
+            if left := await asyncio.to_thread(container.networks):
+                raise NoEffectError(f"a node is still attached to {', '.join(left)}")
+        return "the engine says that no network is attached"
+
+    async def stop(self) -> None:
+        while self._struck:
+            container, networks = self._struck[-1]
+            await asyncio.to_thread(container.connect, networks)
+            self._struck.pop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jepsen_lite.workloads.collections import Counter, Once, Queue, Sequence, Set
+from jepsen_lite.workloads.guarded import Guarded
 from jepsen_lite.workloads.holds import Leadership, LockHolds
 from jepsen_lite.workloads.membership import Membership
 from jepsen_lite.workloads.registers import CasRegister, Register, VersionedRegister
@@ -26,6 +27,7 @@ _ALL: Final[tuple[type[Workload], ...]] = (
     Once,
     LockHolds,
     Leadership,
+    Guarded,
     Watch,
     Sessions,
     Membership,
