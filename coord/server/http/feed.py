@@ -1,0 +1,285 @@
+"""What open pages hear: the cluster's pulse, and news of the directories that they show.
+
+One look at the journal every ``TICK_S`` serves all pages. It gathers which nodes were touched and
+tells how they are now, so that a node written a thousand times costs what one written once does,
+and fifty pages on one directory cost one encoding. What is too much to tell is said to be: the
+page then asks for the rows in its sight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from coord.model.acl import READ, Identity, permits
+from coord.model.errors import CompactedError
+from coord.model.paths import ROOT, join, parent_of
+from coord.raft import Role
+from coord.server.http.api.forms import stat_or_none
+from coord.server.http.health import readiness
+
+if TYPE_CHECKING:
+    from coord.node.node import Node
+    from coord.store.reader import TreeReader
+
+TICK_S: Final = 0.5
+QUIET_TICKS: Final = 10
+"""Without news the pulse still beats every so many ticks."""
+LOOK_MAX: Final = 2_000
+"""Changes looked at in one tick. When there are more, none is told: everything may have changed."""
+ENTRIES_MAX: Final = 100
+"""Children told of one directory in one message."""
+WAITING_MAX: Final = 8
+"""Messages that may wait for a page that reads slowly; one more, and it is told to start over."""
+
+Touched = dict[str, dict[str, None]]
+"""Directory → names of its children that changed, in order."""
+
+
+class Token(NamedTuple):
+    """Where a page is: everything up to ``revision`` of that history has been told."""
+
+    history: int
+    revision: int
+
+    def __str__(self) -> str:
+        return f"{self.history:x}.{self.revision}"
+
+    @classmethod
+    def parse(cls, text: str) -> Token | None:
+        """The inverse; None for what is no token."""
+        history, _, revision = text.partition(".")
+        try:
+            return cls(int(history, 16), int(revision))
+        except ValueError:
+            return None
+
+
+class Listener:
+    """One page: what it wants to hear, and the messages that wait for it."""
+
+    def __init__(self, directories: Iterable[str], identities: tuple[Identity, ...]) -> None:
+        self.directories = tuple(dict.fromkeys(directories))
+        self.identities = identities
+        self._messages: list[bytes] = []
+        self._arrived = asyncio.Event()
+        self.is_over = False
+
+    def put(self, message: bytes) -> bool:
+        """Queue a message; False if too many wait, and none of them is kept."""
+        has_room = len(self._messages) < WAITING_MAX
+        if not has_room:
+            self._messages.clear()
+        self._messages.append(message)
+        self._arrived.set()
+        return has_room
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self.is_over = True
+        self._arrived.set()
+
+    async def take(self) -> bytes:
+        """All that waits, as soon as there is anything; b"" at the end."""
+        await self._arrived.wait()
+        self._arrived.clear()
+        messages, self._messages = self._messages, []
+        return b"".join(messages)
+
+
+class Feed:
+    """All pages of one node. It looks at the tree only while there are any."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._listeners: dict[Listener, None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._told = Token(0, 0)
+        self._pulse = b""
+        self._quiet = 0
+
+    # --- pages ----------------------------------------------------------------------------------
+
+    def join(self, listener: Listener, since: Token | None) -> None:
+        """Tell a page what it missed after ``since``, and from now on everything."""
+        if not self._listeners:
+            self._told = self._now()
+            self._pulse = b""
+        self._listeners[listener] = None
+        now = self._now()
+        listener.put(_message("open", now, {"revision": now.revision}))
+        listener.put(_message("pulse", None, pulse_of(self._node)))
+        if since is not None and since != now:
+            self._catch_up(listener, since, now)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="coord-page-feed")
+
+    def leave(self, listener: Listener) -> None:
+        """A page has gone."""
+        self._listeners.pop(listener, None)
+
+    def close(self) -> None:
+        """End every stream."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        for listener in self._listeners:
+            listener.end()
+        self._listeners.clear()
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def _now(self) -> Token:
+        return Token(self._node.store.machine.history_id, self._node.reader.revision)
+
+    def _catch_up(self, listener: Listener, since: Token, now: Token) -> None:
+        touched = None
+        if since.history == now.history and since.revision <= now.revision:
+            touched = gather(self._node.reader, since.revision)
+        if touched is None:
+            listener.put(_message("reset", now, {"revision": now.revision}))
+        else:
+            self._tell([listener], touched, now)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            while self._listeners:
+                await asyncio.sleep(TICK_S)
+                self.tick()
+        finally:
+            self._task = None
+
+    def tick(self) -> None:
+        """Tell every page what has happened since the last tick."""
+        told, now = self._told, self._now()
+        if now != told:
+            self._told = now
+            touched = None
+            if now.history == told.history:
+                touched = gather(self._node.reader, told.revision)
+            self._tell(self._listeners, touched, now)
+        pulse = _message("pulse", None, pulse_of(self._node))
+        self._quiet += 1
+        if pulse != self._pulse or self._quiet >= QUIET_TICKS:
+            self._pulse, self._quiet = pulse, 0
+            for listener in self._listeners:
+                self._put(listener, pulse)
+
+    def _tell(self, listeners: Iterable[Listener], touched: Touched | None, now: Token) -> None:
+        """``touched`` None: too much, or unknown."""
+        news = _News(self._node.reader, touched)
+        for listener in listeners:
+            told = [
+                f"{json.dumps(path)}:{news.of(path)}"
+                for path in listener.directories
+                if news.has(path) and news.may_hear(path, listener.identities)
+            ]
+            if told:
+                body = f'{{"revision":{now.revision},"dirs":{{{",".join(told)}}}}}'
+                self._put(listener, _frame("changes", now, body))
+
+    def _put(self, listener: Listener, message: bytes) -> None:
+        if not listener.put(message):
+            now = self._now()
+            listener.put(_message("reset", now, {"revision": now.revision}))
+
+
+def gather(reader: TreeReader, since: int) -> Touched | None:
+    """What was touched after ``since``; None if that is too much or no longer known.
+
+    A creation or deletion touches the parent too: the parent's row shows how many children it has.
+    """
+    touched: Touched = {}
+    count = 0
+    try:
+        for change in reader.touched_after(since, LOOK_MAX + 1):
+            count += 1
+            _touch(touched, change.path)
+            if change.old is None or not change.exists:
+                _touch(touched, parent_of(change.path))
+    except CompactedError:
+        return None
+    return None if count > LOOK_MAX else touched
+
+
+def _touch(touched: Touched, path: str) -> None:
+    if path == ROOT:
+        touched.setdefault(ROOT, {})
+    else:
+        parent = parent_of(path)
+        touched.setdefault(parent, {})[path[len(parent) + (parent != ROOT) :]] = None
+
+
+class _News:
+    """One tick's news by directory, encoded once for all pages. ``touched`` None: of everything."""
+
+    def __init__(self, reader: TreeReader, touched: Touched | None) -> None:
+        self._reader = reader
+        self._touched = touched
+        self._encoded: dict[str, str] = {}
+
+    def has(self, path: str) -> bool:
+        return self._touched is None or path in self._touched
+
+    def may_hear(self, path: str, identities: tuple[Identity, ...]) -> bool:
+        """READ on a directory lets its children be listed; of one that is gone all may hear."""
+        found = self._reader.acl(path)
+        return found is None or permits(found[0], READ, identities)
+
+    def of(self, path: str) -> str:
+        """The directory's stat (null: it is gone), children as [name, stat or null], and whether
+        there are more that changed."""
+        encoded = self._encoded.get(path)
+        if encoded is None:
+            encoded = self._encoded[path] = json.dumps(self._describe(path), separators=(",", ":"))
+        return encoded
+
+    def _describe(self, path: str) -> dict[str, Any]:
+        reader = self._reader
+        names = None if self._touched is None else self._touched[path]
+        is_more = names is None or len(names) > ENTRIES_MAX
+        told = () if is_more or names is None else names
+        return {
+            "stat": stat_or_none(reader.stat(path)),
+            "entries": [[name, stat_or_none(reader.stat(join(path, name)))] for name in told],
+            "more": is_more,
+        }
+
+
+def pulse_of(node: Node) -> dict[str, Any]:
+    """How this node sees its cluster."""
+    raft = node.raft
+    failing = [check.says for check in readiness(node) if not check.is_ok]
+    return {
+        "node": int(node.id),
+        "leader": int(raft.leader) or None,
+        "leads": raft.role is Role.LEADER,
+        "term": int(raft.term),
+        "revision": node.reader.revision,
+        "ready": not failing,
+        "why": failing[0] if failing else "",
+        "members": [
+            {
+                "id": int(member.id),
+                "role": member.role.name.lower(),
+                "http": member.http,
+                "reachable": member.id == node.id or node.is_linked(member.id),
+            }
+            for member in raft.membership.members
+        ],
+    }
+
+
+def _message(kind: str, token: Token | None, body: dict[str, Any]) -> bytes:
+    return _frame(kind, token, json.dumps(body, separators=(",", ":")))
+
+
+def _frame(kind: str, token: Token | None, body: str) -> bytes:
+    """One server-sent event. JSON holds no line feed."""
+    lines: Iterator[str] = iter(() if token is None else (f"id: {token}\n",))
+    return "".join((*lines, f"event: {kind}\ndata: {body}\n\n")).encode()

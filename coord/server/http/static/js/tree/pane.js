@@ -1,0 +1,163 @@
+// The left side of the tree's view: search, rows, and what the newest news says.
+
+import { app, go } from "/page/js/app.js";
+import { append, h, replace } from "/page/js/dom.js";
+import { count, counted } from "/page/js/format.js";
+import { icon } from "/page/js/icons.js";
+import { parentOf, ROOT } from "/page/js/paths.js";
+import { Loader } from "/page/js/tree/loader.js";
+import { Tree } from "/page/js/tree/model.js";
+import { Search } from "/page/js/tree/search.js";
+import { TreeView } from "/page/js/tree/view.js";
+
+const OPEN_MAX = 200;
+const LOOK_EVERY_MS = 2000;
+
+/** `onPick(path, how)`: "keys" while arrows move through the rows, else "click". */
+export class TreePane {
+  constructor(onPick, onRemove) {
+    this.tree = new Tree();
+    this.view = new TreeView(this.tree);
+    this.loader = new Loader(this.tree, () => this.onRows(), (path) => this.onMissing(path));
+    this.search = new Search((path) => go("tree", path, { at: app.asOf }));
+    this.timer = 0;
+    this.lookedAt = 0;
+    this.foot = h("div.tree-foot");
+    this.create = h("button.quiet.square", { title: "Create a node below the selected one", "aria-label": "Create a node" }, icon("plus"));
+    this.element = h("div.first", {}, h("div.tree-head", {}, this.search.element, this.create), this.view.element, this.foot);
+    this.view.addEventListener("pick", ({ detail }) => onPick(detail));
+    this.view.addEventListener("remove", ({ detail }) => onRemove(detail));
+    this.view.addEventListener("toggle", ({ detail }) => this.toggle(detail));
+    this.view.addEventListener("need", ({ detail }) => this.need(detail));
+    this.view.element.addEventListener("scroll", () => this.follow(), { passive: true });
+  }
+
+  /** Show the tree from its root on, now or as of another time. */
+  start() {
+    this.loader.cancelAll();
+    const open = this.tree.paths;
+    this.tree.clear();
+    this.tree.open(ROOT);
+    this.loader.load(ROOT, 0);
+    return open;
+  }
+
+  async toggle(path) {
+    if (this.tree.directory(path)) {
+      this.loader.cancel(path);
+      this.tree.close(path);
+      if (this.tree.indexOf(this.tree.active) < 0) this.tree.active = path;
+      this.view.draw();
+      this.follow();
+      return;
+    }
+    if (this.tree.directories.size >= OPEN_MAX) this.closeFarthest(path);
+    this.tree.open(path);
+    this.view.draw();
+    this.follow();
+    await this.loader.load(path, 0);
+  }
+
+  /** Too much is open: what lies on no line to `path` goes first. */
+  closeFarthest(path) {
+    const victim = this.tree.paths.find((open) => open !== ROOT && !path.startsWith(`${open}/`) && open !== path);
+    if (victim) this.tree.close(victim);
+  }
+
+  need({ path, upTo, again }) {
+    const directory = this.tree.directory(path);
+    if (!directory || (directory.problem && !again)) return;
+    this.loader.load(path, upTo);
+  }
+
+  async select(path) {
+    this.tree.selected = path;
+    this.view.draw();
+    if (this.tree.indexOf(path) < 0) {
+      await this.loader.reveal(path);
+      this.follow();
+    }
+    if (this.tree.selected !== path) return;
+    this.view.activate(path);
+  }
+
+  onRows() {
+    this.view.draw();
+    this.follow();
+    this.drawFoot();
+  }
+
+  onMissing(path) {
+    if (path === ROOT) return;
+    this.tree.drop(path);
+    this.onRows();
+  }
+
+  // --- news -------------------------------------------------------------------------------------
+
+  /** Hear of what is open. What finds no room is looked at again whenever it comes into sight. */
+  follow() {
+    if (app.asOf !== null) return;
+    const inSight = [...this.view.inSight().keys()];
+    const others = this.tree.paths.filter((path) => !inSight.includes(path));
+    const followed = new Set(app.live.follow([...inSight, ...others].filter((path) => this.tree.directory(path))));
+    for (const [path, directory] of this.tree.directories) if (!followed.has(path) && !directory.isStale) directory.doubt();
+    this.lookAgain();
+  }
+
+  /** Read the rows in sight of what the stream could not tell, at most once in a while. */
+  lookAgain() {
+    if (this.timer || !this.stale().length) return;
+    const wait = Math.max(200, this.lookedAt + LOOK_EVERY_MS - Date.now());
+    this.timer = setTimeout(() => {
+      this.timer = 0;
+      this.lookedAt = Date.now();
+      for (const [path, rows] of this.stale()) this.loader.refresh(path, ...rows);
+    }, wait);
+  }
+
+  /** [path, rows] in sight that may no longer be as they are shown. */
+  stale() {
+    return [...this.view.inSight()].filter(([path, rows]) => this.tree.directory(path)?.isDoubtful(...rows));
+  }
+
+  onChanges({ dirs }) {
+    if (app.asOf !== null) return;
+    for (const [path, news] of Object.entries(dirs)) this.onDirectory(path, news);
+    this.view.draw();
+    this.drawFoot();
+  }
+
+  onDirectory(path, { stat, entries, more }) {
+    const directory = this.tree.directory(path);
+    if (path === ROOT && stat) this.tree.rootStat = stat;
+    if (!directory) return;
+    if (stat === null) {
+      this.onMissing(path);
+      return;
+    }
+    for (const [name, childStat] of entries) {
+      if (childStat === null && directory.open.has(name)) this.tree.close(directory.open.get(name).path);
+      directory.update(name, childStat);
+    }
+    directory.total = stat.children;
+    if (more) {
+      directory.doubt();
+      this.lookAgain();
+    }
+  }
+
+  /** Nobody knows what was missed: all that is open may have changed. */
+  onReset() {
+    for (const directory of this.tree.directories.values()) directory.doubt();
+    this.lookAgain();
+  }
+
+  drawFoot() {
+    const directory = this.tree.directory(parentOf(this.tree.selected)) ?? this.tree.directory(ROOT);
+    if (!directory) return;
+    const known = directory.isComplete ? "" : `, ${count(directory.names.length)} read`;
+    replace(this.foot);
+    append(this.foot, [h("span.ellipsis", {}, `${counted(directory.total, "node")} in `, h("bdi.mono", {}, directory.path), known)]);
+  }
+}

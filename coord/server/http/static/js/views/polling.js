@@ -1,0 +1,75 @@
+// A view that asks again every few seconds while it is in sight. An answer that cannot be had leaves
+// the last one on the screen.
+
+import { problemBox } from "/page/js/controls.js";
+import { h, replace } from "/page/js/dom.js";
+
+export class PollingView {
+  constructor(title, everyMs) {
+    this.title = title;
+    this.everyMs = everyMs;
+    this.timer = 0;
+    this.serial = 0;
+    this.answer = null;
+    this.element = h("div.page", { "aria-label": title });
+  }
+
+  show(place) {
+    this.place = place;
+    this.isShown = true;
+    document.title = `${this.title} · coord`;
+    if (this.answer === null) replace(this.element, h("p.empty", { "aria-busy": "true" }, "Asking…"));
+    return this.refresh();
+  }
+
+  leave() {
+    this.isShown = false;
+    clearTimeout(this.timer);
+  }
+
+  async refresh() {
+    clearTimeout(this.timer);
+    const serial = ++this.serial;
+    try {
+      const answer = await this.ask(this.place);
+      if (serial !== this.serial || !this.isShown) return;
+      this.answer = answer;
+      this.problem = null;
+    } catch (problem) {
+      if (serial !== this.serial || !this.isShown) return;
+      this.problem = problem;
+    }
+    // What somebody is reading with the keyboard, selecting or typing into stays as it is.
+    if (!this.isBusy()) this.render();
+    this.timer = setTimeout(() => (document.hidden ? this.later() : this.refresh()), this.everyMs);
+  }
+
+  later() {
+    this.timer = setTimeout(() => this.refresh(), this.everyMs);
+  }
+
+  isBusy() {
+    const selection = document.getSelection();
+    return !selection.isCollapsed && this.element.contains(selection.anchorNode);
+  }
+
+  render() {
+    const top = this.element.scrollTop;
+    const focused = this.element.contains(document.activeElement) ? pathOf(this.element, document.activeElement) : null;
+    if (this.answer === null) replace(this.element, problemBox(this.problem, () => this.refresh()));
+    else replace(this.element, this.problem ? problemBox(this.problem, () => this.refresh()) : null, ...this.draw(this.answer));
+    this.element.scrollTop = top;
+    if (focused) at(this.element, focused)?.focus({ preventScroll: true });
+  }
+}
+
+/** Where an element stands below another, to find its successor after both were drawn anew. */
+function pathOf(root, element) {
+  const steps = [];
+  for (let one = element; one !== root; one = one.parentElement) steps.unshift([...one.parentElement.children].indexOf(one));
+  return steps;
+}
+
+function at(root, steps) {
+  return steps.reduce((element, step) => element?.children[step], root);
+}

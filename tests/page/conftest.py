@@ -1,0 +1,5 @@
+"""The door of a node that stands still, for what needs no browser."""
+
+from tests.server.http.conftest import house
+
+__all__ = ["house"]
