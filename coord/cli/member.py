@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from coord.cli import ask, context, diagnosis, fault_tolerance, output, status
+from coord.cli import ask, context, diagnosis, output, status
 from coord.cli.context import Target
 from coord.cli.diagnosis import NodeView
-from coord.cli.fault_tolerance import Effect, Seat
-from coord.model import requests
+from coord.model import fault_tolerance, requests
 from coord.model.errors import ConnectionLostError, MembershipError, NotReadyError
+from coord.model.fault_tolerance import Effect, Seat
 
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what it does to fault tolerance; change nothing."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from coord.cli.ask import Answer
 from coord.cli.diagnosis import NodeView
-from coord.cli.fault_tolerance import Seat
 from coord.cli.member import seats_of
 from coord.cli.status import DigestView, compare_digests, plain
+from coord.model.fault_tolerance import Seat
 
 
 def _digest(address: str, applied: int, digest: str, *samples: tuple[int, str]) -> DigestView:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coord.cli import fault_tolerance as ft
-from coord.cli.fault_tolerance import Seat
+from coord.model import fault_tolerance as ft
+from coord.model.fault_tolerance import Seat
 
 
 def _voters(count: int, *, down: int = 0) -> list[Seat]:
