@@ -110,7 +110,7 @@ class Layout:
 
     def values_of(self, node: DevNode) -> dict[str, str]:
         """Key → value of the settings that only this command can choose for ``node``."""
-        members = (f"{other.id}={other.peer}/{other.client}" for other in self.nodes)
+        members = (f"{it.id}={it.peer}/{it.client}/{it.http}" for it in self.nodes)
         return {
             "node.id": str(node.id),
             "node.dir": str(node.directory),
@@ -127,7 +127,7 @@ class Layout:
         argv += ["--client", node.client, "--peer", node.peer]
         argv += ["--set", f"node.http={node.http}"]
         for other in self.nodes:
-            argv += ["--member", f"{other.id}={other.peer},{other.client}"]
+            argv += ["--member", f"{other.id}={other.peer},{other.client},{other.http}"]
         for setting in self.settings:
             argv += ["--set", setting]
         return argv

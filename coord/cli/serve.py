@@ -41,7 +41,7 @@ _OPTIONS: Final = (
     click.option("--advertise-peer", metavar="HOST:PORT", help="Where other nodes reach it."),
     click.option("--initial", metavar="ID=PEER/CLIENT,…",
                  help="Founding members, the same on each."),
-    click.option("--member", "members", multiple=True, metavar="ID=PEER,CLIENT",
+    click.option("--member", "members", multiple=True, metavar="ID=PEER,CLIENT[,HTTP]",
                  help="One founding member; repeat it. Another form of --initial."),
     click.option("--dial", metavar="ID=HOST:PORT,…", help="Dial these nodes elsewhere."),
     click.option("--insecure-peers", is_flag=True, default=None,
