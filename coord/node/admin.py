@@ -138,11 +138,15 @@ class Admin:
         leader = self._driver.raft.leader
         if leader == NO_NODE:
             raise NotLeaderError("this operation needs the leader and none is known here")
+        self.ask_member(conn, leader, request, done)
+
+    def ask_member(self, conn: Connection, member: NodeId, request: rq.Admin, done: Done) -> None:
+        """Have another node answer, within CALL_MS_MAX or twice that. Raises LimitError."""
         if len(self._calls) >= CALLS_MAX:
             raise LimitError(f"{CALLS_MAX} admin calls are under way on this node")
         call, self._next_call = self._next_call, self._next_call + 1
         self._calls[call] = (conn, done)
-        self._driver.post(leader, AdminCall(call, request.op, request.arguments))
+        self._driver.post(member, AdminCall(call, request.op, request.arguments))
 
     def lost(self, conn: Connection) -> None:
         """The client has gone; its answers go nowhere."""
@@ -161,7 +165,7 @@ class Admin:
     def on_call(self, peer: NodeId, message: AdminCall) -> None:
         """A request that another node passed on."""
         try:
-            if not self._driver.is_leader:
+            if message.op in LEADER_ONLY and not self._driver.is_leader:
                 raise NotLeaderError("leadership has moved meanwhile; try again")
             body = self._run(None, message.op, message.arguments)
             answer = AdminAnswer(message.call, OK, "", body)
@@ -242,12 +246,11 @@ class Admin:
         if target == NO_NODE:
             target = self._driver.best_successor()
         try:
-            self._driver.raft.transfer(target)
+            self._driver.transfer(target)
         except RaftRefusal as refusal:
             raise MembershipError(
                 f"leadership cannot move to node {target}: {refusal}"
             ) from refusal
-        self._driver.wake()
         return [int(target)]
 
     def _snapshot(self, conn: Connection, xid: int) -> None:

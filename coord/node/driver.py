@@ -156,6 +156,8 @@ class Driver:
             *store.tree.damage,
         )
         self._apply_failures = 0
+        self.on_transfer: Callable[[Term], None] = lambda _term: None
+        """Told when this leader has asked another to take over."""
         self.applied_entries = 0
         self.flushes = 0
 
@@ -216,6 +218,12 @@ class Driver:
         """Start a linearizable read round; False if no leader is known (the next tick's flush
         asks again). Called while a flush begins, which then sends it."""
         return self.raft.read_index(read_id)
+
+    def transfer(self, successor: NodeId) -> None:
+        """Give leadership away. Raises RaftRefusal."""
+        self.raft.transfer(successor)
+        self.on_transfer(self.raft.term)
+        self.wake()
 
     def wake(self) -> None:
         """Flush once after the input of this turn of the loop."""

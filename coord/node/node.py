@@ -18,6 +18,7 @@ from coord.node.features import FeatureKeeper
 from coord.node.forwarding import PROGRESS_CHECK_MS, Forwarder
 from coord.node.gateway import Gateway
 from coord.node.housekeeping import Housekeeping
+from coord.node.leaders import LeaderBook
 from coord.node.liveness import Liveness
 from coord.node.peer_messages import (
     AdminAnswer,
@@ -89,6 +90,8 @@ class Node:
         raft = RaftNode(settings.raft, store.log, jitter, Index(store.machine.applied_index))
         self.raft = raft
         self.driver = Driver(raft, store, log_writer, transport, scheduler, clock, self)
+        self.leaders = LeaderBook(self.id, clock, self.is_linked)
+        self.driver.on_transfer = self.leaders.handing_over
         self.reader = TreeReader(store.tree)
         self.registry = WatchRegistry()
         self.rounds = ReadRounds()
@@ -198,10 +201,9 @@ class Node:
         if not self.driver.is_leader or not successor:
             return False
         try:
-            self.raft.transfer(successor)
+            self.driver.transfer(successor)
         except RaftRefusal:
             return bool(self.raft.transferee)  # A transfer is under way already, or impossible.
-        self.driver.wake()
         return True
 
     def _leave_if_full(self) -> None:
@@ -296,7 +298,7 @@ class Node:
 
     def on_leadership(self, term: Term, leader: NodeId) -> None:
         """Whatever the old leader had not done goes to the new one."""
-        del term
+        self.leaders.changed(term, leader)
         self.liveness.on_leadership()
         self.admin.on_leadership()
         self.rounds.retry()

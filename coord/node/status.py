@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from coord.raft.types import NO_NODE, MemberRole
 
 if TYPE_CHECKING:
+    from coord.node.leaders import Leadership
     from coord.node.node import Node
 
 
@@ -22,6 +23,32 @@ class MemberStatus:
     is_leader: bool
     reachable: bool
     lag: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskStatus:
+    """In bytes. ``log``: what has been written since the newest snapshot. ``free``: what the file
+    system had left when it was last asked."""
+
+    tree: int
+    log: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotStatus:
+    """A verified snapshot."""
+
+    revision: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigestStatus:
+    """What every member has at the same revision, unless one is wrong."""
+
+    revision: int
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +81,20 @@ class NodeStatus:
     digest_alarm: bool
     is_joint: bool
     members: tuple[MemberStatus, ...]
+    disk: DiskStatus
+    snapshots: tuple[SnapshotStatus, ...]
+    """Newest first."""
+    digest: DigestStatus | None
+    """The newest sample; None before the first."""
+    leaders: tuple[Leadership, ...]
+    """Oldest first."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the wire and for JSON."""
-        return {**asdict(self), "members": [asdict(member) for member in self.members]}
+        told = asdict(self)
+        for name in ("members", "snapshots", "leaders"):
+            told[name] = list(told[name])
+        return told
 
 
 def describe(node: Node) -> NodeStatus:
@@ -90,7 +127,22 @@ def describe(node: Node) -> NodeStatus:
         digest_alarm=node.digest_alarm,
         is_joint=raft.membership.is_joint,
         members=_members(node),
+        disk=DiskStatus(
+            tree=node.store.tree.used_bytes(),
+            log=node.store.log.log_bytes(),
+            free=node.store.space.free_bytes,
+        ),
+        snapshots=tuple(
+            SnapshotStatus(int(meta.index), meta.length) for meta in node.store.snapshots.kept()
+        ),
+        digest=_digest(node),
+        leaders=tuple(node.leaders.kept),
     )
+
+
+def _digest(node: Node) -> DigestStatus | None:
+    samples = node.store.machine.digests
+    return DigestStatus(samples[-1][0], f"{samples[-1][1]:016x}") if samples else None
 
 
 def _members(node: Node) -> tuple[MemberStatus, ...]:

@@ -83,6 +83,8 @@ class SpaceGuard:
         self._quota_bytes = quota_bytes
         self._calls = 0
         self._seen_bytes = 0
+        self.free_bytes = 0
+        """What the file system had left at the last look."""
         self.reason = ""
         """Why user writes are refused; "" while they are allowed."""
         self.look()
@@ -110,6 +112,7 @@ class SpaceGuard:
         elif not reserve.held and free >= 2 * reserve.size:
             reserve.make()
             free = self._free_bytes()
+        self.free_bytes = free
         used = self._replicated_bytes()
         if not reserve.held or free < reserve.size:
             kept = reserve.size if reserve.held else 0

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import aiohttp
 import pytest
 
+from coord.model.errors import OverloadedError
+from coord.protocol.native_client import StreamPush
 from coord.server.http.api import watch
 from coord.server.http.api.watch import Feed
 from tests.http_api.conftest import ANN, Api
@@ -165,8 +167,8 @@ async def test_a_feed_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) ->
     """At its bound, and says so; what was pending is dropped."""
     monkeypatch.setattr(watch, "PENDING_BYTES_MAX", 2_000)
     feed = Feed()
-    push = watch.StreamPush(1, 5, 0, True, ())
+    push = StreamPush(1, 5, 0, True, ())
     for _ in range(5):
         feed.push(push)
-    with pytest.raises(watch.OverloadedError):
+    with pytest.raises(OverloadedError):
         await feed.next()

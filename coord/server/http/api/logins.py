@@ -82,11 +82,12 @@ def is_confidential(request: web.Request, address: str) -> bool:
     """
     forwarded = request.headers.get("X-Forwarded-Proto")
     if forwarded is not None or "X-Forwarded-For" in request.headers:
-        return _is_loopback(address) and forwarded == "https"
-    return request.secure or _is_loopback(address)
+        return is_loopback(address) and forwarded == "https"
+    return request.secure or is_loopback(address)
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether "host:port" is this machine itself."""
     try:
         found = ip_address(address.rpartition(":")[0])
     except ValueError:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from coord.model.errors import BadArgumentsError, CoordError
-from coord.server.http.api import history, listings, login, nodes, sessions, transactions, watch
+from coord.server.http.api import (
+    cluster,
+    history,
+    listings,
+    login,
+    nodes,
+    sessions,
+    transactions,
+    watch,
+)
 from coord.server.http.api.asked import SESSION, Asked, address_of, session_of
 from coord.server.http.api.calls import JSON, Call, Endpoint
 from coord.server.http.api.refusals import refusal
@@ -25,6 +34,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *sessions.ENDPOINTS,
     *transactions.ENDPOINTS,
     *watch.ENDPOINTS,
+    *cluster.ENDPOINTS,
 )
 
 

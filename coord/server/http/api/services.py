@@ -12,9 +12,11 @@ from coord.node.identity import prove
 from coord.server.http.api.asked import address_of, basic_of
 from coord.server.http.api.callers import Callers
 from coord.server.http.api.calls import LARGE_BODIES_MAX
+from coord.server.http.api.gathering import Gathering
 from coord.server.http.api.logins import Logins, is_confidential
 from coord.server.http.api.past import Pasts
 from coord.server.http.api.refusals import NotSecureError
+from coord.server.http.api.samples import Samples
 
 if TYPE_CHECKING:
     from coord.model.acl import Identity
@@ -31,6 +33,8 @@ class Services:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.callers = Callers(node)
+        self.gathering = Gathering(node)
+        self.samples = Samples(node)
         self.pasts = Pasts(node)
         self.logins = Logins(node.clock.wall_ms)
         self.feeds: set[Feed] = set()
@@ -41,7 +45,10 @@ class Services:
 
     def start(self) -> None:
         """Begin the upkeep. On the loop."""
-        self._tasks = [asyncio.create_task(self.callers.keep_up(), name="coord-http-callers")]
+        self._tasks = [
+            asyncio.create_task(self.callers.keep_up(), name="coord-http-callers"),
+            asyncio.create_task(self.samples.keep_up(), name="coord-http-samples"),
+        ]
 
     def identities_of(self, request: web.Request) -> tuple[Identity, ...]:
         """What the caller has proven, by HTTP Basic or by signing in. Raises CoordError."""

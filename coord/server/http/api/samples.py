@@ -1,0 +1,70 @@
+"""What this node did in each of the last minutes' seconds, for charts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from coord.node.node import Node
+
+INTERVAL_MS: Final = 1_000
+KEPT: Final = 300
+
+
+class Counts(NamedTuple):
+    """Totals since the node started."""
+
+    requests: int
+    replies: int
+    applied: int
+    timed: int
+    timed_ms: int
+
+
+class Samples:
+    """A ring of ``KEPT`` samples; each is what grew since the one before."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._last: Counts | None = None
+        self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
+
+    async def keep_up(self) -> None:
+        """Runs as long as the door."""
+        while True:
+            self.take()
+            await asyncio.sleep(INTERVAL_MS / 1_000)
+
+    def take(self) -> None:
+        """Look once."""
+        counts, last = self._counts(), self._last
+        self._last = counts
+        if last is None:
+            return
+        timed = counts.timed - last.timed
+        gateway = self._node.gateway
+        self._kept.append({
+            "wall_ms": self._node.clock.wall_ms(),
+            "requests": max(0, counts.requests - last.requests),
+            "replies": max(0, counts.replies - last.replies),
+            "applied": counts.applied - last.applied,
+            "latency_ms": (counts.timed_ms - last.timed_ms) / timed if timed > 0 else None,
+            "connections": len(gateway.connections),
+            "in_flight": gateway.admission.writes_in_flight,
+        })  # fmt: skip
+
+    def _counts(self) -> Counts:
+        gateway = self._node.gateway
+        latencies = gateway.traffic.latencies
+        return Counts(
+            *gateway.traffic.totals(gateway.connections),
+            self._node.driver.applied_entries,
+            latencies.count,
+            latencies.sum,
+        )
+
+    def told(self) -> dict[str, Any]:
+        """Oldest first."""
+        return {"interval_ms": INTERVAL_MS, "samples": list(self._kept)}
