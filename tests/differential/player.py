@@ -21,6 +21,8 @@ TIMEOUT_MS: Final = 30_000
 """Of sessions: none of them ends by itself during a sequence."""
 EXPIRING_MS: Final = 1_000
 """Of a session that shall: the least that both servers allow."""
+LAST_ANSWERS_MAX: Final = 1_000
+"""To one whose connection is about to be closed. Beyond them it was not going to be."""
 WRONG_PASSWORD: Final = b"not this password"[:16]
 OPEN_ACL: Final = [[31, "world", "anyone"]]
 
@@ -175,7 +177,7 @@ class _Stage:
             reply, before, handshakes = None, list[Event](), self._reconnect(step)
         else:
             (reply, before), handshakes = self._ask(step), list[Handshake]()
-        after, closed = self._settle()
+        after, closed = self._settle(step.session if step.name == "unknown" else None)
         outcome = Outcome(step, reply, handshakes, before, after, closed)
         if step.name == "close" and reply is not None and reply.err == 0:
             self._end(step.session)
@@ -199,13 +201,17 @@ class _Stage:
         """The zxid of the play's last successful write but ``age``; 0 before the first."""
         return self._write_zxids[-1 - age] if age < len(self._write_zxids) else 0
 
-    def _settle(self) -> tuple[dict[int, list[Event]], list[int]]:
-        """Wait until each connection has got all there is; events, and sessions hung up on."""
+    def _settle(self, hung_up: int | None) -> tuple[dict[int, list[Event]], list[int]]:
+        """Wait until each connection has got all there is; events, and sessions hung up on.
+
+        ``hung_up``: who will be. The busy ZooKeeper answers a few requests more before it does.
+        """
         after: dict[int, list[Event]] = {}
         closed: list[int] = []
         for session, wire in sorted(self._wires.items()):
             try:
-                wire.call("sync", {"path": "/"})
+                for _ in range(LAST_ANSWERS_MAX if session == hung_up else 1):
+                    wire.call("sync", {"path": "/"})
             except Disconnected:
                 closed.append(session)
             if events := wire.take_events():
