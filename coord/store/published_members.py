@@ -38,7 +38,7 @@ def publish_members(run: Run, payload: bytes) -> None:
     if before.rpartition(_VERSION)[0] == listed:
         return
     data = listed + _VERSION + f"{run.index:x}".encode() if listed else b""
-    run.enter(run.index, 0, run.log_ms, 0, (SUPER,))
+    run.enter(run.index, 0, run.log_ms, 0, [SUPER])
     tree.set(CONFIG, data, -1)
     tree.who = None
     run.keep(requests.RECONFIG, 0, 0, 0, (OK, None, ()))
