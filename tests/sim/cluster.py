@@ -42,6 +42,8 @@ WRITABLE_US: Final = 8 * US_PER_S
 """Ten election timeouts: every client must have completed a write this long after healing."""
 CONVERGED_US: Final = 24 * US_PER_S
 """Thirty election timeouts: all nodes at one index with one digest."""
+ROOM_US: Final = 200 * US_PER_MS
+"""Ten ticks: a node has seen that its disk has room."""
 
 
 PAIRED: Final = frozenset({"holder", "restricted"})
@@ -324,11 +326,15 @@ class Cluster:
         self.history.final_tree = self._in_force()[0].tree()
 
     def _check_room(self) -> None:
-        """Every disk has room again, so every node takes writes again."""
-        for member in self._in_force():
-            if member.node is not None:
-                has_space = member.node.gateway.admission.has_space
-                require(has_space, "full-disks-recover", f"node {member.id} refuses writes")
+        """Every disk has room again, so every node takes writes again: it looks at each tick, and
+        the last ones came back perhaps less than a tick ago."""
+        self.kernel.run_while(lambda: bool(self._refusing()), self.kernel.now_us + ROOM_US)
+        refusing = self._refusing()
+        require(not refusing, "full-disks-recover", f"nodes {refusing} refuse writes")
+
+    def _refusing(self) -> list[int]:
+        nodes = {member.id: member.node for member in self._in_force()}
+        return [it for it, node in nodes.items() if node and not node.gateway.admission.has_space]
 
     def _has_done_enough(self) -> bool:
         done = sum(client.writes_done + client.reads_done for client in self.clients)

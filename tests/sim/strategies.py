@@ -18,17 +18,35 @@ from tests.sim.plan import FAULTS, PHASES, PROGRAMS, ROLES, Fault, Knobs, Plan
 FAULT_MS: Final = (4_000, 12_000)
 FAULTS_MAX: Final = 20
 LENGTH_MS_MAX: Final = 3_000
+DIGIT_BITS: Final = 6
+
+
+def number(low: int, high: int) -> st.SearchStrategy[int]:
+    """As ``st.integers``, by digits. Into wide integers Hypothesis mixes the constants of every
+    module that is loaded, so that the same test would draw one thing alone and another in company;
+    digits are too narrow for that."""
+    span = high - low + 1
+    count = -(-span.bit_length() // DIGIT_BITS)
+
+    def joined(digits: list[int]) -> int:
+        value = 0
+        for digit in digits:
+            value = (value << DIGIT_BITS) + digit
+        return low + (value * span >> count * DIGIT_BITS)
+
+    digit = st.integers(0, (1 << DIGIT_BITS) - 1)
+    return st.lists(digit, min_size=count, max_size=count).map(joined)
 
 
 def _fault(kinds: tuple[str, ...]) -> st.SearchStrategy[Fault]:
     return st.builds(
         Fault,
-        at_ms=st.integers(0, FAULT_MS[1]),
+        at_ms=number(0, FAULT_MS[1]),
         kind=st.sampled_from(kinds),
         who=st.sampled_from(ROLES),
         phase=st.sampled_from(PHASES),
-        length_ms=st.integers(LENGTH_MS_MIN, LENGTH_MS_MAX),
-        pick=st.integers(0, PICKS - 1),
+        length_ms=number(LENGTH_MS_MIN, LENGTH_MS_MAX),
+        pick=number(0, PICKS - 1),
     )
 
 
@@ -51,7 +69,7 @@ def plans(draw: st.DrawFn) -> Plan:
     """Any plan of moderate size."""
     programs = draw(st.lists(st.sampled_from(PROGRAMS), min_size=1, max_size=6, unique=True))
     return Plan(
-        seed=draw(st.integers(0, (1 << 32) - 1)),
+        seed=draw(number(0, (1 << 32) - 1)),
         nodes=draw(st.sampled_from((3, 5))),
         spares=draw(st.integers(0, 2)),
         clients=draw(st.integers(2, 6)),
@@ -60,14 +78,14 @@ def plans(draw: st.DrawFn) -> Plan:
         keys=draw(st.integers(1, 4)),
         programs=tuple(programs),
         faults=draw(_faults()),
-        fault_ms=draw(st.integers(*FAULT_MS)),
-        think_ms=draw(st.integers(20, 300)),
+        fault_ms=draw(number(*FAULT_MS)),
+        think_ms=draw(number(20, 300)),
         operations_min=OPERATIONS_MIN,
         session_timeout_ms=draw(st.sampled_from((1_000, 2_000, 4_000))),
         patience_ms=draw(st.sampled_from((200, 600, 2_000))),
         drift_ppm=draw(st.sampled_from((0, 500))),
         snapshot_ms=draw(st.sampled_from((0, 300, 2_000))),
-        core=draw(st.integers(0, PICKS - 1)),
+        core=draw(number(0, PICKS - 1)),
         knobs=draw(_knobs()),
         weather=draw(_weather()),
         disk=DiskConditions(write_us_max=draw(st.sampled_from((1_000, 4_000, 30_000)))),

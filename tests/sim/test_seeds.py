@@ -21,8 +21,6 @@ from tests.sim.run import Result, run_plan
 DRAWN: Final = range(1, 501)
 SEEDS: Final = range(1, 151)
 """Those that the suite has time for; `make sim` runs thousands."""
-OPEN: Final = (50, 500)
-"""Findings that are not settled yet (docs/testing.md, "Open findings")."""
 SEEDS_PER_TEST: Final = 5
 ACKNOWLEDGED_MIN: Final = 100
 """Operations that each run must bring to an end, whatever its faults: a run in which nothing
@@ -50,19 +48,10 @@ def test_a_plan_that_once_failed_holds(name: str) -> None:
 @pytest.mark.parametrize("first", SEEDS[::SEEDS_PER_TEST])
 def test_clusters_hold(first: int) -> None:
     """Under the faults of each seed's plan everything promised holds, and the cluster recovers."""
-    seeds = [seed for seed in range(first, first + SEEDS_PER_TEST) if seed not in OPEN]
-    results = _hold(map(draw, seeds))
+    results = _hold(map(draw, range(first, first + SEEDS_PER_TEST)))
 
     idle = {r.plan.seed: r.acknowledged for r in results if r.acknowledged < ACKNOWLEDGED_MIN}
     assert not idle, f"operations acknowledged, by seed: {idle}"
-
-
-@pytest.mark.simulation
-@pytest.mark.xfail(strict=True, reason="open finding; when it holds, take it off the list")
-@pytest.mark.parametrize("seed", OPEN)
-def test_what_is_open_still_fails(seed: int) -> None:
-    """Nobody forgets it."""
-    _hold([draw(seed)])
 
 
 def test_each_fault_is_in_a_fifth_of_the_seeds() -> None:
