@@ -99,8 +99,8 @@ class Run:
             workers=self.settings.workers or kind.workers,
         )
         kinds = [catalogue.kind_of(text)[0] for text in self.settings.faults]
-        with_disks = any(Ability.DISK in fault.needs for fault in kinds)
-        cluster = starting.make(self.settings, self.directory, with_disks=with_disks)
+        needed = frozenset[Ability]().union(*(fault.needs for fault in kinds))
+        cluster = starting.make(self.settings, self.directory, needed)
         client = self._client(cluster)
         if client not in cluster.clients or client not in kind.clients:
             able = ", ".join(name for name in kind.clients if name in cluster.clients) or "none"

@@ -144,7 +144,11 @@ class Container(ServerProcess):
             await asyncio.to_thread(self._engine.docker, how, self._id)
 
     async def pause(self) -> None:
-        await asyncio.to_thread(self._engine.docker, "pause", self._id)
+        try:
+            await asyncio.to_thread(self._engine.docker, "pause", self._id)
+        except ClusterError:
+            if self.is_running:
+                raise
 
     def resume(self) -> None:
         if self.is_paused:

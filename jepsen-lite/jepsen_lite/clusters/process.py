@@ -93,10 +93,11 @@ class ServerProcess:
         return False
 
     async def pause(self) -> None:
-        """Freeze it, and wait until every thread stands still. Raises TimeoutError."""
+        """Freeze it, and wait until every thread stands still, or it has ended. Raises
+        TimeoutError."""
         self._signal(signal.SIGSTOP)
         async with asyncio.timeout(EXIT_WITHIN_S):
-            while not self.is_paused:
+            while self.is_running and not self.is_paused:
                 await asyncio.sleep(POLL_S)
 
     def resume(self) -> None:

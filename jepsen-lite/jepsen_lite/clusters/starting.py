@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from jepsen_lite.clusters.cluster import Cluster, ClusterError
+from jepsen_lite.clusters.cluster import Ability, Cluster, ClusterError
 from jepsen_lite.clusters.compose import ComposeCluster
 from jepsen_lite.clusters.disk import can_build
 from jepsen_lite.clusters.etcd import EtcdCluster
@@ -22,9 +22,9 @@ OURS: Final = {"local": LocalCluster, "netns": NetnsCluster}
 """Nodes of coord that the tool starts itself."""
 
 
-def make(settings: Settings, home: Path, *, with_disks: bool = False) -> Cluster:
-    """``with_disks``: disks will be made bad, if this machine can do that. Raises ClusterError if
-    there is no such cluster here."""
+def make(settings: Settings, home: Path, needed: frozenset[Ability] = frozenset()) -> Cluster:
+    """``needed``: what faults will want to do; some of it has a price and is left out otherwise.
+    Raises ClusterError if there is no such cluster here."""
     count, seed, first_port = settings.nodes, settings.seed, settings.first_port
     kind = OURS.get(settings.cluster)
     if settings.planted and kind is None:
@@ -36,11 +36,14 @@ def make(settings: Settings, home: Path, *, with_disks: bool = False) -> Cluster
             seed=seed,
             settings=settings.server,
             planted=settings.planted or None,
-            with_disks=with_disks and can_build(),
+            with_disks=Ability.DISK in needed and can_build(),
             first_port=first_port,
         )
     if settings.cluster == "zookeeper":
-        return ZooKeeperCluster(home.resolve(), count, seed=seed, first_port=first_port)
+        with_clocks = Ability.CLOCK in needed
+        return ZooKeeperCluster(
+            home.resolve(), count, seed=seed, first_port=first_port, with_clocks=with_clocks
+        )
     if settings.cluster == "etcd":
         return EtcdCluster(home.resolve(), count, seed=seed, first_port=first_port)
     if settings.cluster == "compose":

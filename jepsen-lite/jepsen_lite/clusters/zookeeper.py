@@ -71,10 +71,13 @@ class ZooKeeperCluster(PeerCluster):
     name = "zookeeper"
     clients = ("kazoo",)
 
-    def __init__(self, home: Path, count: int, *, seed: int, first_port: int) -> None:
+    def __init__(
+        self, home: Path, count: int, *, seed: int, first_port: int, with_clocks: bool = False
+    ) -> None:
+        """``with_clocks``: their clocks can be moved, which makes every look at them slower."""
         if not JAR.exists() or shutil.which("java") is None:
             raise ClusterError("apt-get install zookeeper default-jre-headless")
-        self._faketime = preloaded_clock.library()
+        self._faketime = preloaded_clock.library() if with_clocks else None
         if self._faketime is not None:
             self.abilities |= {Ability.CLOCK}
         super().__init__(home, count, seed=seed, first_port=first_port)

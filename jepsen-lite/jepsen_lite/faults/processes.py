@@ -53,16 +53,30 @@ class Pause(_OnNodes):
     name = "pause"
     summary = "freeze the processes of nodes (SIGSTOP); let them go on"
 
+    def __init__(self, cluster: Cluster, dice: random.Random, word: str | None = None) -> None:
+        super().__init__(cluster, dice, word)
+        self._starts: dict[str, int] = {}
+
     async def start(self) -> list[str]:
-        nodes = await self.choose()
+        """A node that another fault keeps down is left alone."""
+        nodes = [node for node in await self.choose() if node.process.is_running]
+        self.struck = nodes
+        self._starts = {node.name: node.process.starts for node in nodes}
         await asyncio.gather(*(node.process.pause() for node in nodes))
         return names(nodes)
 
     async def verify(self) -> str:
-        awake = [node.name for node in self.struck if not node.process.is_paused]
+        there = [node for node in self.struck if self._is_the_same(node)]
+        awake = [node.name for node in there if not node.process.is_paused]
         if awake:
             raise NoEffectError(f"{', '.join(awake)} are not stopped")
-        return f"the kernel says that {', '.join(names(self.struck))} are stopped"
+        if not there:
+            return "the nodes were down, or went down meanwhile"
+        return f"the kernel says that {', '.join(names(there))} are stopped"
+
+    def _is_the_same(self, node: Node) -> bool:
+        """Not killed meanwhile by another fault, and not started again."""
+        return node.process.is_running and node.process.starts == self._starts[node.name]
 
     async def stop(self) -> None:
         for node in self.struck:
