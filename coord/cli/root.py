@@ -68,7 +68,6 @@ EXTRA_OF_MODULE: Final = {
     "lmdb": "server",
     "prometheus_client": "server",
     "rich": "cli",
-    "structlog": "server",
     "uvloop": "server",
 }
 
