@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from coord.model.errors import BadArgumentsError, MisuseError
+from coord.model.recipes import kind_of
 from coord_client import ForeignPathError, Group, LeaderElection, Lock
-from coord_client.recipes.foreign import kind_of
 from tests.client.fake_server import FakeCluster
 from tests.client.helpers import client_of, settle
 from tests.client.virtual import in_virtual_time

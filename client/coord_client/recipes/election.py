@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from coord.model.paths import join
+from coord.model.recipes import HOLDER, refuse_beside_line
 from coord_client.client import Client
-from coord_client.recipes.foreign import HOLDER, refuse_beside_line
 from coord_client.recipes.hold import Hold
 from coord_client.recipes.lock import Holder, Lock
 from coord_client.recipes.sequence import claim, first_of

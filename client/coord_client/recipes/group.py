@@ -19,9 +19,9 @@ from coord.model.errors import (
 )
 from coord.model.events import ChangeKind
 from coord.model.paths import join, name_of, parent_of
+from coord.model.recipes import ForeignPathError, kind_of, refuse_beside_members
 from coord.model.znode import CreateMode, Stat
 from coord_client.client import Client
-from coord_client.recipes.foreign import ForeignPathError, kind_of, refuse_beside_members
 from coord_client.recipes.sequence import claim, wait_gone, wait_session_end
 from coord_client.session import ConnectionState
 from coord_client.values import Created, WatchBatch

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from coord.model.errors import MisuseError, NoNodeError
 from coord.model.paths import join
+from coord.model.recipes import HOLDER
 from coord_client.client import Client
-from coord_client.recipes.foreign import HOLDER
 from coord_client.recipes.hold import Hold
 from coord_client.recipes.sequence import acquire, acquire_nowait
 

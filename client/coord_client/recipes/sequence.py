@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Any
 
 from coord.model.errors import (
     OK,
@@ -25,16 +25,20 @@ from coord.model.errors import (
 )
 from coord.model.events import ChangeKind
 from coord.model.limits import TXN_OPERATIONS_MAX
-from coord.model.paths import SEQUENCE_WIDTH, join, name_of
+from coord.model.paths import join, name_of
+from coord.model.recipes import (
+    CONTENDER,
+    HOLDER,
+    MARKS,
+    refuse_beside_line,
+    sequence_of,
+    wrong_content,
+)
 from coord.model.types import ReadLevel
 from coord.model.znode import CreateMode
 from coord_client.client import Client
-from coord_client.recipes.foreign import CONTENDER, HOLDER, refuse_beside_line, wrong_content
 from coord_client.recipes.hold import Hold
 from coord_client.values import Created
-
-MARKS: Final = {kind: f"coord recipe {kind}".encode() for kind in ("lock", "election", "group")}
-"""Data of a recipe's node: what kind of recipe lives there."""
 
 assert TXN_OPERATIONS_MAX >= 2
 
@@ -102,11 +106,6 @@ async def first_of(*waits: Awaitable[Any]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def sequence_of(name: str) -> int:
-    """The number a contender was given."""
-    return int(name[-SEQUENCE_WIDTH:])
 
 
 class Place:

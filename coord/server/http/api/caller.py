@@ -6,6 +6,7 @@ other connection, and no way around them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,12 +63,14 @@ class Caller:
         self._ended: CoordError | None = None
         self._attaching: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
-        self.on_push: Callable[[Push], None] | None = None
-        """Hears what the streams of this caller push."""
+        self._listeners: dict[int, Callable[[Push], None]] = {}
+        """By watch id, the xid of the request that opened the stream."""
         self.on_end: Callable[[CoordError], None] | None = None
         """Told once, when the link ends."""
         self.used_s = 0.0
         """When a request last asked for this caller, on the loop's clock."""
+        self.standing = asyncio.Lock()
+        """Held while a place in a line is looked for or made: a session has one in each."""
         self.users = 0
         """Requests that are using it."""
         self.conn = gateway.open(self, NativeCodec(), address)
@@ -84,8 +87,10 @@ class Caller:
                     answer.set_result(message)
             elif isinstance(message, NoticePush):
                 self._ended = ConnectionLostError(f"{message.reason}: {message.message}")
-            elif isinstance(message, Push) and self.on_push is not None:
-                self.on_push(message)
+            elif isinstance(message, Push):
+                listener = self._listeners.get(message.watch_id)
+                if listener is not None:
+                    listener(message)
 
     def close(self) -> None:
         """The gateway ends the connection."""
@@ -126,6 +131,26 @@ class Caller:
         except (ConnectionLostError, OperationTimeoutError) as error:
             error.definite = not isinstance(request, rq.Admin)
             raise
+
+    async def listen(
+        self, request: rq.Watch, listener: Callable[[Push], None]
+    ) -> tuple[int, Reply]:
+        """(watch id, reply) of an open stream; ``listener`` hears it until ``unlisten`` or the end
+        of the link. It must not call the gateway. Raises CoordError."""
+        await self.attached()
+        watch_id = self._xid + 1
+        self._listeners[watch_id] = listener
+        try:
+            return watch_id, await self._exchange(request, 0, 0)
+        except BaseException:
+            del self._listeners[watch_id]
+            raise
+
+    async def unlisten(self, watch_id: int) -> None:
+        """Close a stream; one that has ended by itself is no error."""
+        self._listeners.pop(watch_id, None)
+        with contextlib.suppress(CoordError):
+            await self.ask(rq.Unwatch(watch_id))
 
     async def write_one(self, request: rq.Write | rq.Close, seq: int | None = None) -> Reply:
         """Send a write in its turn. ``seq``: its number in the session, from a client that numbers

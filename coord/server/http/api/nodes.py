@@ -9,14 +9,12 @@ from aiohttp import web
 from coord.model import requests as rq
 from coord.model.acl import Acl
 from coord.model.errors import BadArgumentsError, NodeExistsError, NoNodeError
-from coord.model.paths import ROOT, join, parent_of
-from coord.model.types import ReadLevel
 from coord.model.znode import Stat
 from coord.server.http.api.asked import SEQUENCE, member
-from coord.server.http.api.caller import Caller
 from coord.server.http.api.calls import JSON, Call, Endpoint, answer
 from coord.server.http.api.deletes import delete_all
 from coord.server.http.api.forms import acl_fields, acl_of, stat_fields, value_fields, value_of
+from coord.server.http.api.parents import create_with_parents
 from coord.server.http.api.schemas import (
     ACL,
     COUNT,
@@ -32,7 +30,14 @@ from coord.server.http.api.schemas import (
     obj,
 )
 from coord.server.http.api.waiting import wait_applied
-from coord.server.http.api.writes import ANY, checked, create_arguments, guard_of, perform
+from coord.server.http.api.writes import (
+    ANY,
+    EPHEMERAL,
+    checked,
+    create_arguments,
+    guard_of,
+    perform,
+)
 
 BYTES: Final = "application/octet-stream"
 RACES_MAX: Final = 16
@@ -127,26 +132,15 @@ async def post(call: Call) -> web.StreamResponse:
     path = "/" + call.request.match_info["path"]
     create: rq.Create = checked(rq.CREATE, *create_arguments(body, path))
     if member(body, "make_parents", bool, False):
-        if SEQUENCE in call.request.headers:
-            raise BadArgumentsError("make_parents makes several writes: they cannot be numbered")
+        if guard is not None or SEQUENCE in call.request.headers or create.mode in EPHEMERAL:
+            raise BadArgumentsError("make_parents goes with no guard, number or ephemeral node")
         async with call.caller() as caller:
-            await _make_parents(caller, parent_of(create.path))
-    reply, made = await perform(call, create, guard)
+            reply = await create_with_parents(caller, create)
+            made = reply.body
+    else:
+        reply, made = await perform(call, create, guard)
     fields = {"path": made[0], "revision": reply.revision, "stat": stat_fields(made[1])}
     return answer(fields, 201)
-
-
-async def _make_parents(caller: Caller, path: str) -> None:
-    at = ROOT
-    for name in path.strip("/").split("/") if path != ROOT else ():
-        at = join(at, name)
-        try:
-            await caller.ask(rq.Exists(at, False, int(ReadLevel.SESSION)))
-        except NoNodeError:
-            try:
-                await caller.write_one(checked(rq.CREATE, at))
-            except NodeExistsError:
-                continue
 
 
 async def delete(call: Call) -> web.StreamResponse:

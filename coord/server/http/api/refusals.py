@@ -22,12 +22,11 @@ class NotSecureError(NoAuthError):
 
 RETRY_AFTER_S: Final = 1
 
-_STATUS: Final[dict[type[CoordError], HTTPStatus]] = {
+_STATUS: Final[dict[type, HTTPStatus]] = {
     errors.BadArgumentsError: HTTPStatus.BAD_REQUEST,
     errors.InvalidAclError: HTTPStatus.BAD_REQUEST,
     errors.AuthFailedError: HTTPStatus.UNAUTHORIZED,
     errors.NoAuthError: HTTPStatus.FORBIDDEN,
-    NotSecureError: HTTPStatus.FORBIDDEN,
     errors.NoNodeError: HTTPStatus.NOT_FOUND,
     errors.NodeExistsError: HTTPStatus.CONFLICT,
     errors.NotEmptyError: HTTPStatus.CONFLICT,
@@ -74,7 +73,8 @@ def word_of_code(code: int) -> str:
 
 def refusal(error: CoordError) -> web.Response:
     """Status, ``code`` and whether the operation certainly did not happen."""
-    status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    known = (_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    status = next(known, HTTPStatus.INTERNAL_SERVER_ERROR)
     more: dict[str, Any] = {"code": word_of(type(error)), "definite": error.definite}
     if isinstance(error, TransactionError):
         more["results"] = [{"code": word_of_code(code)} for code in error.results]

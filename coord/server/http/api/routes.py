@@ -13,6 +13,7 @@ from coord.server.http.api import (
     listings,
     login,
     nodes,
+    recipes,
     sessions,
     transactions,
     watch,
@@ -34,6 +35,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *sessions.ENDPOINTS,
     *transactions.ENDPOINTS,
     *watch.ENDPOINTS,
+    *recipes.ENDPOINTS,
     *cluster.ENDPOINTS,
 )
 

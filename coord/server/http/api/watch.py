@@ -121,8 +121,8 @@ async def watch(call: Call) -> web.StreamResponse:
     services.feeds.add(feed)
     try:
         async with services.callers.of_its_own(call.asked, "http watch") as caller:
-            caller.on_push, caller.on_end = feed.push, feed.end
-            first, history = await _establish(caller, wanted)
+            caller.on_end = feed.end
+            first, history = await _establish(caller, feed, wanted)
             return await _tell(call, caller, feed, _Teller(wanted, history), first)
     finally:
         services.feeds.discard(feed)
@@ -146,12 +146,12 @@ def _resume_of(token: str) -> Resume:
     return found
 
 
-async def _establish(caller: Caller, wanted: Wanted) -> tuple[bytes, int]:
+async def _establish(caller: Caller, feed: Feed, wanted: Wanted) -> tuple[bytes, int]:
     """(first message, history id). What is no longer kept is said, and skipped."""
     try:
-        reply = await caller.ask(wanted.request())
+        _, reply = await caller.listen(wanted.request(), feed.push)
     except CompactedError as error:
-        reply = await caller.ask(wanted._replace(resume=None).request())
+        _, reply = await caller.listen(wanted._replace(resume=None).request(), feed.push)
         history = reply.body[0]
         told = {"revision": reply.revision, "detail": str(error)}
         return _message("compacted", told, (history, reply.revision)), history
@@ -174,7 +174,7 @@ async def _tell(
                 told = {"code": word_of(type(error)), "detail": str(error)}
                 await response.write(_message("end", told))
                 return response
-            messages = [await teller.message(caller, push) for push in pushes]
+            messages = [await teller.message(caller, feed, push) for push in pushes]
             await response.write(b"".join(messages) or b":\n\n")
     except ConnectionResetError:
         return response
@@ -187,13 +187,14 @@ class _Teller:
         self._wanted = wanted
         self._history = history
 
-    async def message(self, caller: Caller, push: Push) -> bytes:
+    async def message(self, caller: Caller, feed: Feed, push: Push) -> bytes:
         """One message. Raises CoordError if the stream cannot go on."""
         if not isinstance(push, StreamPush):
             error = push.error()
             if not isinstance(error, CompactedError):
                 raise error
-            first, self._history = await _establish(caller, self._wanted._replace(resume=None))
+            afresh = self._wanted._replace(resume=None)
+            first, self._history = await _establish(caller, feed, afresh)
             return first.replace(b"event: open", b"event: compacted", 1)
         at = (self._history, push.revision) if push.complete else None
         if not push.changes:

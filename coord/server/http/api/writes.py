@@ -14,6 +14,7 @@ from coord.model.errors import (
     TransactionError,
     from_code,
 )
+from coord.model.znode import CreateMode
 from coord.protocol.native_client import Reply
 from coord.protocol.native_requests import decode_request
 from coord.server.http.api.asked import Parameters, member, sequence_of
@@ -21,6 +22,7 @@ from coord.server.http.api.calls import Call
 from coord.server.http.api.forms import acl_of, mode_of, stat_fields, value_of
 
 ANY: Final = -1
+EPHEMERAL: Final = frozenset(int(mode) for mode in CreateMode if mode.is_ephemeral)
 _FIELDS: Final = {
     "exists": "exists",
     "value": "value",
@@ -126,7 +128,7 @@ def guard_of(query: Parameters) -> rq.Guard | None:
 
 async def perform(call: Call, write: Any, guard: rq.Guard | None = None) -> tuple[Reply, Any]:
     """(the reply, the body that ``write`` alone would have got). Raises CoordError."""
-    is_ephemeral = isinstance(write, rq.Create) and write.mode in _EPHEMERAL
+    is_ephemeral = isinstance(write, rq.Create) and write.mode in EPHEMERAL
     if is_ephemeral and call.asked.session is None:
         raise NoAuthError("an ephemeral node belongs to a session: open one (POST /v1/sessions)")
     async with call.caller() as caller:
@@ -145,6 +147,3 @@ def _own_error(error: TransactionError) -> CoordError:
     """What the guard or the write itself was refused with."""
     failed = [code for code in error.results if code in BY_CODE]
     return from_code(failed[0], str(error)) if failed else error
-
-
-_EPHEMERAL: Final = frozenset({1, 3})

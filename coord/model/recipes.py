@@ -1,4 +1,5 @@
-"""What else lives on a recipe's path: the recipes of other libraries, told by their nodes' names.
+"""How recipes lie in the tree, and what else may lie there: the recipes of other libraries, told
+by their nodes' names.
 
 kazoo's and Curator's recipes see only their own kind of contender, and we only ours: on one path
 both would grant. So ours look at every listing they make, and refuse what is not theirs.
@@ -15,6 +16,8 @@ from coord.model.paths import SEQUENCE_WIDTH
 
 CONTENDER: Final = "c-"
 HOLDER: Final = "holder"
+MARKS: Final = {kind: f"coord recipe {kind}".encode() for kind in ("lock", "election", "group")}
+"""Data of a recipe's node: what kind of recipe lives there."""
 
 _NUMBER: Final = rf"-?\d{{{SEQUENCE_WIDTH - 1},}}"
 _OURS: Final = re.compile(rf"{CONTENDER}{_NUMBER}|{HOLDER}")
@@ -32,6 +35,11 @@ _KNOWN: Final = tuple(
     )
 )
 """How other libraries name the nodes of their recipes."""
+
+
+def sequence_of(name: str) -> int:
+    """The number a contender was given."""
+    return int(name[-SEQUENCE_WIDTH:])
 
 
 class ForeignPathError(MisuseError):
