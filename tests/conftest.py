@@ -42,6 +42,8 @@ INSTALLS: Final = {
     "node-zookeeper-client": "make node-client",
     "kazoo": "pip install kazoo",
     "aiozk": "pip install aiozk",
+    "playwright": "pip install playwright",
+    "chromium": "apt-get install chromium",
 }
 """Every tool a suite may need, and the command that brings it."""
 
@@ -55,7 +57,7 @@ _FILES: Final = {
     "go-zookeeper": Path("/usr/share/gocode/src/github.com/samuel/go-zookeeper"),
     "node-zookeeper-client": NODE_MODULES / "node-zookeeper-client",
 }
-_PYTHON_PACKAGES: Final = frozenset({"kazoo", "aiozk"})
+_PYTHON_PACKAGES: Final = frozenset({"kazoo", "aiozk", "playwright"})
 """What is no command: a file that the installation leaves, or a package of this interpreter."""
 
 _PREFIX: Final = "needs "

@@ -3,6 +3,7 @@
 import { h } from "/page/js/dom.js";
 
 const NUMBER = new Intl.NumberFormat("en");
+const TENTHS = new Intl.NumberFormat("en", { maximumFractionDigits: 1, minimumFractionDigits: 1 });
 const PLACES = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 
 export function count(number) {
@@ -30,7 +31,8 @@ export function bytes(size) {
 /** Milliseconds as one or two units: "350 ms", "4.2 s", "3 min 20 s", "2 d 4 h". */
 export function duration(ms) {
   if (ms === null || ms === undefined) return "—";
-  if (ms < 1) return `${PLACES.format(ms)} ms`;
+  if (ms === 0) return "0 ms";
+  if (ms < 10) return `${TENTHS.format(ms)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${PLACES.format(Math.floor(ms / 100) / 10)} s`;
   const units = [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1000]];

@@ -1,6 +1,6 @@
 // The right side of the tree's view: one node, under tabs.
 
-import { get } from "/page/js/api.js";
+import { get, Problem } from "/page/js/api.js";
 import { app, nodeAddress, readQuery, toast } from "/page/js/app.js";
 import { badge, empty, problemBox, tabs } from "/page/js/controls.js";
 import { h, replace } from "/page/js/dom.js";
@@ -81,7 +81,13 @@ export class NodePane {
   /** News of this node from the stream: its new stat, null once it is gone. */
   onStat(stat) {
     if (app.asOf !== null || !this.path) return;
-    if (stat === null || !this.node || stat.modified_revision !== this.node.stat.modified_revision || stat.acl_version !== this.node.stat.acl_version || stat.created_revision !== this.node.stat.created_revision) {
+    if (stat === null) {
+      this.cancel?.abort();
+      this.node = null;
+      this.problem = new Problem("", 404);
+      this.drawHead();
+      this.drawBody();
+    } else if (!this.node || stat.modified_revision !== this.node.stat.modified_revision || stat.acl_version !== this.node.stat.acl_version || stat.created_revision !== this.node.stat.created_revision) {
       this.load();
     } else {
       this.node.stat = stat;

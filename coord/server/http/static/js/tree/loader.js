@@ -42,7 +42,9 @@ export class Loader {
       while (!directory.isComplete && directory.names.length <= task.upTo) {
         const after = directory.names[directory.names.length - 1];
         const limit = after === undefined ? FIRST_PAGE : PAGE;
-        const page = await this.page(path, { after, limit }, signal);
+        // What is only passed on the way to a far row is read without stats.
+        const isFar = task.upTo - directory.names.length > 2 * PAGE;
+        const page = await this.page(path, { after, limit, stats: isFar ? false : null }, signal);
         directory.append(page.children, page.stat.children, !page.more);
         this.onChange();
       }

@@ -33,9 +33,10 @@ export class Directory {
     this.looked = null;
   }
 
-  /** Whether any of these rows may be out of date. */
+  /** Whether any of these rows may be out of date, or was read without its stat. */
   isDoubtful(first, last) {
-    return this.isStale && !(this.looked && this.looked[0] <= first && last <= this.looked[1]);
+    if (this.isStale) return !(this.looked && this.looked[0] <= first && last <= this.looked[1]);
+    return this.names.slice(first, last + 1).some((name) => this.stats.get(name) === undefined);
   }
 
   get knownRows() {
@@ -131,13 +132,13 @@ export class Directory {
   /** News of one child: `stat` is null once it is gone. Whether any row differs now. */
   update(name, stat) {
     if (stat === null) {
-      const was = this.stats.has(name);
+      const was = find(this.names, name) >= 0;
       this.remove(name);
       return was;
     }
     const last = this.names[this.names.length - 1];
     const isInPrefix = this.isComplete || (last !== undefined && compareNames(name, last) <= 0);
-    if (!this.stats.has(name)) {
+    if (find(this.names, name) < 0) {
       if (!isInPrefix) return false;
       this.insert(name);
     }

@@ -12,6 +12,7 @@ import { TreeView } from "/page/js/tree/view.js";
 
 const OPEN_MAX = 200;
 const LOOK_EVERY_MS = 2000;
+const LOOK_FIRST_MS = 60;
 
 /** `onPick(path, how)`: "keys" while arrows move through the rows, else "click". */
 export class TreePane {
@@ -29,6 +30,7 @@ export class TreePane {
     this.view.addEventListener("remove", ({ detail }) => onRemove(detail));
     this.view.addEventListener("toggle", ({ detail }) => this.toggle(detail));
     this.view.addEventListener("need", ({ detail }) => this.need(detail));
+    this.view.addEventListener("drawn", () => this.lookAgain());
     this.view.element.addEventListener("scroll", () => this.follow(), { passive: true });
   }
 
@@ -108,7 +110,8 @@ export class TreePane {
   /** Read the rows in sight of what the stream could not tell, at most once in a while. */
   lookAgain() {
     if (this.timer || !this.stale().length) return;
-    const wait = Math.max(200, this.lookedAt + LOOK_EVERY_MS - Date.now());
+    const isNew = this.stale().some(([path]) => !this.tree.directory(path).isStale);
+    const wait = isNew ? LOOK_FIRST_MS : Math.max(200, this.lookedAt + LOOK_EVERY_MS - Date.now());
     this.timer = setTimeout(() => {
       this.timer = 0;
       this.lookedAt = Date.now();

@@ -12,7 +12,7 @@ const TYPED_MS = 700;
 
 /**
  * Events, with a path as `detail`: "pick" (selected), "toggle" (open or close), "need"
- * ({ path, upTo }: rows in sight that are not known), "remove" (the Delete key).
+ * ({ path, upTo }: rows in sight that are not known), "remove" (the Delete key), "drawn".
  */
 export class TreeView extends EventTarget {
   constructor(tree) {
@@ -64,6 +64,7 @@ export class TreeView extends EventTarget {
     setAttributes(this.element, { "aria-activedescendant": active ? active.id : null });
     for (const [path, upTo] of needed) this.emit("need", { path, upTo });
     this.reachGoal();
+    this.emit("drawn");
   }
 
   /** Rows stand in the document in the order in which they are seen. */

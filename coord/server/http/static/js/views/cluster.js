@@ -9,7 +9,7 @@ import { PollingView } from "/page/js/views/polling.js";
 import { Chart } from "/page/js/views/chart.js";
 import { Membership } from "/page/js/views/membership.js";
 
-const rate = (value) => (value >= 10_000 ? `${Math.round(value / 1000)} k` : count(Math.round(value * 10) / 10));
+const rate = (value) => (value >= 10_000 ? `${Math.round(value / 1000)} k` : count(value < 10 ? Math.round(value * 10) / 10 : Math.round(value)));
 
 export class ClusterView extends PollingView {
   constructor() {
@@ -50,7 +50,7 @@ export class ClusterView extends PollingView {
         panel("Latency of writes", this.latency.element, span.cloneNode(true))),
       h("div.columns", {},
         panel("What a change would do", this.membership.element),
-        h("div", {}, panel(`Readiness of node ${cluster.node}`, checks(ready)), h("br"), panel("Leaders", leaders(cluster), h("span.muted.small", {}, "newest first, as this node saw it")))),
+        h("div.stack", {}, panel(`Readiness of node ${cluster.node}`, checks(ready)), panel("Leaders", leaders(cluster), h("span.muted.small", {}, "newest first, as this node saw it")))),
     ];
   }
 }

@@ -52,7 +52,7 @@ function holds(title, entries, more, [verb, none, waiter]) {
     h("td.number", {}, holder ? count(holder.token) : ""),
     h("td", {}, waiting ? queue(waiters, waiting, waiter) : h("span.faint", {}, "nobody")),
   ));
-  return tablePanel(title, ["Path", "Holder", "Since", ["Token", "number"], "Waiting, in order"], rows, entries.length, more);
+  return tablePanel(title, [["Path", "w-25"], ["Holder", "w-25"], ["Since", "w-15"], ["Token", "number.w-10"], ["Waiting, in order", "w-25"]], rows, entries.length, more);
 }
 
 function queue(waiters, waiting, waiter) {
@@ -68,14 +68,14 @@ function members(entries, more) {
     h("td", {}, place(path)),
     h("td.number", {}, count(number)),
     h("td", {}, h("ul.queue", {}, found.slice(0, WAITERS_SHOWN).map((one) =>
-      h("li", { title: `session ${one.session}` }, h("b.good", {}, "●"), h("span.ellipsis", {}, h("bdi", {}, shownName(one.name)), word(one) ? h("span.muted", {}, " ", word(one)) : null))),
+      h("li", { title: `session ${one.session}` }, h("span.dot.is-good", { "aria-hidden": "true" }), h("span.ellipsis", {}, h("bdi", {}, shownName(one.name)), word(one) ? h("span.muted", {}, " ", word(one)) : null))),
       number > WAITERS_SHOWN ? h("li", {}, h("b", {}, "+"), count(number - Math.min(found.length, WAITERS_SHOWN))) : null)),
   ));
-  return tablePanel("Services", ["Path", ["Members", "number"], "Who"], rows, entries.length, more);
+  return tablePanel("Services", [["Path", "w-25"], ["Members", "number.w-10"], ["Who", "w-65"]], rows, entries.length, more);
 }
 
 function tablePanel(title, headings, rows, shown, more) {
-  const cells = headings.map((heading) => (Array.isArray(heading) ? h(`th.${heading[1]}`, { scope: "col" }, heading[0]) : h("th", { scope: "col" }, heading)));
-  const body = h("div.table-wrap", { tabindex: 0, role: "region", "aria-label": title }, h("table", {}, h("thead", {}, h("tr", {}, cells)), h("tbody", {}, rows)));
+  const cells = headings.map(([text, cls]) => h(`th.${cls}`, { scope: "col" }, text));
+  const body = h("div.table-wrap", { tabindex: 0, role: "region", "aria-label": title }, h("table.is-even", {}, h("thead", {}, h("tr", {}, cells)), h("tbody", {}, rows)));
   return panel(title, [body, more ? h("p.empty.small", {}, `The first ${count(shown)}.`) : null], h("span.muted.small", {}, count(shown)));
 }

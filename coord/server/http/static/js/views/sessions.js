@@ -31,7 +31,7 @@ export class SessionsView extends PollingView {
     return [
       h("div.page-head", {}, h("h1", {}, "Sessions"), h("span.muted", {}, `${count(open.total)} open, ${counted(ended.sessions.length, "other")} ended in the last ten minutes`)),
       h("div.columns", {},
-        h("div", {}, openPanel(open, chosen), h("br"), endedPanel(ended, chosen)),
+        h("div.stack", {}, openPanel(open, chosen), endedPanel(ended, chosen)),
         one ? detail(one) : panel("A session", empty("Choose a session to see its story.", "What it owns and watches, from where it came, and why it ended."))),
     ];
   }
@@ -68,13 +68,11 @@ function detail(one) {
     return panel(title, empty(text, "Of an ended session everything is kept for ten minutes."));
   }
   const isOpen = one.state === "open";
-  return h("div", {},
+  return h("div.stack", {},
     panel(title, h("div.panel-body", {}, about(one, isOpen)), isOpen ? badge("open", "good") : badge(...(REASONS[one.reason.kind] ?? [one.reason.kind]))),
-    h("br"),
     panel(isOpen ? "Its story so far" : "Why it ended", h("div.panel-body", {}, h("ol.line-of", {}, story(one, isOpen)))),
-    h("br"),
     paths(isOpen ? "Owns" : "Went with it", one.ephemerals, isOpen ? "No ephemeral node." : "It owned no ephemeral node."),
-    isOpen ? [h("br"), watches(one)] : null);
+    isOpen ? watches(one) : null);
 }
 
 function about(one, isOpen) {
