@@ -8,6 +8,7 @@ from aiohttp import web
 
 from coord.model.errors import BadArgumentsError, CoordError
 from coord.server.http.api import (
+    backup,
     cluster,
     history,
     listings,
@@ -37,6 +38,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *watch.ENDPOINTS,
     *recipes.ENDPOINTS,
     *cluster.ENDPOINTS,
+    *backup.ENDPOINTS,
 )
 
 

@@ -41,6 +41,7 @@ class Services:
         """Watches that are open."""
         self.large_bodies = asyncio.Semaphore(LARGE_BODIES_MAX)
         self.long_work = asyncio.Semaphore(LONG_WORK_MAX)
+        self.backing_up = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
