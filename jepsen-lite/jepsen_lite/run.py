@@ -42,6 +42,8 @@ QUIET_S: Final = 1.0
 HEALED_WITHIN_S: Final = 60.0
 STRETCH_MAX: Final = 6
 """A run that is to do a number of operations lasts at most so many times as long as asked."""
+RESTS_OK: Final = 30
+"""Operations between two strikes of a fault in such a run, however long they take."""
 HISTORY: Final = "history.jsonl"
 RESULT: Final = "result.json"
 
@@ -116,6 +118,7 @@ class Run:
             meta = {**workload.meta(), **await self._meta(cluster)}
             with Writer(path, History(kind.name, kind.model, meta)) as writer:
                 self.recorder = Recorder(writer)
+                counts = self.recorder.counts
                 open_store = partial(opening.open_store, self.settings, cluster, writer)
                 cluster.open_store = open_store
                 traffic = Traffic(
@@ -127,10 +130,15 @@ class Run:
                 )
                 self.schedule = Schedule(
                     faults,
-                    Rhythm(self.settings.lasts_s, self.settings.rests_s),
+                    Rhythm(
+                        self.settings.lasts_s,
+                        self.settings.rests_s,
+                        RESTS_OK if self.settings.ok else 0,
+                    ),
                     writer,
                     random.Random(f"{self.settings.seed}/schedule"),
                     self.seen.cannot_say,
+                    lambda: counts.ok,
                 )
                 await self._drive(cluster, traffic, writer)
         self._enter("judging")

@@ -36,7 +36,7 @@ CI: Final[tuple[tuple[str, str], ...]] = (
     ("register", "kill:leader+partition:one"),
     ("append", "partition:leader+reset:all"),
     ("cas-register", "pause:leader+delay:one"),
-    ("set", "kill:all+transfer"),
+    ("set", "kill:all"),
     ("lock", "partition:one-way+clock-jump"),
     ("watch", "restart:one+duplicate:all"),
 )

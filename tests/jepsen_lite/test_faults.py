@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -170,9 +171,11 @@ class Scripted(Fault):
         start: Exception | None = None,
         verify: Exception | None = None,
         stop: Exception | None = None,
+        not_yet: int = 1_000_000,
     ) -> None:
         super().__init__(FakeCluster(), random.Random(0))
         self._start, self._verify, self._stop = start, verify, stop
+        self._not_yet = not_yet
         self.is_on = False
         self.starts = self.stops = 0
 
@@ -184,7 +187,8 @@ class Scripted(Fault):
         return ["n1"]
 
     async def verify(self) -> str:
-        if self._verify is not None:
+        self._not_yet -= 1
+        if self._verify is not None and self._not_yet >= 0:
             raise self._verify
         return "seen"
 
@@ -195,14 +199,24 @@ class Scripted(Fault):
             raise self._stop
 
 
-async def scheduled(path: Path, fault: Fault, for_s: float) -> tuple[History, list[str], list[str]]:
+async def scheduled(
+    path: Path,
+    fault: Fault,
+    for_s: float,
+    rhythm: Rhythm | None = None,
+    succeeded: Callable[[], int] = lambda: 0,
+) -> tuple[History, list[str], list[str]]:
     """What a schedule of one fault leaves in the history, what it complains of, and what was not
     seen to take effect."""
     problems: list[str] = []
     with history_file.Writer(path, History("w", "register")) as writer:
-        rhythm = Rhythm(0.02, 0.02)
         schedule = Schedule(
-            [("scripted:x", fault)], rhythm, writer, random.Random(0), problems.append
+            [("scripted:x", fault)],
+            rhythm or Rhythm(0.02, 0.02, 0.0),
+            writer,
+            random.Random(0),
+            problems.append,
+            succeeded,
         )
         await schedule.run_for(for_s)
         assert not schedule.active
@@ -230,6 +244,29 @@ async def test_a_fault_without_effect_is_healed_and_complained_of(tmp_path: Path
     assert unproven == ["scripted:x"]
     assert not fault.is_on
     assert not history.faults[0].verified
+
+
+async def test_a_fault_lasts_until_it_is_seen_to_work(tmp_path: Path) -> None:
+    """On a slow machine nobody may have tried to cross a cut way yet."""
+    fault = Scripted(verify=NoEffectError("not yet"), not_yet=3)
+    history, problems, unproven = await scheduled(tmp_path / "h", fault, 0.01, Rhythm(0.01, 0.01))
+    assert not problems
+    assert not unproven
+    assert history.faults[0].verified == "seen"
+
+
+async def test_a_fault_strikes_again_once_the_service_has_recovered(tmp_path: Path) -> None:
+    """However long that takes: here every look shows ten operations more."""
+    fault = Scripted()
+    strikes: list[int] = []
+
+    def succeeded() -> int:
+        strikes.append(fault.starts)
+        return 10 * len(strikes)
+
+    await scheduled(tmp_path / "h", fault, 1.0, Rhythm(0.01, 0.01, 0.0, 20), succeeded)
+    assert fault.starts > 1
+    assert all(strikes.count(strike) == 3 for strike in range(1, fault.starts + 1))
 
 
 async def test_a_fault_that_breaks_is_healed(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from jepsen_lite import history
 from jepsen_lite.faults.fault import Fault, NoEffectError
@@ -16,12 +17,22 @@ if TYPE_CHECKING:
     from jepsen_lite.history_file import Writer
 
 
+RECOVERY_S_MAX: Final = 60.0
+POLL_S: Final = 0.2
+
+
 @dataclass(frozen=True, slots=True)
 class Rhythm:
     """Seconds, on average: how long a fault lasts, and how long nothing happens in between."""
 
     lasts_s: float = 4.0
     rests_s: float = 4.0
+    proof_s_max: float = 15.0
+    """How much longer a fault lasts that has shown no effect yet: on a slow machine nothing may
+    have happened so far."""
+    rests_ok: int = 0
+    """No fault strikes again before so many operations have succeeded since it was healed, or
+    RECOVERY_S_MAX has passed."""
 
 
 class Schedule:
@@ -34,13 +45,15 @@ class Schedule:
         writer: Writer,
         dice: random.Random,
         on_problem: Callable[[str], None],
+        succeeded: Callable[[], int] = lambda: 0,
     ) -> None:
-        """``faults``: (what the user called it, the fault)."""
+        """``faults``: (what the user called it, the fault). ``succeeded``: operations so far."""
         self._faults = faults
         self._rhythm = rhythm
         self._writer = writer
         self._dice = dice
         self._on_problem = on_problem
+        self._succeeded = succeeded
         self.active: dict[str, list[str]] = {}
         """What lasts now, and whom it struck."""
         self.struck = 0
@@ -58,7 +71,15 @@ class Schedule:
         loop = asyncio.get_running_loop()
         while (left_s := until_s - loop.time()) > self._rhythm.lasts_s / 2:
             await self._once(text, fault, min(left_s, self._about(self._rhythm.lasts_s)))
+            wanted = self._succeeded() + self._rhythm.rests_ok
             await asyncio.sleep(min(self._about(self._rhythm.rests_s), until_s - loop.time()))
+            await self._recovered(wanted)
+
+    async def _recovered(self, wanted: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RECOVERY_S_MAX):
+                while self._succeeded() < wanted:
+                    await asyncio.sleep(POLL_S)
 
     def _about(self, seconds: float) -> float:
         return seconds * self._dice.uniform(0.5, 1.5)
@@ -69,7 +90,7 @@ class Schedule:
             record.targets = await fault.start()
             self.active[text] = record.targets
             await asyncio.sleep(max(0.0, lasts_s))
-            record.verified = await fault.verify()
+            record.verified = await self._proof(fault)
             if text in self.unproven:
                 self.unproven.remove(text)
         except NoEffectError as error:
@@ -80,6 +101,18 @@ class Schedule:
             record.end_ns = now_ns()
             self._writer.fault(record)
             self.struck += 1
+
+    async def _proof(self, fault: Fault) -> str:
+        """How it was seen to work. Raises NoEffectError."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._rhythm.proof_s_max
+        while True:
+            try:
+                return await fault.verify()
+            except NoEffectError:
+                if loop.time() >= until_s:
+                    raise
+                await asyncio.sleep(POLL_S)
 
     async def _heal(self, text: str, fault: Fault) -> None:
         try:
