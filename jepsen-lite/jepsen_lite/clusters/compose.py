@@ -73,6 +73,7 @@ class ComposeCluster(CoordCluster):
 
     async def stop(self) -> None:
         await asyncio.to_thread(self._down)
+        self._ports.close()
 
     def _down(self) -> None:
         with contextlib.suppress(ClusterError, OSError):

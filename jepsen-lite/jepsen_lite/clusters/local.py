@@ -209,6 +209,7 @@ class LocalCluster(CoordCluster):
         self._life = None
         for proxy, _ in self._proxies:
             await proxy.close()
+        self._ports.close()
 
     async def versions(self) -> dict[str, Any]:
         return {"coord": coord.__version__, "python": sys.version.split()[0]}

@@ -85,6 +85,7 @@ class PeerCluster(Cluster):
         await asyncio.gather(*(node.process.kill() for node in self.servers))
         for proxy, _ in self._proxies:
             await proxy.close()
+        self.ports.close()
 
     @abstractmethod
     async def role(self, node: PeerNode) -> str:
