@@ -91,11 +91,7 @@ def changes_after(journal: JournalReader, revision: int, limit: int) -> Iterator
     Stops between two revisions once ``limit`` changes (0: no limit) have been given.
     Raises CompactedError if some of them may have been trimmed.
     """
-    if revision < journal.floor:
-        raise CompactedError(
-            f"changes after revision {revision} are no longer kept (those after "
-            f"{journal.floor} are): list afresh"
-        )
+    _require_kept(journal, revision)
     given = 0
     for row in journal.rows_after(revision):
         if limit and given >= limit:
@@ -114,10 +110,17 @@ def changes_after(journal: JournalReader, revision: int, limit: int) -> Iterator
             )
 
 
+def _require_kept(journal: JournalReader, revision: int) -> None:
+    if revision < journal.floor:
+        raise CompactedError(
+            f"changes after revision {revision} are no longer kept (those after "
+            f"{journal.floor} are): list afresh"
+        )
+
+
 def touched_after(journal: JournalReader, revision: int, limit: int) -> Iterator[Touched]:
     """As ``changes_after``, without the data of nodes."""
-    if revision < journal.floor:
-        raise CompactedError(f"changes are kept after revision {journal.floor}, not {revision}")
+    _require_kept(journal, revision)
     given = 0
     for row in journal.rows_after(revision):
         if given >= limit:
