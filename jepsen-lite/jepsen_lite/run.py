@@ -133,7 +133,7 @@ class Run:
                     Rhythm(
                         self.settings.lasts_s,
                         self.settings.rests_s,
-                        RESTS_OK if self.settings.ok else 0,
+                        rests_ok=RESTS_OK if self.settings.ok else 0,
                     ),
                     writer,
                     random.Random(f"{self.settings.seed}/schedule"),

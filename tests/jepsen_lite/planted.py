@@ -99,7 +99,7 @@ def search(drill: Drill, options: argparse.Namespace) -> dict[str, Any]:
         if _found(attempts[-1][2]):
             break
     seed, words, result = attempts[-1]
-    sound = run(command(drill, seed, options.time_s, planted=False), options)
+    sound = _sound(tuple(command(drill, seed, options.time_s, planted=False)), options)
     return {
         "bug": drill.bug,
         "rule": BY_NAME[drill.bug].rule,
@@ -111,6 +111,16 @@ def search(drill: Drill, options: argparse.Namespace) -> dict[str, Any]:
         "sound_ok": sound.get("figures", {}).get("ok", 0),
         "sound_why": _reasons(sound),
     }
+
+
+_SOUND: Final[dict[tuple[str, ...], dict[str, Any]]] = {}
+"""Results of sound runs, by command: several bugs are shown by the same."""
+
+
+def _sound(words: tuple[str, ...], options: argparse.Namespace) -> dict[str, Any]:
+    if words not in _SOUND:
+        _SOUND[words] = run(list(words), options)
+    return _SOUND[words]
 
 
 def _found(result: dict[str, Any]) -> list[str]:
