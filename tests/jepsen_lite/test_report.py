@@ -176,3 +176,29 @@ def test_report_of_nothing_is_wrong_usage(
     """A directory without a run is refused in one sentence."""
     assert cli.main(["report", str(tmp_path)]) == 2
     assert "history.jsonl" in capsys.readouterr().err
+
+
+def test_what_was_run_stands_above_and_may_be_anything() -> None:
+    """The settings of a run; of a history from elsewhere its name alone."""
+    history = _history()
+    others: list[Any] = [None, [], {}, {"faults": 7}]
+    for settings in others:
+        history.meta["settings"] = settings
+        assert "<p class=what>register</p>" in page(history, _result())
+    history.meta["settings"] = {
+        "faults": ["kill:leader", "<b>"], "nodes": 3, "cluster": "local", "time_s": 9.0, "seed": 4
+    }  # fmt: skip
+    shown = "register × kill:leader + &lt;b&gt; on 3 nodes of local, 9.0 s, seed 4"
+    assert f"<p class=what>{shown}</p>" in page(history, _result())
+
+
+def test_errors_that_differ_in_numbers_are_one_and_notes_take_no_time() -> None:
+    """A table of a hundred paths tells less than one line; so does a median of zeros."""
+    history = History("w", "register")
+    for number in range(20):
+        history.add(Op(1, "read", "x", None, number, NEVER, error=f"NoNode: /a/{number}"))
+    history.add(Op(1, "event", "x", None, 5, 5, Outcome.OK))
+    history.add(Op(1, "read", "x", None, 0, 3_000_000, Outcome.OK))
+    facts = Facts(history)
+    assert facts.errors() == [("NoNode: /a/…", 20)]
+    assert {bucket.p50_ms for bucket in facts.buckets} == {None, 3.0}

@@ -6,6 +6,7 @@ Times are seconds since the first operation began.
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ OPS_DRAWN_MAX: Final = 20_000
 AROUND: Final = 200
 """Operations drawn before and after each offending one, if not all can be."""
 LABEL_MAX: Final = 160
+ERRORS_SHOWN: Final = 12
+_NUMBER: Final = re.compile(r"\d+")
 
 
 class Span(NamedTuple):
@@ -80,7 +83,7 @@ class Facts:
                 ended[min(at, BUCKETS - 1)].append(op)
         for at, some in enumerate(ended):
             counts = Counter(op.outcome.value for op in some)
-            took = sorted((op.complete_ns - op.invoke_ns) / 1e6 for op in some if op.is_ok)
+            took = sorted((op.complete_ns - op.invoke_ns) / 1e6 for op in some if _was_asked(op))
             rates = {name.value: counts[name.value] / width_s for name in Outcome}
             yield Bucket(at * width_s, rates, _quantile(took, 0.5), _quantile(took, 0.99))
 
@@ -92,8 +95,9 @@ class Facts:
         return dict(sorted(found.items()))
 
     def errors(self) -> list[tuple[str, int]]:
-        """Errors and how often, most frequent first."""
-        return Counter(op.error for op in self.ops if op.error).most_common(12)
+        """Errors and how often, most frequent first; those that differ in numbers are one."""
+        told = (_NUMBER.sub("…", op.error) for op in self.ops if op.error)
+        return Counter(told).most_common(ERRORS_SHOWN)
 
     def drawn(self, offending: set[int]) -> dict[str, Any]:
         """What the timeline needs: rows (processes), faults, operations as
@@ -132,6 +136,11 @@ class Facts:
         step = len(self.ops) // (OPS_DRAWN_MAX // 2) + 1
         chosen.update(range(0, len(self.ops), step))
         return [self.ops[at] for at in sorted(chosen) if at < len(self.ops)]
+
+
+def _was_asked(op: Op) -> bool:
+    """It succeeded, and somebody waited for it: a note of what happened takes no time."""
+    return op.is_ok and op.complete_ns > op.invoke_ns
 
 
 def label(op: Op) -> str:

@@ -95,11 +95,22 @@ def _verdict(history: History, facts: Facts, result: dict[str, Any]) -> str:
         (_duration(facts.longest_gap_s), "longest time without a success"),
     )
     boxes = "".join(f"<div><b>{escape(big)}</b><span>{small}</span></div>" for big, small in tiles)
-    what = escape(history.workload or history.model)
     return (
-        f'<header class="{verdict}"><p class=what>{what}</p><h1>{word}</h1>'
+        f'<header class="{verdict}"><p class=what>{escape(_what(history))}</p><h1>{word}</h1>'
         f"<p>{meaning}</p></header><div class=tiles>{boxes}</div>"
     )
+
+
+def _what(history: History) -> str:
+    """What was done to what: "register × kill:leader on 3 nodes of local, 60 s, seed 7"."""
+    name, settings = history.workload or history.model, history.meta.get("settings")
+    if not isinstance(settings, dict) or not isinstance(settings.get("faults"), list):
+        return name
+    faults = " + ".join(map(str, settings["faults"])) or "no fault"
+    where = f"{settings.get('nodes')} nodes of {settings.get('cluster')}"
+    planted = f", planted: {settings['planted']}" if settings.get("planted") else ""
+    times = f"{settings.get('time_s')} s, seed {settings.get('seed')}"
+    return f"{name} × {faults} on {where}, {times}{planted}"
 
 
 def _judgements(judgements: list[dict[str, Any]]) -> str:

@@ -118,7 +118,8 @@ class Watch(Workload):
         revision: int,
     ) -> None:
         name = f"listener {worker.memory['number']}"
-        op = Op(name, f, key, value, begun_ns, now_ns(), Outcome.OK, result)
+        done_ns = begun_ns if f == "event" else now_ns()
+        op = Op(name, f, key, value, begun_ns, done_ns, Outcome.OK, result)
         op.session, op.revision = worker.store.session_id, revision
         worker.recorder.note(op)
 
