@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -67,11 +68,11 @@ def client(cluster: PageCluster) -> Iterator[SyncClient]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The system's."""
-    import shutil
-
+    """The system's. Playwright's loop runs for as long as it does, and no other can meanwhile: it
+    ends before the next module, whose tests may be coroutines.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -119,7 +119,7 @@ def test_the_tree_as_of_a_revision(tab: Tab, client: SyncClient) -> None:
     client.create("/then/new")
     page = tab.open("#/tree/then/gone?tab=history")
     page.get_by_text("deleted").wait_for()
-    page.get_by_role("link", name="tree then").nth(1).click()
+    page.get_by_role("link", name="tree as of").nth(1).click()
     page.get_by_text("This is the tree as of revision").wait_for()
     page.get_by_text("still here").wait_for()
     assert page.get_by_role("treeitem", name=re.compile("^gone")).is_visible()

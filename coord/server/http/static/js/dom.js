@@ -67,3 +67,20 @@ export function debounced(ms, act) {
     timer = setTimeout(() => act(...given), ms);
   };
 }
+
+/** Draw what is below `root` anew; the focus goes to what stands where it was. */
+export function keepFocus(root, draw) {
+  const { activeElement } = document;
+  const steps = activeElement !== root && root.contains(activeElement) ? stepsTo(root, activeElement) : null;
+  draw();
+  if (!steps) return;
+  const found = steps.reduce((element, step) => element?.children[step], root) ?? root;
+  found.focus({ preventScroll: true });
+  if (document.activeElement === document.body) root.querySelector("a, button, [tabindex]")?.focus({ preventScroll: true });
+}
+
+function stepsTo(root, element) {
+  const steps = [];
+  for (let one = element; one !== root; one = one.parentElement) steps.unshift([...one.parentElement.children].indexOf(one));
+  return steps;
+}

@@ -1,6 +1,6 @@
 // Numbers, times and names as people read them.
 
-import { h } from "/page/js/dom.js";
+import { h, setText } from "/page/js/dom.js";
 
 const NUMBER = new Intl.NumberFormat("en");
 const TENTHS = new Intl.NumberFormat("en", { maximumFractionDigits: 1, minimumFractionDigits: 1 });
@@ -60,11 +60,15 @@ export function ago(ms, now = Date.now()) {
   return `${duration(passed).split(" ").slice(0, 2).join(" ")} ago`;
 }
 
-/** "<time>" with the moment in words and the exact one to hover over. */
+/** A time with how long ago it was, which `renewTimes` keeps true, and the exact one to hover over. */
 export function when(ms) {
   if (!ms) return h("span.faint", {}, "—");
   const iso = new Date(ms).toISOString();
-  return h("time", { datetime: iso, title: `${moment(ms)} local time\n${iso}` }, `${moment(ms)} `, h("span.faint", {}, ago(ms)));
+  return h("time", { datetime: iso, "data-ms": ms, title: `${moment(ms)} local time\n${iso}` }, `${moment(ms)} `, h("span.faint", {}, ago(ms)));
+}
+
+export function renewTimes(root) {
+  for (const element of root.querySelectorAll("time[data-ms]")) setText(element.lastChild, ago(Number(element.dataset.ms)));
 }
 
 // Without shape, or turning what follows: control, format, bidirectional marks, separators, tags.

@@ -2,6 +2,7 @@
 
 import { app, toast } from "/page/js/app.js";
 import { replace } from "/page/js/dom.js";
+import { renewTimes } from "/page/js/format.js";
 import { parseAddress } from "/page/js/paths.js";
 import { Shell } from "/page/js/shell.js";
 import { ClusterView } from "/page/js/views/cluster.js";
@@ -47,6 +48,7 @@ document.addEventListener("keydown", (event) => {
   requestAnimationFrame(() => setTimeout(() => document.getElementById("search")?.focus()));
 });
 
+setInterval(() => document.hidden || renewTimes(main), 5000);
 window.addEventListener("hashchange", route);
 app.refreshLogin().catch(() => {});
 app.live.schedule(0);

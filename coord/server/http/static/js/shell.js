@@ -1,7 +1,7 @@
 // The bar across the top, and the line below it that says what is wrong.
 
 import { app } from "/page/js/app.js";
-import { h, replace, setAttributes } from "/page/js/dom.js";
+import { h, keepFocus, replace, setAttributes } from "/page/js/dom.js";
 import { count, moment } from "/page/js/format.js";
 import { icon, mark } from "/page/js/icons.js";
 import { signIn, signOut } from "/page/js/login.js";
@@ -78,9 +78,9 @@ export class Shell {
 
   drawUser() {
     const { user } = app.login;
-    replace(this.user, user
+    keepFocus(this.user, () => replace(this.user, user
       ? h("button", { type: "button", onclick: signOut, title: "Sign out" }, icon("user"), h("bdi", {}, user), h("span.visually-hidden", {}, "sign out"))
-      : h("button", { type: "button", onclick: () => signIn() }, "Sign in"));
+      : h("button", { type: "button", onclick: () => signIn() }, "Sign in")));
   }
 
   /** Renewed only when the words differ: a screen reader reads them once. */
@@ -89,7 +89,7 @@ export class Shell {
     const words = lines.map(([tone, text]) => `${tone} ${text}`).join("\n") + (app.pulse?.members.length ?? "");
     if (words === this.shownNotices) return;
     this.shownNotices = words;
-    replace(this.notices, lines.map(([tone, text, ...more]) => h(`div.notice.is-${tone}`, {}, icon(tone === "past" ? "clock" : "warning"), h("p.grow", {}, text, " ", more.filter((one) => !(one instanceof HTMLButtonElement))), more.filter((one) => one instanceof HTMLButtonElement))));
+    keepFocus(this.notices, () => replace(this.notices, lines.map(([tone, text, ...more]) => h(`div.notice.is-${tone}`, {}, icon(tone === "past" ? "clock" : "warning"), h("p.grow", {}, text, " ", more.filter((one) => !(one instanceof HTMLButtonElement))), more.filter((one) => one instanceof HTMLButtonElement)))));
   }
 
   lost() {

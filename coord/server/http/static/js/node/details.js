@@ -8,17 +8,18 @@ import { address, escaped } from "/page/js/paths.js";
 import { app } from "/page/js/app.js";
 
 export function detailsTab({ path, stat, as_of: asOf }) {
-  return [
-    h("section", {}, facts([
-      ["Created", when(stat.created_ms), revision(stat.created_revision)],
-      ["Value changed", when(stat.modified_ms), revision(stat.modified_revision)],
-      ["Value", `${bytes(stat.bytes)}, version ${count(stat.version)}`, muted(stat.version ? ` changed ${times(stat.version)} since created` : " never changed")],
-      ["Children", counted(stat.children, "node"), stat.children_revision ? muted(` list changed at revision ${count(stat.children_revision)}`) : ""],
-      ["Access list", `version ${count(stat.acl_version)}`, muted(stat.acl_version ? ` changed ${times(stat.acl_version)}` : " never changed")],
-      ["Lifetime", lifetime(stat)],
-    ])),
-    asOf === undefined && app.asOf === null ? watchers(path) : null,
-  ];
+  return [h("section", {}, statFacts(stat)), asOf === undefined && app.asOf === null ? watchers(path) : null];
+}
+
+export function statFacts(stat) {
+  return facts([
+    ["Created", when(stat.created_ms), revision(stat.created_revision)],
+    ["Value changed", when(stat.modified_ms), revision(stat.modified_revision)],
+    ["Value", `${bytes(stat.bytes)}, version ${count(stat.version)}`, muted(stat.version ? ` changed ${times(stat.version)} since created` : " never changed")],
+    ["Children", counted(stat.children, "node"), stat.children_revision ? muted(` list changed at revision ${count(stat.children_revision)}`) : ""],
+    ["Access list", `version ${count(stat.acl_version)}`, muted(stat.acl_version ? ` changed ${times(stat.acl_version)}` : " never changed")],
+    ["Lifetime", lifetime(stat)],
+  ]);
 }
 
 const muted = (text) => h("span.muted", {}, text);

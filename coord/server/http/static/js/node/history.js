@@ -3,7 +3,7 @@
 import { get } from "/page/js/api.js";
 import { nodeAddress } from "/page/js/app.js";
 import { badge, empty, problemBox, table } from "/page/js/controls.js";
-import { h, replace } from "/page/js/dom.js";
+import { h, keepFocus, replace } from "/page/js/dom.js";
 import { bytes as size, count, moment, shownName, when } from "/page/js/format.js";
 import { address, escaped } from "/page/js/paths.js";
 import { bytesOf, look } from "/page/js/values/detect.js";
@@ -12,6 +12,7 @@ import { hexText } from "/page/js/values/hex.js";
 
 const PAGE = 50;
 const PREVIEW = 90;
+const VALUES_BYTES_MAX = 256 * 1024;
 const KINDS = { created: ["created", "good"], data: ["value", "accent"], deleted: ["deleted", "bad"], acl: ["access", "doubt"] };
 
 export class HistoryTab {
@@ -23,10 +24,9 @@ export class HistoryTab {
 
   draw(body, path, node, query) {
     const key = `${path} ${node?.stat.modified_revision ?? 0} ${node?.stat.acl_version ?? 0}`;
-    this.query = query;
+    if (path !== this.path || !this.query) this.query = query;
     if (path !== this.path) replace(body, h("p.empty", {}, "Reading…"));
     if (key === this.key && body.contains(this.element)) return;
-    if (path !== this.path) this.picked = null;
     this.path = path;
     this.key = key;
     this.load(body);
@@ -36,7 +36,7 @@ export class HistoryTab {
     const path = this.path;
     let page;
     try {
-      page = await get(`/v1/history${escaped(path)}`, { limit: PAGE, before, values: true });
+      page = await this.read(path, before);
     } catch (problem) {
       if (path === this.path) replace(body, problemBox(problem, () => this.load(body, before)));
       return;
@@ -49,13 +49,20 @@ export class HistoryTab {
     this.drawAll(body);
   }
 
+  /** A page of changes, with their values unless these are large. */
+  async read(path, before) {
+    const page = await get(`/v1/history${escaped(path)}`, { limit: PAGE, before });
+    const bytes = page.changes.reduce((sum, { stat }) => sum + (stat?.bytes ?? 0), 0);
+    if (bytes > VALUES_BYTES_MAX) return page;
+    return get(`/v1/history${escaped(path)}`, { limit: PAGE, before, values: true });
+  }
+
   /** The two newest values, unless two others were chosen. */
   pickDefault() {
     const withValues = this.changes.filter(hasValue);
     const known = (revision) => withValues.some((change) => change.revision === revision);
-    if (this.picked && known(this.picked.from) && known(this.picked.to)) return;
-    const asked = [Number(this.query.from), Number(this.query.to)];
-    if (asked.every(known)) this.picked = { from: asked[0], to: asked[1] };
+    const asked = { from: Number(this.query.from), to: Number(this.query.to) };
+    if (known(asked.from) && known(asked.to)) this.picked = asked;
     else this.picked = withValues.length > 1 ? { from: withValues[1].revision, to: withValues[0].revision } : null;
   }
 
@@ -70,7 +77,7 @@ export class HistoryTab {
     this.element = h("div.history", {}, table("Changes, newest first", headings, this.changes.map((change) => ({ cells: this.cells(change) }))), this.difference);
     if (this.next !== null) this.element.firstChild.append(h("p.empty", {}, h("button", { type: "button", onclick: () => this.load(body, this.next) }, "Older changes")));
     else this.element.firstChild.append(h("p.empty.small", {}, `This is all: changes after revision ${count(this.floor)} are kept.`));
-    replace(body, this.element);
+    keepFocus(body, () => replace(body, this.element));
     this.drawDifference();
   }
 
@@ -83,7 +90,7 @@ export class HistoryTab {
       when(change.wall_ms),
       who(change),
       preview(change),
-      h("a.link", { href: address("tree", this.path, { at: change.revision, tab: "value" }), title: "The whole tree as of this revision" }, "tree then"),
+      h("a.link", { href: address("tree", this.path, { at: change.revision, tab: "value" }), title: "The whole tree as of this revision" }, "tree as of"),
     ];
   }
 
@@ -91,18 +98,38 @@ export class HistoryTab {
     const radio = (side, label) =>
       h("input", { type: "radio", name: side, checked: this.picked[side] === revision, "aria-label": `${label} revision ${revision}`, title: `${label} this`, onchange: () => {
         this.picked[side] = revision;
-        history.replaceState(null, "", nodeAddress(this.path, { tab: "history", ...this.picked }));
+        this.query = { tab: "history", ...this.picked };
+        history.replaceState(null, "", nodeAddress(this.path, this.query));
         this.drawDifference();
       } });
     return [radio("from", "Compare from"), radio("to", "Compare to")];
   }
 
-  drawDifference() {
+  async drawDifference() {
     if (!this.picked) {
       replace(this.difference, h("p.empty", {}, "With a second value there will be a difference to see."));
       return;
     }
-    const [from, to] = [this.picked.from, this.picked.to].map((revision) => this.changes.find((change) => change.revision === revision));
+    const { path, picked, difference: place } = this;
+    let sides;
+    try {
+      sides = await Promise.all([picked.from, picked.to].map((revision) => this.withValue(revision)));
+    } catch (problem) {
+      replace(place, problemBox(problem, () => this.drawDifference()));
+      return;
+    }
+    if (path === this.path && picked === this.picked && place === this.difference) this.fillDifference(...sides);
+  }
+
+  /** A change with its value: a large one is read when it is compared. */
+  async withValue(revision) {
+    const change = this.changes.find((one) => one.revision === revision);
+    if (change.value !== undefined && change.value !== null) return change;
+    const node = await get(`/v1/nodes${escaped(this.path)}`, { revision, encoding: "base64" });
+    return { ...change, value: node.value, encoding: node.encoding };
+  }
+
+  fillDifference(from, to) {
     const [left, right] = comparable(bytesOf(from), bytesOf(to));
     const lines = difference(left.text, right.text);
     const added = lines.filter(({ kind }) => kind === "added").length;
@@ -120,18 +147,18 @@ export class HistoryTab {
 }
 
 function hasValue(change) {
-  return change.value !== undefined && change.value !== null && (change.kind === "created" || change.kind === "data");
+  return change.kind === "created" || change.kind === "data";
 }
 
-function who({ who: user, session, address: from }) {
+function who({ who: users, session, address: from }) {
   return h("span", {},
-    user && user !== "anyone" ? [h("b", {}, user), " "] : null,
+    users?.length ? [h("b", {}, users.join(", ")), " "] : null,
     session ? h("a.link", { href: address("sessions", `/${session}`) }, `session ${session}`) : h("span.muted", {}, "the cluster"),
     from ? h("span.faint", {}, ` ${from}`) : null);
 }
 
 function preview(change) {
-  if (change.value === undefined || change.value === null) return h("span.faint", {}, change.kind === "deleted" ? "gone" : "");
+  if (change.value === undefined || change.value === null) return h("span.faint", {}, change.kind === "deleted" ? "gone" : size(change.stat?.bytes));
   const bytes = bytesOf(change);
   if (!bytes.length) return h("span.faint", {}, "empty");
   const { text, likely } = look(bytes);

@@ -3,7 +3,7 @@
 import { get, Problem } from "/page/js/api.js";
 import { app, nodeAddress, readQuery, toast } from "/page/js/app.js";
 import { badge, empty, problemBox, tabs } from "/page/js/controls.js";
-import { h, replace } from "/page/js/dom.js";
+import { h, keepFocus, replace } from "/page/js/dom.js";
 import { bytes as size, counted, namedText, shownName, when } from "/page/js/format.js";
 import { icon } from "/page/js/icons.js";
 import { address, escaped, lineOf, nameOf, parentOf, ROOT } from "/page/js/paths.js";
@@ -15,6 +15,7 @@ import { HistoryTab } from "/page/js/node/history.js";
 import { ValueTab } from "/page/js/node/value.js";
 import { signIn } from "/page/js/login.js";
 
+const REST_TIMES = 4;
 const TABS = [["value", "Value"], ["details", "Details"], ["history", "History"], ["access", "Access"]];
 
 export class NodePane {
@@ -24,6 +25,9 @@ export class NodePane {
     this.tab = "value";
     this.query = {};
     this.cancel = null;
+    this.timer = 0;
+    this.rest = 0;
+    this.loadedAt = 0;
     this.head = h("header.node-head");
     this.bar = tabs("About this node", TABS, this.tab, (key) => this.choose(key));
     this.body = h("div.node-body", { role: "tabpanel", id: "tab-panel", tabindex: -1 });
@@ -55,6 +59,7 @@ export class NodePane {
     document.title = `${namedText(nameOf(path))} · coord`;
     if (isOther) {
       this.node = null;
+      this.problem = null;
       this.value.reset();
       this.drawHead();
     }
@@ -63,6 +68,9 @@ export class NodePane {
 
   /** Read the node and draw what is new. */
   async load() {
+    const began = performance.now();
+    clearTimeout(this.timer);
+    this.timer = 0;
     this.cancel?.abort();
     const cancel = new AbortController();
     this.cancel = cancel;
@@ -74,8 +82,15 @@ export class NodePane {
       this.node = null;
       this.problem = problem;
     }
+    this.rest = REST_TIMES * (performance.now() - began);
+    this.loadedAt = performance.now();
     this.drawHead();
     this.drawBody();
+  }
+
+  /** A node that changes all the time is read for a part of the time, however large it is. */
+  loadSoon() {
+    if (!this.timer) this.timer = setTimeout(() => this.load(), Math.max(0, this.loadedAt + this.rest - performance.now()));
   }
 
   /** News of this node from the stream: its new stat, null once it is gone. */
@@ -88,7 +103,7 @@ export class NodePane {
       this.drawHead();
       this.drawBody();
     } else if (!this.node || stat.modified_revision !== this.node.stat.modified_revision || stat.acl_version !== this.node.stat.acl_version || stat.created_revision !== this.node.stat.created_revision) {
-      this.load();
+      this.loadSoon();
     } else {
       this.node.stat = stat;
       this.drawHead();
@@ -96,14 +111,10 @@ export class NodePane {
     }
   }
 
-  get hasOpenEditor() {
-    return document.querySelector("dialog[open]") !== null;
-  }
-
   // --- drawing ----------------------------------------------------------------------------------
 
   drawHead() {
-    replace(this.head, h("div.node-title", {}, this.crumbs(), this.actions()), this.node ? this.summary(this.node.stat) : null);
+    keepFocus(this.head, () => replace(this.head, h("div.node-title", {}, this.crumbs(), this.actions()), this.node ? this.summary(this.node.stat) : null));
   }
 
   crumbs() {
@@ -158,6 +169,10 @@ export class NodePane {
   }
 
   drawBody() {
+    keepFocus(this.body, () => this.fillBody());
+  }
+
+  fillBody() {
     if (this.problem && this.tab !== "history") {
       replace(this.body, this.missing());
       return;

@@ -2,9 +2,10 @@
 
 import { segments } from "/page/js/controls.js";
 import { h, replace } from "/page/js/dom.js";
-import { bytes as size, namedText } from "/page/js/format.js";
+import { bytes as size, count, namedText } from "/page/js/format.js";
 import { icon } from "/page/js/icons.js";
 import { nameOf } from "/page/js/paths.js";
+import { statFacts } from "/page/js/node/details.js";
 import { bytesOf, FORMS, look } from "/page/js/values/detect.js";
 import { shown } from "/page/js/values/show.js";
 
@@ -30,7 +31,7 @@ export class ValueTab {
     const disabled = FORMS.filter((form) => form !== "hex" && looked[form] === null);
     const isPossible = this.form !== null && !disabled.includes(this.form);
     const form = isPossible ? this.form : looked.likely;
-    this.holder = h("div.node-body", {}, shown(bytes, looked, form));
+    this.holder = h("div.node-body.value-holder", {}, shown(bytes, looked, form));
     const choose = (chosen) => {
       this.form = chosen;
       replace(this.holder, shown(bytes, looked, chosen));
@@ -39,12 +40,17 @@ export class ValueTab {
     replace(
       body,
       h("div.value-bar", {},
-        segments("Show the value as", entries, form, choose, disabled),
-        h("span.muted.small.grow", {}, bytes.length ? `${size(bytes.length)}${bytes.length >= 1024 ? ` (${bytes.length.toLocaleString("en")} bytes)` : ""}` : ""),
+        bytes.length ? segments("Show the value as", entries, form, choose, disabled) : null,
+        h("span.muted.small.grow", {}, lengthOf(bytes)),
         bytes.length ? h("button.quiet.small", { type: "button", onclick: () => download(bytes, node.path) }, icon("down"), "Download") : null),
-      this.holder,
+      h("div.value-and-facts", {}, this.holder, h("aside", { "aria-label": "Details" }, statFacts(node.stat))),
     );
   }
+}
+
+function lengthOf({ length }) {
+  if (!length) return "The value is empty.";
+  return length < 1024 ? size(length) : `${size(length)} (${count(length)} bytes)`;
 }
 
 function download(bytes, path) {

@@ -152,8 +152,12 @@ export class TreePane {
 
   /** Nobody knows what was missed: all that is open may have changed. */
   onReset() {
-    for (const directory of this.tree.directories.values()) directory.doubt();
+    this.doubtAll();
     this.lookAgain();
+  }
+
+  doubtAll() {
+    for (const directory of this.tree.directories.values()) directory.doubt();
   }
 
   drawFoot() {

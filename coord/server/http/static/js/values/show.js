@@ -9,7 +9,7 @@ const COLOURED_MAX = 60_000;
 
 /** An element that shows `bytes` as `form`; `looked` is what `look` found. */
 export function shown(bytes, looked, form) {
-  if (!bytes.length) return h("p.value.nothing", {}, "The value is empty.");
+  if (!bytes.length) return null;
   if (form === "hex") return hexView(bytes);
   const text = looked[form];
   if (text === null) return h("p.value.nothing", {}, missing(form));

@@ -10,7 +10,7 @@ const BOTTOM = 18;
 const TOP = 6;
 
 /**
- * `series`: [{ name, read(sample) → number | null }], `show(number)` → text, `isArea` of the first.
+ * `series`: [{ name, read(sample) → number | null }], `show(number)` → text.
  * The chart keeps its element; `draw(samples)` renews it.
  */
 export class Chart {
@@ -77,7 +77,7 @@ export class Chart {
         isDown = false;
         continue;
       }
-      path += `${isDown ? "L" : "M"}${this.x(at).toFixed(1)} ${this.y(value).toFixed(1)}`;
+      path += `${isDown ? "L" : "M"}${this.x(at).toFixed(1)} ${this.y(value).toFixed(1)}${isDown ? "" : "h0"}`;
       isDown = true;
     }
     const line = s(`path.line.series-${index + 1}`, { d: path });

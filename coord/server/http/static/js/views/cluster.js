@@ -9,6 +9,15 @@ import { PollingView } from "/page/js/views/polling.js";
 import { Chart } from "/page/js/views/chart.js";
 import { Membership } from "/page/js/views/membership.js";
 
+/** Why the leader before led no longer. */
+const REASONS = {
+  "handed over": "the leader before handed over",
+  "link lost": "the link to the leader before was lost",
+  silence: "the leader before fell silent",
+  superseded: "elected over the leader before",
+  start: "led when this node started",
+};
+
 const rate = (value) => (value >= 10_000 ? `${Math.round(value / 1000)} k` : count(value < 10 ? Math.round(value * 10) / 10 : Math.round(value)));
 
 export class ClusterView extends PollingView {
@@ -18,9 +27,8 @@ export class ClusterView extends PollingView {
       { name: "requests", read: (sample) => sample.requests },
       { name: "entries applied", read: (sample) => sample.applied },
     ], rate);
-    this.latency = new Chart("Latency of writes", [
-      { name: "median", read: (sample) => sample.latency_ms },
-      { name: "slowest", read: (sample) => sample.latency_max_ms },
+    this.latency = new Chart("Latency of requests", [
+      { name: "mean", read: (sample) => sample.latency_ms },
     ], duration);
     this.membership = new Membership();
   }
@@ -47,7 +55,7 @@ export class ClusterView extends PollingView {
       panel("Members", membersTable(cluster), digests(cluster)),
       h("div.columns", {},
         panel("Throughput", this.throughput.element, span),
-        panel("Latency of writes", this.latency.element, span.cloneNode(true))),
+        panel("Latency", this.latency.element, span.cloneNode(true))),
       h("div.columns", {},
         panel("What a change would do", this.membership.element),
         h("div.stack", {}, panel(`Readiness of node ${cluster.node}`, checks(ready)), panel("Leaders", leaders(cluster), h("span.muted.small", {}, "newest first, as this node saw it")))),
@@ -97,9 +105,9 @@ function memberCells(member, cluster) {
     member.lag === null || member.lag === undefined ? h("span.faint", {}, "—") : h(member.lag > 1000 ? "span.doubt" : "span", {}, count(member.lag)),
     known(status?.sessions),
     known(status?.connections),
-    known(status?.disk?.tree_bytes, bytes),
-    known(status?.disk?.log_bytes, bytes),
-    known(status?.disk?.free_bytes, bytes),
+    known(status?.disk?.tree, bytes),
+    known(status?.disk?.log, bytes),
+    known(status?.disk?.free, bytes),
     snapshots(status),
     status?.digest ? h("span.mono.faint", { title: `at revision ${count(status.digest.revision)}` }, String(status.digest.value).slice(0, 8)) : h("span.faint", {}, "—"),
     h("span.nowrap", {}, known(status?.uptime_ms, duration)),
@@ -129,7 +137,7 @@ function leaders({ leaders: found, leader, term }) {
   if (!found?.length) return h("p.empty", {}, "No election has been seen by this node since it started.");
   return h("div.panel-body", {}, h("ol.line-of", {}, found.map((one, at) =>
     h(at === 0 && one.leader === leader && one.term === term ? "li.is-now" : "li", {}, h("div", {},
-      h("b", {}, one.leader ? `node ${one.leader}` : "nobody"), h("span.muted", {}, ` · term ${count(one.term)}`), one.reason ? ` · ${one.reason}` : "",
+      h("b", {}, one.leader ? `node ${one.leader}` : "nobody"), h("span.muted", {}, ` · term ${count(one.term)}`), one.reason ? ` · ${REASONS[one.reason] ?? one.reason}` : "",
       h("div.small.muted", {}, when(one.since_ms)))))));
 }
 

@@ -2,7 +2,7 @@
 // the last one on the screen.
 
 import { problemBox } from "/page/js/controls.js";
-import { h, replace } from "/page/js/dom.js";
+import { h, keepFocus, replace } from "/page/js/dom.js";
 
 export class PollingView {
   constructor(title, everyMs) {
@@ -55,21 +55,8 @@ export class PollingView {
 
   render() {
     const top = this.element.scrollTop;
-    const focused = this.element.contains(document.activeElement) ? pathOf(this.element, document.activeElement) : null;
-    if (this.answer === null) replace(this.element, problemBox(this.problem, () => this.refresh()));
-    else replace(this.element, this.problem ? problemBox(this.problem, () => this.refresh()) : null, ...this.draw(this.answer));
+    const problem = this.problem ? problemBox(this.problem, () => this.refresh()) : null;
+    keepFocus(this.element, () => replace(this.element, problem, ...(this.answer === null ? [] : this.draw(this.answer))));
     this.element.scrollTop = top;
-    if (focused) at(this.element, focused)?.focus({ preventScroll: true });
   }
-}
-
-/** Where an element stands below another, to find its successor after both were drawn anew. */
-function pathOf(root, element) {
-  const steps = [];
-  for (let one = element; one !== root; one = one.parentElement) steps.unshift([...one.parentElement.children].indexOf(one));
-  return steps;
-}
-
-function at(root, steps) {
-  return steps.reduce((element, step) => element?.children[step], root);
 }

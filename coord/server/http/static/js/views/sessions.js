@@ -13,7 +13,7 @@ const REASONS = { expired: ["expired", "bad"], closed: ["closed", ""], "all ende
 
 export class SessionsView extends PollingView {
   constructor() {
-    super("Sessions", 3000);
+    super("Sessions", 2000);
   }
 
   async ask({ path }) {
@@ -48,7 +48,7 @@ function openPanel({ sessions, total, more }, chosen) {
     isSelected: String(one.session) === chosen,
   }));
   const body = rows.length ? table("Open sessions", headings, rows) : empty("No session is open.");
-  return panel("Open", [body, more ? h("p.empty.small", {}, `The first ${count(sessions.length)} of ${count(total)}.`) : null], h("span.muted.small", {}, "here: attached to this node"));
+  return panel("Open", [h("div.tall", {}, body), more ? h("p.empty.small", {}, `The first ${count(sessions.length)} of ${count(total)}.`) : null], h("span.muted.small", {}, "here: attached to this node"));
 }
 
 function endedPanel({ sessions }, chosen) {
@@ -88,6 +88,7 @@ function about(one, isOpen) {
 function story(one, isOpen) {
   const steps = [step("", when(one.opened_ms), "opened", ` from ${one.address}`)];
   for (const { wall_ms: at, address: from, revision } of one.attaches ?? []) {
+    if (revision === one.session) continue; // The first is its opening.
     steps.push(step("", when(at), "attached again", ` from ${from}, revision ${count(revision)}`));
   }
   if (isOpen) return [...steps, step("is-now", "now", "open", one.here ? ", heard by this node" : "")];

@@ -45,11 +45,13 @@ export class TreeView {
     this.rows.create.disabled = app.asOf !== null;
     const read = this.node.show(path, query);
     await this.rows.select(path);
+    this.rows.follow();
     await read;
   }
 
   leave() {
     this.isShown = false;
+    this.rows.doubtAll();
     clearTimeout(this.timer);
   }
 
@@ -66,7 +68,7 @@ export class TreeView {
     if (path === ROOT) this.node.onStat(directory.stat);
     const own = directory.entries.find(([name]) => name === nameOf(path));
     if (own) this.node.onStat(own[1]);
-    else if (directory.more) this.node.load();
+    else if (directory.more) this.node.loadSoon();
   }
 
   /** The stream could not tell what was missed. */
