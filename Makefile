@@ -17,6 +17,7 @@
 #   make damage         files of one node damaged at random: 1,000 trials (TRIALS=… SEED=…)
 #   make jepsen         break real clusters in twelve ways, 30 s each, and judge what they did
 #   make jepsen-ci      six of them, shorter, with several faults at once: four minutes
+#   make http-api       the HTTP API against its own OpenAPI description, EXAMPLES=100 each, drawn
 #   make zk-differential
 #                       SEQUENCES=2000 drawn from SEED=1 play against a real ZooKeeper as well
 #   make node-client    the ZooKeeper client for Node.js that the tests run (needs npm)
@@ -47,6 +48,7 @@ IMAGES ?= 5200
 SERVED ?= 102
 TRIALS ?= 1000
 SEQUENCES ?= 2000
+EXAMPLES ?= 100
 
 BIN := $(VENV)/bin
 MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
@@ -56,7 +58,7 @@ INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint types format imports fast-test sim campaign crash damage \
-	jepsen jepsen-ci zk-differential bench \
+	jepsen jepsen-ci http-api zk-differential bench \
 	bench-deps node-client system-deps clean \
 	image base-image compose-test
 
@@ -133,6 +135,9 @@ jepsen: $(VENV)/.has-test
 	@$(BIN)/python -m jepsen_lite matrix --small --time 30 --ledger jepsen-runs/small.jsonl
 
 # Lasts until enough was done: longer on a slow machine. What still is unknown then is a failure.
+http-api: $(VENV)/.has-test
+	COORD_HTTP_API_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q tests/http_api/test_openapi.py
+
 jepsen-ci: $(VENV)/.has-test
 	@rm -f jepsen-runs/ci.jsonl
 	@$(BIN)/python -m jepsen_lite matrix --ci --time 15 --ok 1000 --rate 200 --again 2 \

@@ -80,6 +80,6 @@ def test_digests_are_compared_at_equal_revisions(
 def test_each_term_is_told_by_who_knows_most() -> None:
     """Newest first."""
     first = {"term": 1, "leader": 1, "since_ms": 10, "reason": "start"}
-    seen = {"term": 2, "leader": 2, "since_ms": 20, "reason": "silence"}
+    seen = {"term": 2, "leader": 2, "since_ms": 20, "reason": "silent or handed over"}
     known = {"term": 2, "leader": 2, "since_ms": 21, "reason": "handed over"}
     assert _leaders([status(leaders=[first, seen]), status(leaders=[known])]) == [known, first]

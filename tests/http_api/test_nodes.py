@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 
@@ -229,3 +230,23 @@ async def test_operations_that_are_none_are_refused(api: Api, operation: object)
     """Before anything is tried."""
     refused = await api.refused("POST", "/v1/transactions", {"operations": [operation]})
     assert (refused.status, refused.json["code"]) == (400, "bad-arguments")
+
+
+async def test_the_longest_path_can_be_named(api: Api) -> None:
+    """Percent-encoded it is three times as long; anything longer is refused in order."""
+    long = "/".join(["%C3%BC" * 240] * 34)
+    missing = await api.refused("GET", f"/v1/nodes/{long}")
+    assert missing.status == 404
+    async with api.client.get(api.url(f"/v1/nodes/{long * 2}")) as endless:
+        assert endless.status == 400
+
+
+async def test_who_speaks_no_http_is_not_logged_at_length(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anybody can send anything."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write(b"GET / HTTP/9.9\r\n\x00\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.0 400")
+    writer.close()
+    assert "Traceback" not in caplog.text

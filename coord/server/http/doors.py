@@ -10,7 +10,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
+from coord.model.limits import KIB, PATH_BYTES_MAX
 from coord.server.http import feed_stream, metrics, page
 from coord.server.http.api.calls import BODY_BYTES_MAX
 from coord.server.http.api.routes import add_routes
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from coord.node.node import Node
 
 CONNECTIONS_MAX: Final = 256
+LINE_BYTES_MAX: Final = 64 * KIB
+"""A path of the greatest length, every byte of it percent-encoded, and the query."""
+assert LINE_BYTES_MAX > 3 * PATH_BYTES_MAX
 KEEP_ALIVE_S: Final = 30.0
 STOP_WITHIN_S: Final = 0.5
 
@@ -71,6 +76,18 @@ def _json(value: Any, status: int = 200) -> web.Response:
     )
 
 
+def _parser_log() -> logging.Logger:
+    """What aiohttp has to say, without a traceback for each client that speaks no HTTP."""
+    found = logging.getLogger(f"{__name__}.aiohttp")
+    found.addFilter(lambda record: not _is_bad_request(record))
+    return found
+
+
+def _is_bad_request(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return isinstance(error, HttpProcessingError)
+
+
 class _Refused(asyncio.Protocol):
     """A connection too many."""
 
@@ -87,6 +104,8 @@ class HttpDoor:
         self._runner = web.AppRunner(
             make_application(self.services, names),
             access_log=None,
+            logger=_parser_log(),
+            max_line_size=LINE_BYTES_MAX,
             handle_signals=False,
             keepalive_timeout=KEEP_ALIVE_S,
             shutdown_timeout=STOP_WITHIN_S,

@@ -46,7 +46,7 @@ class Endpoint(NamedTuple):
     answer: Schema
     query: Mapping[str, Schema] = {}
     body: Schema | None = None
-    status: int = 200
+    statuses: tuple[int, ...] = (200,)
     answer_type: str = JSON
     takes_bytes: bool = False
     """The body may be any bytes instead of JSON."""

@@ -203,6 +203,7 @@ ENDPOINTS: Final = (
         obj({"path": PATH, "revision": REVISION, "created": FLAG, "stat": STAT}),
         query={"version": VERSION, "create": FLAG, **_GUARDED},
         body=_VALUE_BODY,
+        statuses=(200, 201),
         takes_bytes=True,
     ),
     Endpoint(
@@ -213,7 +214,7 @@ ENDPOINTS: Final = (
         _WRITTEN,
         query=_GUARDED,
         body=obj({}, {**VALUE, "mode": MODE, "ttl_ms": COUNT, "acl": ACL, "make_parents": FLAG}),
-        status=201,
+        statuses=(201,),
     ),
     Endpoint(
         "DELETE",

@@ -301,6 +301,7 @@ def _line(kind: str) -> tuple[Endpoint, ...]:
             f"Stand in line for the {kind}; 202: not granted yet, the place is kept",
             _GRANTED,
             body=obj({}, {**VALUE, "wait_ms": number(0, WAIT_MS_MAX)}),
+            statuses=(200, 202),
             in_session=True,
         ),
         Endpoint(
@@ -325,7 +326,7 @@ ENDPOINTS: Final = (
         "Become a member as long as the session lives",
         obj({"path": PATH, "name": TEXT, "revision": REVISION}),
         body=obj({"name": TEXT}, {**VALUE}),
-        status=201,
+        statuses=(201,),
         in_session=True,
     ),
     Endpoint(

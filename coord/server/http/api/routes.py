@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from coord.server.http.api import (
 )
 from coord.server.http.api.asked import SESSION, Asked, address_of, session_of
 from coord.server.http.api.calls import JSON, Call, Endpoint
+from coord.server.http.api.openapi import document
 from coord.server.http.api.refusals import refusal
 from coord.server.http.problems import problem
 
@@ -44,6 +46,12 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
 
 def add_routes(app: web.Application, services: Services) -> None:
     """Serve the API."""
+    described = json.dumps(document(ENDPOINTS, services.node.settings.version)).encode()
+
+    async def openapi(_: web.Request) -> web.Response:
+        return web.Response(body=described, content_type=JSON, charset="utf-8")
+
+    app.router.add_get("/v1/openapi.json", openapi)
     for endpoint in ENDPOINTS:
         pattern = endpoint.path.replace("{path}", "{path:.*}").replace(
             "{session}", r"{session:\d+}"

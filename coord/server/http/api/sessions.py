@@ -279,7 +279,7 @@ ENDPOINTS: Final = (
         "Open a session; its handle goes into Coord-Session",
         obj({"session": REVISION, "handle": TEXT, "timeout_ms": INTEGER}),
         body=obj({}, {"timeout_ms": number(1, TIMEOUT_MS_MAX), "client": TEXT}),
-        status=201,
+        statuses=(201,),
     ),
     Endpoint(
         "POST",
