@@ -35,8 +35,14 @@ async def opened(config: Config, node: Node, sock: socket.socket | None) -> Http
         await door.start(sock)
     except OSError as error:
         raise binding.explained(error, config.node.http, "HTTP") from error
-    log.info("serving HTTP", extra={"http": config.node.http})
+    log.info("serving HTTP", extra={"http": config.node.http, "page": f"http://{_page(config)}/"})
     return door
+
+
+def _page(config: Config) -> str:
+    """Where a browser finds this node, which may lie behind a forwarded port."""
+    own = (member.http for member in config.cluster.initial if member.id == config.node.id)
+    return next(own, "") or config.node.http
 
 
 async def close(door: HttpDoor | None) -> None:

@@ -59,35 +59,29 @@ class Drill:
         await self.project.wait_ready()
 
     async def elect(self) -> None:
-        """Of two workers exactly one leads; killed, the other takes over."""
+        """Of three workers one leads and HAProxy finds it; that one killed, another."""
         project = self.project
         project.compose("--profile", "demo", "up", "--detach", "--no-build")
-        await project.wait("a worker leads", lambda: len(self._leaders()) == 1)
-        (first,) = self._leaders()
-        project.compose("--profile", "demo", "rm", "--stop", "--force", first)
-        await project.wait("the other worker leads", lambda: self._leaders() - {first} != set())
-        project.compose("--profile", "demo", "rm", "--stop", "--force", "worker1", "worker2")
-
-    def _leaders(self) -> set[str]:
-        said = self.project.compose("--profile", "demo", "logs", "--no-color").splitlines()
-        return {
-            line.split("_")[0] for line in said if line.startswith("worker") and "leads" in line
-        }
+        first = await project.worker_that_leads()
+        project.docker("kill", project.container(first))
+        await project.worker_that_leads(after=first)
+        workers = [f"worker{number}" for number in (1, 2, 3)]
+        project.compose("--profile", "demo", "rm", "--stop", "--force", "haproxy", *workers)
 
     async def kill_leader(self) -> None:
         """The others go on; the engine starts it again."""
         project = self.project
         leader = project.leader()
-        project.docker("kill", project.container(leader))
+        project.docker("kill", project.container(f"node{leader}"))
         await project.wait("another node leads", lambda: project.leader() not in {0, leader})
         await self.write()
-        project.docker("start", project.container(leader))
+        project.docker("start", project.container(f"node{leader}"))
         await project.wait_ready()
 
     async def kill_all(self) -> None:
         """Power cut for all containers at once."""
         project = self.project
-        containers = [project.container(node) for node in NODES]
+        containers = [project.container(f"node{node}") for node in NODES]
         project.docker("kill", *containers)
         project.docker("start", *containers)
         await project.wait_ready()
@@ -97,7 +91,7 @@ class Drill:
         project = self.project
         victim = next(node for node in NODES if node != project.leader())
         network = f"{project.name}_cluster"
-        container = project.container(victim)
+        container = project.container(f"node{victim}")
         project.docker("network", "disconnect", network, container)
         await self._write_elsewhere(victim)
         project.docker("network", "connect", "--alias", f"node{victim}", network, container)

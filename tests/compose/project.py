@@ -16,6 +16,9 @@ ROOT: Final = Path(__file__).parents[2]
 NODES: Final = (1, 2, 3)
 CLIENT_PORT: Final = 28_180
 HTTP_PORT: Final = 28_380
+LEADER_PORT: Final = 28_400
+DEMO_PORT: Final = 28_401
+STATISTICS_PORT: Final = 28_404
 PATIENCE_S: Final = 60.0
 """Of this drill, not a promise of the product."""
 
@@ -31,6 +34,11 @@ class Project:
         self.name = name
         ports = {f"COORD_PORT_{node}": str(CLIENT_PORT + node) for node in NODES}
         ports |= {f"COORD_HTTP_{node}": str(HTTP_PORT + node) for node in NODES}
+        ports |= {
+            "DEMO_LEADER_PORT": str(LEADER_PORT),
+            "DEMO_PORT": str(DEMO_PORT),
+            "DEMO_STATISTICS_PORT": str(STATISTICS_PORT),
+        }
         self._environment = {**os.environ, **ports}
         self.hosts = ",".join(f"127.0.0.1:{CLIENT_PORT + node}" for node in NODES)
 
@@ -51,9 +59,21 @@ class Project:
             raise AssertionError(f"{' '.join(command)}: {done.stderr.strip()[-2_000:]}")
         return done.stdout
 
-    def container(self, node: int) -> str:
+    def container(self, service: str) -> str:
         """Its id, running or not."""
-        return self.compose("ps", "--quiet", f"node{node}").strip()
+        return self.compose("--profile", "demo", "ps", "--quiet", service).strip()
+
+    async def worker_that_leads(self, after: str = "") -> str:
+        """Wait until HAProxy has one that is not ``after``; its name. Raises Overdue."""
+        found = ""
+
+        def is_another() -> bool:
+            nonlocal found
+            found = _leading_worker()
+            return found not in {"", after}
+
+        await self.wait("HAProxy finds a worker that leads", is_another)
+        return found
 
     def readiness(self, node: int) -> dict[str, Any]:
         """What the node says of its readiness; {} if it is not ready or says nothing."""
@@ -93,3 +113,13 @@ def _told(node: int, path: str) -> dict[str, Any]:
     except (URLError, OSError, ValueError):
         return {}
     return found
+
+
+def _leading_worker() -> str:
+    """Who answers behind HAProxy; empty if nobody leads."""
+    try:
+        with urlopen(f"http://127.0.0.1:{LEADER_PORT}/", timeout=3) as answer:
+            name, does, *_ = answer.read().decode().split()
+    except (URLError, OSError, ValueError):
+        return ""
+    return name if does == "leads" else ""
