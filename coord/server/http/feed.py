@@ -194,6 +194,8 @@ def gather(reader: TreeReader, since: int) -> Touched | None:
 
     A creation or deletion touches the parent too: the parent's row shows how many children it has.
     """
+    if reader.revision - since > LOOK_MAX:
+        return None
     touched: Touched = {}
     count = 0
     try:
