@@ -113,6 +113,25 @@ def bank(state: Any, op: Op) -> Iterator[Any]:
         yield state
 
 
+def membership(state: Any, op: Op) -> Iterator[Any]:
+    """State: (version, pairs of member and role). What is so already is no change."""
+    version, pairs = state
+    roles = dict(pairs)
+    if op.f == "read":
+        if not op.is_ok or op.result == {"version": version, "members": roles}:
+            yield state
+        return
+    member = str(op.value)
+    if op.f == "remove":
+        roles.pop(member, None)
+    elif op.f == "promote":
+        roles[member] = "participant"
+    else:
+        roles.setdefault(member, "observer")
+    after = tuple(sorted(roles.items()))
+    yield state if after == pairs else (version + 1, after)
+
+
 def is_legal(ops: list[Op], initial: Any, spec: Spec) -> bool:
     """Whether some order explains all answers. Exponential: for ten operations at most."""
     some = [op for op in ops if op.may_have_happened]

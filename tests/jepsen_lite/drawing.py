@@ -285,6 +285,29 @@ def _falsify_bank(random: Random, op: Op) -> Any:
     return {"a": random.randint(0, 4), "b": random.randint(0, 4)} if op.f == "read" else None
 
 
+MEMBERS = (("0", "participant"), ("1", "participant"))
+
+
+def _ask_members(random: Random, number: int) -> tuple[str, Any, Any]:
+    f = random.choice(["read", "read", "read", "remove", "add", "promote"])
+    return f, None, None if f == "read" else random.randint(1, 2)
+
+
+def _serve_members(state: Any, op: Op) -> tuple[Any, Any]:
+    following, _ = _served(brute.membership, state, op)
+    version, roles = state
+    return following, {"version": version, "members": dict(roles)} if op.f == "read" else None
+
+
+def _falsify_members(random: Random, op: Op) -> Any:
+    if op.f != "read":
+        return None
+    roles = [None, "participant", "observer"]
+    drawn = {"0": "participant", "1": random.choice(roles), "2": random.choice(roles)}
+    members = {member: role for member, role in drawn.items() if role}
+    return {"version": op.result["version"] + random.randint(-1, 1), "members": members}
+
+
 SUBJECTS: dict[str, Subject] = {
     "register": Subject(
         "zones", "register", None, _ask_distinct, _serve_cas, _falsify_counter, brute.register
@@ -351,6 +374,16 @@ SUBJECTS: dict[str, Subject] = {
         brute.fenced,
         is_exact=False,
         meta=(("guard", "current"),),
+    ),
+    "membership": Subject(
+        "members",
+        "membership",
+        (0, MEMBERS),
+        _ask_members,
+        _serve_members,
+        _falsify_members,
+        brute.membership,
+        is_exact=False,
     ),
     "bank": Subject(
         "bank",

@@ -16,7 +16,7 @@ from jepsen_lite.history import History, Json, Op
 from jepsen_lite.verdict import Judgement
 
 VOTER: Final = "participant"
-_CONTRARY: Final = {"remove": ("add",), "add": ("remove",), "promote": ("remove",)}
+_CONTRARY: Final = {"remove": ("add", "promote"), "add": ("remove",), "promote": ("remove",)}
 
 
 def check(history: History) -> Judgement:
@@ -73,7 +73,9 @@ def _check_kept(judgement: Judgement, change: Op, told: list[Op], changes: list[
     contrary = [
         op
         for op in changes
-        if op.f in _CONTRARY[change.f] and op.value == change.value and op.end_ns > change.invoke_ns
+        if op.f in _CONTRARY[change.f]
+        and op.value == change.value
+        and op.end_ns >= change.invoke_ns
     ]
     undone_from_ns = min((op.invoke_ns for op in contrary), default=None)
     for op in told:
