@@ -166,7 +166,7 @@ bench-deps:
 	  zookeeper default-jre-headless etcd-server golang-go golang-etcd-server-dev
 
 # Installs only what is missing, so that a machine which has everything needs no network.
-SYSTEM_TOOLS := gcc:gcc strace:strace java:default-jre-headless javac:default-jdk-headless \
+SYSTEM_TOOLS := gcc:gcc strace:strace curl:curl jq:jq java:default-jre-headless javac:default-jdk-headless \
 	go:golang-go node:nodejs npm:npm chromium:chromium
 SYSTEM_FILES := /usr/share/java/zookeeper.jar:libzookeeper-java \
 	/usr/share/java/curator-recipes.jar:libcurator-recipes-java \

@@ -31,6 +31,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 INSTALLS: Final = {
     "gcc": "apt-get install gcc libc6-dev",
     "strace": "apt-get install strace",
+    "curl": "apt-get install curl",
+    "jq": "apt-get install jq",
     "java": "apt-get install default-jre-headless",
     "javac": "apt-get install default-jdk-headless",
     "zookeeper.jar": "apt-get install libzookeeper-java",

@@ -54,13 +54,9 @@ def make_application(services: Services, names: Collection[str]) -> web.Applicat
     async def scrape(_: web.Request) -> web.Response:
         return web.Response(body=exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
-    async def status(_: web.Request) -> web.Response:
-        return _json(node.statistics().as_dict())
-
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", scrape)
-    app.router.add_get("/v1/status", status)
     add_routes(app, services)
     page.add_routes(app)
     feed_stream.add_routes(app, services)

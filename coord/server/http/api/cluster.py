@@ -40,6 +40,11 @@ _EFFECTS: Final[dict[str, Callable[[Sequence[Seat], int], Effect]]] = {
 }
 
 
+async def status(call: Call) -> web.StreamResponse:
+    """What this node knows of itself."""
+    return answer(call.node.statistics().as_dict())
+
+
 async def cluster(call: Call) -> web.StreamResponse:
     """All members, with what those say that answered."""
     async with call.caller() as caller:
@@ -79,11 +84,11 @@ def _member(
         "http": found.http,
         "reachable": seat["reachable"],
         "lag": lags.get(seat["id"]),
-        "status": None if status is None else _status(status),
+        "status": None if status is None else _own_facts(status),
     }
 
 
-def _status(status: dict[str, Any]) -> dict[str, Any]:
+def _own_facts(status: dict[str, Any]) -> dict[str, Any]:
     """Without what stands elsewhere in the answer."""
     return {name: told for name, told in status.items() if name not in {"members", "leaders"}}
 
@@ -214,6 +219,7 @@ _SAMPLE: Final = obj({
 })  # fmt: skip
 
 ENDPOINTS: Final = (
+    Endpoint("GET", "/v1/status", status, "What this node knows of itself", {"type": "object"}),
     Endpoint(
         "GET",
         "/v1/cluster",
