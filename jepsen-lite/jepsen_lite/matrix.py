@@ -160,8 +160,17 @@ def _one(
         result = execute(run)
     except ClusterError as error:
         return row_of(cell, base, f"could not be run: {error}")
+    except ExceptionGroup as errors:  # The tool's own fault must not end a campaign of days.
+        return row_of(cell, base, f"the tool failed: {_first(errors)!r} (see {run.directory})")
     _keep(result)
     return row_of(cell, base, result)
+
+
+def _first(error: Exception) -> Exception:
+    """What lies at the bottom of groups within groups."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _keep(result: Result) -> None:

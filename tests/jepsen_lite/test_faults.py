@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from jepsen_lite import history_file
-from jepsen_lite.clusters.cluster import Ability, Cluster
+from jepsen_lite.clusters.cluster import Ability, Cluster, ClusterError
 from jepsen_lite.clusters.weather import CLEAR, CLIENTS, Conditions, Weather
 from jepsen_lite.faults.catalogue import FAULTS, UnknownFaultError, kind_of, make
 from jepsen_lite.faults.fault import Fault, NoEffectError
@@ -277,11 +277,28 @@ async def test_a_fault_that_breaks_is_healed(tmp_path: Path) -> None:
     assert not fault.is_on
 
 
-async def test_what_does_not_come_back_in_time_is_complained_of(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError(), ": what it struck did not come back in time"),
+        (ClusterError("no engine"), " could not be healed: no engine"),
+        (NoEffectError("nobody answered"), " could not be healed: nobody answered"),
+    ],
+)
+async def test_what_cannot_be_healed_is_complained_of(
+    error: Exception, words: str, tmp_path: Path
+) -> None:
     """The run goes on to its own look at the cluster."""
-    fault = Scripted(stop=TimeoutError())
-    _, problems, _ = await scheduled(tmp_path / "h", fault, 0.1)
-    assert problems[0] == "scripted:x: what it struck did not come back in time"
+    _, problems, _ = await scheduled(tmp_path / "h", Scripted(stop=error), 0.1)
+    assert problems[0] == f"scripted:x{words}"
+
+
+async def test_what_cannot_be_injected_had_no_effect(tmp_path: Path) -> None:
+    """Said, and not the end of the run."""
+    fault = Scripted(start=ClusterError("no engine"))
+    _, problems, unproven = await scheduled(tmp_path / "h", fault, 0.1)
+    assert problems[0] == "scripted:x had no effect: no engine"
+    assert unproven == ["scripted:x"]
 
 
 class DownNode(FakeNode):

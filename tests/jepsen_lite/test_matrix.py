@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,8 @@ class FakeRun(Run):
 
     async def run(self) -> Result:
         self.asked.append(self.settings)
+        if self.settings.workload == "bank":
+            await self.fail()
         verdict = self.verdicts.pop(0)
         judgement = Judgement("fake")
         if verdict is Verdict.INVALID:
@@ -44,6 +47,17 @@ class FakeRun(Run):
             judgement.cannot_say("too little")
         self.directory.mkdir(parents=True)
         return Result(self.settings, verdict, [judgement], FIGURES, self.directory)
+
+    fails = False
+
+    async def fail(self) -> None:
+        """As a mistake in a fault does."""
+        if self.fails:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.fails_within())
+
+    async def fails_within(self) -> None:
+        raise KeyError("harness")
 
 
 @pytest.fixture
@@ -105,6 +119,17 @@ def test_what_ends_unknown_is_repeated_twice_as_long(tmp_path: Path, fakes: type
     rows = ledger.rows()
     assert [row["time_s"] for row in rows] == [60, 30, 120]
     assert [row.get("unknown_before") for row in rows] == [["too little"], None, ["too little"] * 2]
+
+
+def test_a_mistake_of_the_tool_does_not_end_the_campaign(
+    tmp_path: Path, fakes: type[FakeRun]
+) -> None:
+    """It is a row of its own, and proves nothing."""
+    fakes.fails = True
+    fakes.verdicts[:] = [Verdict.VALID] * 2
+    ledger = Ledger(tmp_path / "ledger")
+    assert go(ledger, tmp_path / "out", CELLS[1:4]) == ["valid", "unknown", "unknown"]
+    assert ledger.rows()[1]["why"][0].startswith("the tool failed: KeyError('harness') (see")
 
 
 def test_clusters_are_told_apart(tmp_path: Path, fakes: type[FakeRun]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from jepsen_lite import history
+from jepsen_lite.clusters.cluster import ClusterError
 from jepsen_lite.faults.fault import Fault, NoEffectError
 from jepsen_lite.recorder import now_ns
 
@@ -93,8 +94,8 @@ class Schedule:
             record.verified = await self._proof(fault)
             if text in self.unproven:
                 self.unproven.remove(text)
-        except NoEffectError as error:
-            self._on_problem(f"{text} had no effect: {error}")
+        except (NoEffectError, ClusterError, TimeoutError) as error:
+            self._on_problem(f"{text} had no effect: {str(error) or 'it took too long'}")
         finally:
             self.active.pop(text, None)
             await self._heal(text, fault)
@@ -119,3 +120,5 @@ class Schedule:
             await fault.stop()
         except TimeoutError:
             self._on_problem(f"{text}: what it struck did not come back in time")
+        except (NoEffectError, ClusterError) as error:
+            self._on_problem(f"{text} could not be healed: {error}")
