@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
+import random
 import re
 import sys
 from collections import Counter
@@ -22,6 +24,8 @@ import aiohttp
 ROWS_FIRST: Final = 200
 ROWS_IN_SIGHT: Final = 45
 LOOK_EVERY_S: Final = 2.0
+LOOK_SPREAD: Final = (0.2, 1.2)
+POLL_S: Final = 0.1
 """The same as in coord/server/http/static/js/tree."""
 NAMED: Final = re.compile(r'(?:src|href|from) ?=?"(/page/[^"]+)"')
 
@@ -34,16 +38,20 @@ class Page:
         self.directory = directory
         self.heard = heard
         self.is_open = asyncio.Event()
-        self._looked_s = 0.0
+        self._look_at_s = math.inf
 
     async def run(self) -> None:
         """Until cancelled."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
-        async with aiohttp.ClientSession(self.url, timeout=timeout) as session:
+        async with (
+            aiohttp.ClientSession(self.url, timeout=timeout) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
             await self._load_files(session)
             await self._look(session, ROWS_FIRST)
             await session.get(f"/v1/nodes{self.directory}", params={"level": "stale"})
-            await self._listen(session)
+            tasks.create_task(self._listen(session))
+            tasks.create_task(self._look_now_and_then(session))
 
     async def _load_files(self, session: aiohttp.ClientSession) -> None:
         seen: set[str] = set()
@@ -63,7 +71,6 @@ class Page:
         self.heard["looks"] += 1
 
     async def _listen(self, session: aiohttp.ClientSession) -> None:
-        loop = asyncio.get_running_loop()
         params = [("dir", "/"), ("dir", self.directory)]
         async with session.get("/page/feed", params=params) as answer:
             answer.raise_for_status()
@@ -72,9 +79,16 @@ class Page:
                 *blocks, buffer = (buffer + part).split(b"\n\n")
                 for block in blocks:
                     self.is_open.set()
-                    if self._hear(block) and loop.time() - self._looked_s > LOOK_EVERY_S:
-                        self._looked_s = loop.time()
-                        await self._look(session, ROWS_IN_SIGHT)
+                    if self._hear(block) and self._look_at_s == math.inf:
+                        wait_s = LOOK_EVERY_S * random.uniform(*LOOK_SPREAD)
+                        self._look_at_s = asyncio.get_running_loop().time() + wait_s
+
+    async def _look_now_and_then(self, session: aiohttp.ClientSession) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            if asyncio.get_running_loop().time() >= self._look_at_s:
+                self._look_at_s = math.inf
+                await self._look(session, ROWS_IN_SIGHT)
 
     def _hear(self, block: bytes) -> bool:
         """Count a message; whether it says that there is more to see."""

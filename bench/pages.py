@@ -4,9 +4,9 @@
     python -m bench.pages --pages 200 --rounds 2 --seconds 5
 
 Sets go to nodes of that directory, in a closed loop of 1 and of 64 connections, by turns with and
-without the pages (A B B A …), all of them on the node that leads: the dearest place. The pages are what a
-browser asks of a node (``page_readers``), since the browsers themselves would take the processors
-away from what is measured.
+without the pages (A B B A …), all of them on the node that leads: the dearest place. The pages are
+what a browser asks of a node (``page_readers``), since the browsers themselves would take the
+processors away from what is measured.
 """
 
 from __future__ import annotations

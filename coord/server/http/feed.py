@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.5
 QUIET_TICKS: Final = 10
 """Without news the pulse still beats every so many ticks."""
-LOOK_MAX: Final = 2_000
-"""Changes looked at in one tick. When there are more, none is told: everything may have changed."""
+LOOK_MAX: Final = 400
+"""Changes looked at in one tick, in some 2 ms. When there are more, none is told: everything may
+have changed."""
 ENTRIES_MAX: Final = 100
 """Children told of one directory in one message."""
 WAITING_MAX: Final = 8

@@ -22,7 +22,6 @@ export class TreePane {
     this.loader = new Loader(this.tree, () => this.onRows(), (path) => this.onMissing(path));
     this.search = new Search((path) => go("tree", path, { at: app.asOf }));
     this.timer = 0;
-    this.lookedAt = 0;
     this.foot = h("div.tree-foot");
     this.create = h("button.quiet.square", { title: "Create a node below the selected one", "aria-label": "Create a node" }, icon("plus"));
     this.element = h("div.first", {}, h("div.tree-head", {}, this.search.element, this.create), this.view.element, this.foot);
@@ -107,14 +106,14 @@ export class TreePane {
     this.lookAgain();
   }
 
-  /** Read the rows in sight of what the stream could not tell, at most once in a while. */
+  /** Read the rows in sight of what the stream could not tell, once in a while. */
   lookAgain() {
     if (this.timer || !this.stale().length) return;
     const isNew = this.stale().some(([path]) => !this.tree.directory(path).isStale);
-    const wait = isNew ? LOOK_FIRST_MS : Math.max(200, this.lookedAt + LOOK_EVERY_MS - Date.now());
+    // All pages hear at once that there is more to see; they do not all ask at once.
+    const wait = isNew ? LOOK_FIRST_MS : LOOK_EVERY_MS * (0.2 + Math.random());
     this.timer = setTimeout(() => {
       this.timer = 0;
-      this.lookedAt = Date.now();
       for (const [path, rows] of this.stale()) this.loader.refresh(path, ...rows);
     }, wait);
   }
