@@ -42,11 +42,14 @@ def cells(
     seeds: Iterable[int],
     cluster: str = "local",
 ) -> Iterator[Cell]:
-    """All combinations. Several faults at once are joined by "+"."""
+    """All combinations, by diagonals: of a campaign that was stopped early every workload has met
+    about as many faults. Several faults at once are joined by "+"."""
+    rows = list(workloads)
     for seed in seeds:
-        for count in nodes:
-            for workload in workloads:
-                for fault in faults:
+        for shift in range(len(faults)):
+            for count in nodes:
+                for at, workload in enumerate(rows):
+                    fault = faults[(at + shift) % len(faults)]
                     yield Cell(workload, fault, count, seed, cluster)
 
 
