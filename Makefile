@@ -27,6 +27,7 @@
 #   make image          the container image coord:local (BASE=python:3.12-slim-bookworm)
 #   make base-image     Debian, root: a base for it where none can be pulled (coord-base:bookworm)
 #   make compose-test   the cluster of docker-compose.yml is killed, cut off, wiped and restarted
+#   make docs           the documentation site, in build/site
 #   make system-deps    Debian, root: what any suite needs from the system
 #   make clean          everything a target above has made
 #
@@ -57,7 +58,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types format imports fast-test sim campaign crash damage \
+.PHONY: help docs run test check lint types format imports fast-test sim campaign crash damage \
 	jepsen jepsen-ci http-api zk-differential bench \
 	bench-deps node-client system-deps clean \
 	image base-image compose-test
@@ -77,6 +78,11 @@ $(MADE):
 $(VENV)/.has-server: $(MADE) pyproject.toml constraints.txt
 	@echo "installing coord into $(VENV)"
 	@$(INSTALL) -e '.[server,cli]'
+	@touch $@
+
+$(VENV)/.has-docs: $(MADE) pyproject.toml constraints.txt
+	@echo "installing what the documentation site needs into $(VENV)"
+	@$(INSTALL) -e '.[docs]'
 	@touch $@
 
 $(VENV)/.has-test: $(MADE) pyproject.toml constraints.txt
@@ -115,6 +121,9 @@ format: $(VENV)/.has-test
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 node-client: $(VENV)/.has-$(NODE_CLIENT)
+
+docs: $(VENV)/.has-docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site && echo build/site/index.html
 
 sim: $(VENV)/.has-test
 	@$(BIN)/python -m $(if $(SEED)$(PLAN),tests.sim $(if $(PLAN),--plan $(PLAN),--seed $(SEED)),\
