@@ -141,7 +141,8 @@ damage: $(VENV)/.has-test
 
 jepsen: $(VENV)/.has-test
 	@rm -f jepsen-runs/small.jsonl
-	@$(BIN)/python -m jepsen_lite matrix --small --time 30 --ledger jepsen-runs/small.jsonl
+	@$(BIN)/python -m jepsen_lite matrix --small --time 30 --ok 1000 --again 1 \
+	  --ledger jepsen-runs/small.jsonl
 
 # Lasts until enough was done: longer on a slow machine. What still is unknown then is a failure.
 http-api: $(VENV)/.has-test

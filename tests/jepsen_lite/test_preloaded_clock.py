@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from jepsen_lite.clusters import preloaded_clock
 from jepsen_lite.clusters.preloaded_clock import PreloadedClock
+from jepsen_lite.clusters.zookeeper import ZooKeeperNode
 
 
 class Machine:
@@ -54,3 +56,30 @@ def test_what_would_harm_is_refused(change: dict[str, float], tmp_path: Path) ->
     clock.begin()
     with pytest.raises(ValueError, match="time goes on"):
         clock.move(**change)
+
+
+async def test_a_server_is_asked_how_long_it_has_run(tmp_path: Path) -> None:
+    """By its own clock: what it has gained or lost since it was first asked is shown."""
+    age_ms = 5_000
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readexactly(4) == b"mntr"
+        writer.write(f"zk_version\t3\nzk_uptime\t{age_ms}\n".encode() if age_ms else b"not yet")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        node = ZooKeeperNode(1, tmp_path, server.sockets[0].getsockname()[1])
+        node.preloaded = PreloadedClock(Path("library"), tmp_path / "clock")
+        node.preloaded.begin()
+        first = await node.clock()
+        assert first["monotonic_ms"] == pytest.approx(first["system_ms"])
+        age_ms += 3_600_000
+        after = await node.clock(rate=2.0, forward_ms=100)
+        assert after["monotonic_ms"] - after["system_ms"] > 1_000_000
+        assert (tmp_path / "clock").read_text().endswith("x2.000\n")
+        node.process.starts += 1
+        again = await node.clock()
+        assert again["monotonic_ms"] == pytest.approx(again["system_ms"])
+        age_ms = 0
+        with pytest.raises(OSError, match="n1 does not serve"):
+            await node.clock()
