@@ -71,6 +71,7 @@ async def test_a_server_is_asked_how_long_it_has_run(tmp_path: Path) -> None:
         node = ZooKeeperNode(1, tmp_path, server.sockets[0].getsockname()[1])
         node.preloaded = PreloadedClock(Path("library"), tmp_path / "clock")
         node.preloaded.begin()
+        node.process.starts = 1
         first = await node.clock()
         assert first["monotonic_ms"] == pytest.approx(first["system_ms"])
         age_ms += 3_600_000
