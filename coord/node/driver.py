@@ -159,6 +159,8 @@ class Driver:
         self.on_transfer: Callable[[Term], None] = lambda _term: None
         """Told when this leader has asked another to take over."""
         self.applied_entries = 0
+        self.proposed = 0
+        """Commands that entered this leader's log."""
         self.flushes = 0
 
     # --- inputs ---------------------------------------------------------------------------------
@@ -213,6 +215,14 @@ class Driver:
             or self._leadership != (self.raft.term, self.raft.leader)
             or self._events.wants_flush()
         )
+
+    def queues(self) -> dict[str, int]:
+        """What waits: proposals for the log, log writes for the disk, committed runs for apply."""
+        return {
+            "proposals": len(self._proposals),
+            "log_writes": len(self._waiting),
+            "apply": len(self._committed),
+        }
 
     def read_index(self, read_id: int) -> bool:
         """Start a linearizable read round; False if no leader is known (the next tick's flush
@@ -278,6 +288,7 @@ class Driver:
                 run = [stamp + command for command in self._proposals[:count]]
                 if self.raft.propose(run) is None:
                     return  # Too much is uncommitted, or leadership moves: they wait.
+                self.proposed += count
                 del self._proposals[:count]
                 self._proposal_bytes -= sum(map(len, run)) - count * len(stamp)
 

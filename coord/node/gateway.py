@@ -214,8 +214,10 @@ class Gateway:
         if traffic.tick_ms != self._liveness.now_ms and items:
             self.traffic.arrived(conn, type(items[-1][1]), self._liveness.now_ms)
         serve, outbox, burst = self._reads.serve, conn.outbox, 0
+        asked = self.traffic.asked
         for xid, request, seq, acked in items:
             kind = type(request)
+            asked[kind] += 1
             if conn.waiting or conn.holds:
                 self._other(conn, kind, xid, request, seq, acked)
             elif (

@@ -25,7 +25,8 @@ REASONS: Final = (HANDED_OVER, LINK_LOST, SILENCE, SUPERSEDED, START)
 """The first that a node tells is the most it could know: members that saw the same change differ.
 
 handed over: this node led and gave leadership away. link lost: the connection to the leader ended.
-silent or handed over: the leader was not heard for an election timeout, or gave leadership to another.
+silent or handed over: the leader was not heard for an election timeout, or gave leadership to
+another.
 superseded: this node led, and another was elected. start: the first leader that was heard of.
 """
 

@@ -6,6 +6,7 @@ Heartbeats do not go through the log; ends of sessions do (design section 6).
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from coord.model import commands
@@ -62,6 +63,8 @@ class Liveness:
         self._rounds = rounds
         self._unconfirmed: list[_Unconfirmed] = []
         """Batches counted, not yet acknowledged. Invariant: rounds do not fall."""
+        self.controls: Counter[int] = Counter()
+        """Sessions opened, attached, closed and expired in the cluster, by the command's kind."""
         self._contacts: dict[int, int] = {}
         """Sessions heard since the last batch, and when first."""
         self.now_ms = clock.monotonic_ms()
@@ -161,6 +164,7 @@ class Liveness:
         """A session was opened, attached or ended."""
         if applied.code != 0:
             return
+        self.controls[applied.kind] += 1
         if applied.kind in (commands.OPEN_SESSION, commands.ATTACH_SESSION):
             row = self._store.machine.sessions.get(applied.session)
             if row is not None:

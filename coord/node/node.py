@@ -89,6 +89,7 @@ class Node:
         self.id = settings.raft.id
         raft = RaftNode(settings.raft, store.log, jitter, Index(store.machine.applied_index))
         self.raft = raft
+        self.log_writer = log_writer
         self.driver = Driver(raft, store, log_writer, transport, scheduler, clock, self)
         self.leaders = LeaderBook(self.id, clock, self.is_linked)
         self.driver.on_transfer = self.leaders.handing_over
@@ -120,6 +121,7 @@ class Node:
         self.apply_stalls = 0
         self._links: set[NodeId] = set()
         self._periodic = self._upkeep_table()
+        self._periodic_due_ms = 0
 
     def _make_gateway(self, scheduler: Scheduler) -> Gateway:
         turns = Turns(scheduler)
@@ -232,10 +234,18 @@ class Node:
         self.driver.tick()
         before_ms = self._ticks * TICK_MS
         self._ticks += 1
-        now_ms = self._ticks * TICK_MS
+        now_ms = before_ms + TICK_MS
+        if now_ms >= self._periodic_due_ms:
+            self._run_periodic(before_ms, now_ms)
+
+    def _run_periodic(self, before_ms: int, now_ms: int) -> None:
+        """What is due between two ticks. Most ticks are nobody's turn."""
         for interval_ms, call in self._periodic:
             if before_ms // interval_ms != now_ms // interval_ms:
                 call()
+        self._periodic_due_ms = min(
+            (now_ms // interval_ms + 1) * interval_ms for interval_ms, _ in self._periodic
+        )
 
     def _send_clients_away_if_stuck(self) -> None:
         """What they ask of this node waits for its disk, whoever leads; the others have their own.

@@ -8,13 +8,22 @@ thousand times a second however many requests there are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from coord.model.histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coord.node.connection import Connection
     from coord.node.ports import Clock
+
+
+LATENCY_BOUNDS_MS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+"""0: less than one millisecond."""
+SLOW_MS: Final = 500
+"""An answer that took longer is counted as slow."""
 
 
 class Latencies:
@@ -53,6 +62,7 @@ class Traffic:
         "received",
         "sent",
         "tick_ms",
+        "timed",
     )
 
     def __init__(self) -> None:
@@ -67,6 +77,8 @@ class Traffic:
         """Its kind."""
         self.awaited = 0
         """The request being timed is the how-manyth of ``received``; 0: none is."""
+        self.timed: type = object
+        """Its kind."""
         self.asked_ms = 0
         """When it came."""
         self.last_sent_ms = 0
@@ -86,6 +98,12 @@ class NodeTraffic:
 
     def __init__(self, clock: Clock) -> None:
         self.latencies = Latencies()
+        self.asked: dict[type, int] = defaultdict(int)
+        """Requests by kind, all of them; a malformed one counts under its error's."""
+        self.by_kind: dict[type, Histogram] = {}
+        """Latencies of those that were timed. Never reset."""
+        self.slow: dict[type, int] = defaultdict(int)
+        """Those of them that took longer than SLOW_MS."""
         self._clock = clock
         self._received = 0
         self._sent = 0
@@ -101,6 +119,7 @@ class NodeTraffic:
         traffic.last_request = request
         if not traffic.awaited:
             traffic.awaited = traffic.received
+            traffic.timed = request
             traffic.asked_ms = self._clock.monotonic_ms()
 
     def answered(self, conn: Connection, revision: int) -> None:
@@ -111,8 +130,18 @@ class NodeTraffic:
             traffic.awaited = 0
             traffic.last_sent_ms = now_ms
             traffic.last_revision = revision
-            traffic.latencies.add(now_ms - traffic.asked_ms)
-            self.latencies.add(now_ms - traffic.asked_ms)
+            elapsed_ms = now_ms - traffic.asked_ms
+            traffic.latencies.add(elapsed_ms)
+            self.latencies.add(elapsed_ms)
+            self._observe(traffic.timed, elapsed_ms)
+
+    def _observe(self, kind: type, elapsed_ms: int) -> None:
+        histogram = self.by_kind.get(kind)
+        if histogram is None:
+            histogram = self.by_kind[kind] = Histogram(LATENCY_BOUNDS_MS)
+        histogram.observe(elapsed_ms)
+        if elapsed_ms > SLOW_MS:
+            self.slow[kind] += 1
 
     def left(self, conn: Connection) -> None:
         """A connection has ended: what went through it did so all the same."""

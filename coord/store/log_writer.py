@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Protocol
+from time import perf_counter_ns
+from typing import Final, Protocol
 
+from coord.model.histogram import Histogram
 from coord.store.raft_log import LogWrite, RaftLog
+
+DURATION_BOUNDS_S: Final = (
+    0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0,
+)  # fmt: skip
 
 OnDone = Callable[[BaseException | None], None]
 Post = Callable[[Callable[[], None]], object]
@@ -39,6 +45,8 @@ class ThreadLogWriter:
         self._post = post
         self._queue: SimpleQueue[tuple[LogWrite, OnDone] | None] = SimpleQueue()
         self._closed = False
+        self.durations = Histogram(DURATION_BOUNDS_S)
+        """Seconds until a transaction was durable."""
         self.commits = 0
         """Transactions made durable so far."""
         self.writes = 0
@@ -85,10 +93,12 @@ class ThreadLogWriter:
         return writes, dones, True
 
     def _write(self, writes: list[LogWrite]) -> BaseException | None:
+        began_ns = perf_counter_ns()
         try:
             self._log.write(writes)
         except BaseException as error:  # noqa: BLE001 - handed to the loop, which ends the node
             return error
+        self.durations.observe((perf_counter_ns() - began_ns) / 1e9)
         self.commits += 1
         self.writes += len(writes)
         return None

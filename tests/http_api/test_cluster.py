@@ -51,6 +51,7 @@ async def test_samples_tell_what_grew(api: Api) -> None:
     samples.take()
     told = await api.get("/v1/samples")
     assert told["samples"][-1]["requests"] >= 1
+    assert told["samples"][-1]["writes"] == 1
     assert told["samples"][-1]["applied"] >= 1
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ CONNECTIONS_MAX: Final = 256
 LINE_BYTES_MAX: Final = 64 * KIB
 """A path of the greatest length, every byte of it percent-encoded, and the query."""
 assert LINE_BYTES_MAX > 3 * PATH_BYTES_MAX
+METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"})
 KEEP_ALIVE_S: Final = 30.0
 STOP_WITHIN_S: Final = 0.5
 
@@ -36,9 +38,16 @@ log = logging.getLogger(__name__)
 def make_application(services: Services, names: Collection[str]) -> web.Application:
     """``names``: what this node may be called besides its addresses."""
     node = services.node
-    exposition = metrics.make_exposition(node)
+    answers: Counter[tuple[str, int]] = Counter()
+    exposition = metrics.make_exposition(node, answers)
     app = web.Application(middlewares=[make_guard(names)], client_max_size=BODY_BYTES_MAX)
     app.on_response_prepare.append(put_headers)
+
+    async def count(request: web.Request, answer: web.StreamResponse) -> None:
+        method = request.method if request.method in METHODS else "other"
+        answers[method, answer.status] += 1
+
+    app.on_response_prepare.append(count)
     app[SERVICES] = services
 
     async def livez(_: web.Request) -> web.Response:

@@ -1,12 +1,14 @@
 """What Prometheus is told: counters and gauges read off the node when it asks.
 
-Nothing is counted for this alone: the hot paths know nothing of metrics. ``METRICS`` is the whole
-list; docs/metrics.md explains each line, and a test holds the two together.
+``METRICS`` are the plain ones, ``labelled`` has the others; docs/metrics.md explains each line, and
+a test holds the two together. What is counted for metrics alone costs a request next to nothing
+(``bench/metrics_cost.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,7 +17,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from coord.node.status import NodeStatus
 from coord.raft import Role
-from coord.server.http.health import readiness
+from coord.server.http.labelled import labelled
 
 if TYPE_CHECKING:
     from coord.node.node import Node
@@ -62,6 +64,16 @@ METRICS: Final = (
     _gauge("term", "Raft term", lambda it: it.status.term),
     _gauge("commit_index", "Newest entry known to be committed", lambda it: it.status.commit),
     _gauge("applied_index", "Newest entry in the tree: its revision", lambda it: it.status.applied),
+    _gauge(
+        "commit_lag_entries",
+        "Entries in the log that are not known to be committed",
+        lambda it: it.status.log_last - it.status.commit,
+    ),
+    _gauge(
+        "apply_lag_entries",
+        "Committed entries that are not in the tree yet",
+        lambda it: it.status.commit - it.status.applied,
+    ),
     _gauge("log_first_index", "Oldest entry in the log", lambda it: it.status.log_first),
     _gauge("log_last_index", "Newest entry in the log", lambda it: it.status.log_last),
     _gauge("feature_level", "Feature level of the cluster", lambda it: it.status.feature_level),
@@ -97,6 +109,36 @@ METRICS: Final = (
     _gauge(
         "tree_file_bytes", "Used in the tree's file", lambda it: it.node.store.tree.used_bytes()
     ),
+    _gauge(
+        "log_bytes",
+        "Written to the log since the newest snapshot",
+        lambda it: it.status.disk.log,
+    ),
+    _gauge(
+        "disk_free_bytes",
+        "What the file system had left when it was last asked",
+        lambda it: it.status.disk.free,
+    ),
+    _gauge(
+        "snapshot_revision",
+        "Newest verified snapshot; 0 without one",
+        lambda it: it.status.snapshots[0].revision if it.status.snapshots else 0,
+    ),
+    _gauge(
+        "snapshot_bytes",
+        "Its size",
+        lambda it: it.status.snapshots[0].bytes if it.status.snapshots else 0,
+    ),
+    _gauge(
+        "in_flight_bytes",
+        "Bytes of the writes on their way",
+        lambda it: it.node.gateway.admission.bytes_in_flight,
+    ),
+    _counter(
+        "proposed_entries",
+        "Commands that this node, as leader, put into the log",
+        lambda it: it.node.driver.proposed,
+    ),
     _counter("requests", "Requests received from clients", lambda it: it.received),
     _counter("replies", "Replies and events sent to clients", lambda it: it.sent),
     _counter(
@@ -116,31 +158,6 @@ METRICS: Final = (
 )
 
 
-def _peers(facts: Facts) -> Iterator[Metric]:
-    reachable = GaugeMetricFamily(
-        "coord_peer_reachable", "1 if this node is linked with the peer", labels=["peer"]
-    )
-    lag = GaugeMetricFamily(
-        "coord_peer_lag_entries", "On the leader: entries the peer lacks", labels=["peer"]
-    )
-    for member in facts.status.members:
-        if member.id != facts.status.node:
-            reachable.add_metric([str(member.id)], float(member.reachable))
-            if member.lag is not None:
-                lag.add_metric([str(member.id)], member.lag)
-    yield reachable
-    yield lag
-
-
-def _checks(facts: Facts) -> Iterator[Metric]:
-    ready = GaugeMetricFamily(
-        "coord_ready", "1 for each condition of readiness that holds", labels=["check"]
-    )
-    for check in readiness(facts.node):
-        ready.add_metric([check.name], float(check.is_ok))
-    yield ready
-
-
 def _info(facts: Facts) -> Iterator[Metric]:
     info = GaugeMetricFamily(
         "coord_info", "Always 1", labels=["node", "version", "cluster", "role"]
@@ -153,8 +170,9 @@ def _info(facts: Facts) -> Iterator[Metric]:
 class NodeCollector(Collector):
     """All metrics of one node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, http: Mapping[tuple[str, int], int]) -> None:
         self._node = node
+        self._http = http
 
     def collect(self) -> Iterator[Metric]:
         """Look once, tell everything."""
@@ -164,13 +182,15 @@ class NodeCollector(Collector):
         for metric in METRICS:
             family = CounterMetricFamily if metric.is_counter else GaugeMetricFamily
             yield family(metric.name, metric.help, value=metric.read(facts))
-        yield from _peers(facts)
-        yield from _checks(facts)
+        yield from labelled(self._node, self._http)
         yield from _info(facts)
 
 
-def make_exposition(node: Node) -> Callable[[], bytes]:
-    """A function that renders everything in Prometheus's text format."""
+def make_exposition(
+    node: Node, http: Mapping[tuple[str, int], int] = MappingProxyType({})
+) -> Callable[[], bytes]:
+    """A function that renders everything in Prometheus's text format. ``http``: answers so far, by
+    method and status."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(NodeCollector(node))
+    registry.register(NodeCollector(node, http))
     return lambda: generate_latest(registry)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from coord.model import requests as rq
 from coord.server.http.metrics import METRICS, make_exposition
 from tests.node.single import Single, create
 from tests.server.http.conftest import House
@@ -58,6 +59,48 @@ def test_counters_grow_with_what_they_count() -> None:
     assert after["coord_sessions",] == before["coord_sessions",] + 1
 
 
+def test_operations_are_counted_by_kind_and_timed() -> None:
+    """Each request once, whatever becomes of it; a sample of them is timed."""
+    single = Single()
+    client = single.client()
+    for path in ("/a", "/a", "/b"):
+        single.pass_ms(100)  # One request a tick is timed.
+        client.call(create(path))
+    told = samples(single)
+    assert told["coord_operations_total", "create"] == 3
+    assert told["coord_operation_seconds_count", "create"] == 3
+    assert told["coord_operation_seconds_bucket", "+Inf", "create"] == 3
+    assert told["coord_proposed_entries_total",] >= 3
+
+
+def test_a_slow_answer_is_counted() -> None:
+    """The disk stood still meanwhile."""
+    single = Single()
+    client = single.client()
+    single.pass_ms(100)
+    single.hands.disk_works = False
+    client.send(create("/slow"))
+    single.pass_ms(900)
+    single.hands.disk_works = True
+    single.pass_ms(100)
+    told = samples(single)
+    assert told["coord_slow_operations_total", "create"] == 1
+    assert told["coord_operation_seconds_bucket", "0.5", "create"] == 0
+    assert told["coord_operation_seconds_bucket", "1.0", "create"] == 1
+
+
+def test_elections_and_sessions_are_counted() -> None:
+    """With their reasons."""
+    single = Single()
+    client = single.client()
+    client.call(rq.Close())
+    told = samples(single)
+    assert told["coord_elections_total", "start"] == 1
+    assert told["coord_session_changes_total", "opened"] == 1
+    assert told["coord_session_changes_total", "closed"] == 1
+    assert told["coord_session_changes_total", "expired"] == 0
+
+
 def test_readiness_is_a_metric_too() -> None:
     """One line for each condition."""
     single = Single()
@@ -69,6 +112,10 @@ def test_readiness_is_a_metric_too() -> None:
 
 async def test_the_port_serves_it(house: House) -> None:
     """In the format that Prometheus asks for."""
-    async with house.client.get(house.url("/metrics")) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain; version=")
-        assert "coord_is_leader 1.0" in await answer.text()
+    text = ""
+    for _ in range(2):
+        async with house.client.get(house.url("/metrics")) as answer:
+            assert answer.headers["Content-Type"].startswith("text/plain; version=")
+            text = await answer.text()
+    assert "coord_is_leader 1.0" in text
+    assert 'coord_http_answers_total{method="GET",status="200"} 1.0' in text

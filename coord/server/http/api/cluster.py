@@ -213,7 +213,11 @@ _SAMPLE: Final = obj({
     "requests": COUNT,
     "replies": COUNT,
     "applied": COUNT,
+    "writes": COUNT,
+    "reads": COUNT,
     "latency_ms": or_null({"type": "number"}),
+    "latency_p50_ms": or_null({"type": "number"}),
+    "latency_p99_ms": or_null({"type": "number"}),
     "connections": COUNT,
     "in_flight": COUNT,
 })  # fmt: skip

@@ -6,11 +6,16 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from coord.model.histogram import quantile
+from coord.node.gateway import READS, WRITES
+from coord.node.traffic import LATENCY_BOUNDS_MS
+
 if TYPE_CHECKING:
     from coord.node.node import Node
 
 INTERVAL_MS: Final = 1_000
 KEPT: Final = 300
+_NONE: Final = (0,) * (len(LATENCY_BOUNDS_MS) + 1)
 
 
 class Counts(NamedTuple):
@@ -19,8 +24,12 @@ class Counts(NamedTuple):
     requests: int
     replies: int
     applied: int
+    writes: int
+    reads: int
     timed: int
     timed_ms: int
+    latencies: tuple[int, ...]
+    """Of all operations together, by LATENCY_BOUNDS_MS."""
 
 
 class Samples:
@@ -44,25 +53,34 @@ class Samples:
         if last is None:
             return
         timed = counts.timed - last.timed
+        grown = [now - then for now, then in zip(counts.latencies, last.latencies, strict=True)]
         gateway = self._node.gateway
         self._kept.append({
             "wall_ms": self._node.clock.wall_ms(),
             "requests": max(0, counts.requests - last.requests),
             "replies": max(0, counts.replies - last.replies),
             "applied": counts.applied - last.applied,
+            "writes": counts.writes - last.writes,
+            "reads": counts.reads - last.reads,
             "latency_ms": (counts.timed_ms - last.timed_ms) / timed if timed > 0 else None,
+            "latency_p50_ms": quantile(LATENCY_BOUNDS_MS, grown, 0.5),
+            "latency_p99_ms": quantile(LATENCY_BOUNDS_MS, grown, 0.99),
             "connections": len(gateway.connections),
             "in_flight": gateway.admission.writes_in_flight,
         })  # fmt: skip
 
     def _counts(self) -> Counts:
         gateway = self._node.gateway
-        latencies = gateway.traffic.latencies
+        traffic = gateway.traffic
+        histograms = [it.counts for it in traffic.by_kind.values()]
         return Counts(
-            *gateway.traffic.totals(gateway.connections),
+            *traffic.totals(gateway.connections),
             self._node.driver.applied_entries,
-            latencies.count,
-            latencies.sum,
+            sum(traffic.asked[kind] for kind in WRITES),
+            sum(traffic.asked[kind] for kind in READS),
+            traffic.latencies.count,
+            traffic.latencies.sum,
+            tuple(map(sum, zip(_NONE, *histograms, strict=True))),
         )
 
     def told(self) -> dict[str, Any]:

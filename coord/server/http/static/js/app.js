@@ -32,7 +32,9 @@ class App extends EventTarget {
   setLogin(login) {
     const changed = login.user !== this.login.user;
     this.login = login;
-    if (changed) this.dispatchEvent(new Event("login"));
+    if (!changed) return;
+    this.live.renew();
+    this.dispatchEvent(new Event("login"));
   }
 
   setAsOf(revision) {

@@ -48,6 +48,11 @@ export class Live extends EventTarget {
     if (this.state === "lost") this.schedule(0);
   }
 
+  /** Who listens is somebody else now: hear what that one may. */
+  renew() {
+    if (this.state === "live") this.schedule(0);
+  }
+
   schedule(ms) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.open(), ms);

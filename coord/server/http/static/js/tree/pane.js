@@ -11,7 +11,7 @@ import { Search } from "/page/js/tree/search.js";
 import { TreeView } from "/page/js/tree/view.js";
 
 const OPEN_MAX = 200;
-const LOOK_EVERY_MS = 2000;
+const LOOK_EVERY_MS = 4000;
 const LOOK_FIRST_MS = 60;
 
 /** `onPick(path, how)`: "keys" while arrows move through the rows, else "click". */
