@@ -26,6 +26,7 @@
 #   make bench-deps     Debian, root: ZooKeeper, etcd and what their load generators need
 #   make image          the container image coord:local (BASE=python:3.12-slim-bookworm)
 #   make base-image     Debian, root: a base for it where none can be pulled (coord-base:bookworm)
+#   make demo-image     the same for the demo's HAProxy (HAPROXY_IMAGE=coord-haproxy:bookworm)
 #   make compose-test   the cluster of docker-compose.yml is killed, cut off, wiped and restarted
 #   make docs           the documentation site, in build/site
 #   make system-deps    Debian, root: what any suite needs from the system
@@ -61,7 +62,7 @@ INSTALL := $(BIN)/python -m pip install --quiet
 .PHONY: help docs run test check lint types format imports fast-test sim campaign crash damage \
 	jepsen jepsen-ci http-api zk-differential bench \
 	bench-deps node-client system-deps clean \
-	image base-image compose-test
+	image base-image demo-image compose-test
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -167,6 +168,9 @@ image: $(MADE)
 
 base-image:
 	@deploy/base-image.sh
+
+demo-image:
+	@deploy/base-image.sh coord-haproxy:bookworm bookworm haproxy
 
 compose-test: $(VENV)/.has-test image
 	@$(BIN)/python -m tests.compose
