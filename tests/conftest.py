@@ -33,6 +33,8 @@ INSTALLS: Final = {
     "strace": "apt-get install strace",
     "curl": "apt-get install curl",
     "jq": "apt-get install jq",
+    "promtool": "apt-get install prometheus",
+    "kubernetes-validate": "pip install kubernetes-validate",
     "java": "apt-get install default-jre-headless",
     "javac": "apt-get install default-jdk-headless",
     "zookeeper.jar": "apt-get install libzookeeper-java",
