@@ -23,7 +23,7 @@ import aiohttp
 
 ROWS_FIRST: Final = 200
 ROWS_IN_SIGHT: Final = 45
-LOOK_EVERY_S: Final = 2.0
+LOOK_EVERY_S: Final = 4.0
 LOOK_SPREAD: Final = (0.2, 1.2)
 POLL_S: Final = 0.1
 """The same as in coord/server/http/static/js/tree."""

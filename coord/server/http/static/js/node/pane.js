@@ -62,6 +62,7 @@ export class NodePane {
       this.problem = null;
       this.value.reset();
       this.drawHead();
+      this.drawBody();
     }
     await this.load();
   }

@@ -49,6 +49,7 @@ export class TreePane {
       this.tree.close(path);
       if (this.tree.indexOf(this.tree.active) < 0) this.tree.active = path;
       this.view.draw();
+      this.drawFoot();
       this.follow();
       return;
     }
@@ -74,6 +75,7 @@ export class TreePane {
   async select(path) {
     this.tree.selected = path;
     this.view.draw();
+    this.drawFoot();
     if (this.tree.indexOf(path) < 0) {
       await this.loader.reveal(path);
       this.follow();
@@ -160,9 +162,10 @@ export class TreePane {
   }
 
   drawFoot() {
-    const directory = this.tree.directory(parentOf(this.tree.selected)) ?? this.tree.directory(ROOT);
+    const { selected } = this.tree;
+    const directory = this.tree.directory(selected) ?? this.tree.directory(parentOf(selected)) ?? this.tree.directory(ROOT);
     if (!directory) return;
-    const known = directory.isComplete ? "" : `, ${count(directory.names.length)} read`;
+    const known = directory.isComplete ? "" : `, the first ${count(directory.names.length)} read`;
     replace(this.foot);
     append(this.foot, [h("span.ellipsis", {}, `${counted(directory.total, "node")} in `, h("bdi.mono", {}, directory.path), known)]);
   }

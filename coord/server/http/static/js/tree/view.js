@@ -106,15 +106,16 @@ export class TreeView extends EventTarget {
   }
 
   fillWaiting({ parts }, problem) {
-    setText(parts.label, problem ? `${problem.message} Click to try again.` : "…");
+    setText(parts.label, problem ? `${problem.message} Click to try again.` : "reading…");
     parts.badge.hidden = true;
   }
 
   fillKnown(element, row) {
     const { parts } = element;
     const stat = this.tree.statOf(row.path);
-    const children = stat?.children ?? 0;
-    const isOpen = this.tree.directory(row.path) !== undefined;
+    const directory = this.tree.directory(row.path);
+    const isOpen = directory !== undefined;
+    const children = directory?.isComplete ? directory.names.length : stat?.children ?? 0;
     setAttributes(element, { "aria-expanded": children || isOpen ? String(isOpen) : null });
     if (element.name !== row.name) {
       element.name = row.name;

@@ -67,23 +67,24 @@ export class Chart {
       s("text.axis", { x: this.x(at), y: HEIGHT - 4, "text-anchor": ["start", "middle", "end"][place] }, moment(this.samples[at].wall_ms)));
   }
 
-  /** One path for the line; a sample without a value breaks it. */
+  /** One path for the line; a sample without a value breaks it, one between two such is a dot. */
   line(read, index) {
+    const series = `series-${index + 1}`;
+    const values = this.samples.map((sample) => read(sample) ?? null);
+    const isThere = (at) => values[at] !== null && values[at] !== undefined;
+    const lonely = [];
     let path = "";
-    let isDown = false;
-    for (const [at, sample] of this.samples.entries()) {
-      const value = read(sample);
-      if (value === null || value === undefined) {
-        isDown = false;
-        continue;
-      }
-      path += `${isDown ? "L" : "M"}${this.x(at).toFixed(1)} ${this.y(value).toFixed(1)}${isDown ? "" : "h0"}`;
-      isDown = true;
+    for (const [at, value] of values.entries()) {
+      if (value === null) continue;
+      const [x, y] = [this.x(at).toFixed(1), this.y(value).toFixed(1)];
+      path += `${isThere(at - 1) ? "L" : "M"}${x} ${y}`;
+      if (!isThere(at - 1) && !isThere(at + 1)) lonely.push(s(`circle.area.is-solid.${series}`, { cx: x, cy: y, r: 2 }));
     }
-    const line = s(`path.line.series-${index + 1}`, { d: path });
+    const line = s(`path.line.${series}`, { d: path });
     const isWhole = index === 0 && this.samples.length > 1 && path.lastIndexOf("M") === 0;
     const floor = HEIGHT - BOTTOM;
-    return isWhole ? [s("path.area.series-1", { d: `${path}L${this.x(this.samples.length - 1).toFixed(1)} ${floor}L${LEFT} ${floor}Z` }), line] : [line];
+    const marks = [line, ...lonely];
+    return isWhole ? [s("path.area.series-1", { d: `${path}L${this.x(this.samples.length - 1).toFixed(1)} ${floor}L${LEFT} ${floor}Z` }), ...marks] : marks;
   }
 
   /** Read off the sample under the pointer, or the newest. */
