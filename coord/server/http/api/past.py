@@ -44,9 +44,10 @@ class Past:
         self._node = node
         self._seen = revision
         self._then: dict[str, Then] = {}
-        self._below: dict[str, dict[str, bool]] = {}
-        """Parent → names of children whose existence has changed since, and whether they existed
-        then. Some may be as they were by now."""
+        self._gone: dict[str, set[str]] = {}
+        """Parent → names of children that existed and were deleted; some may be back."""
+        self._made: dict[str, set[str]] = {}
+        """Parent → names of children that did not exist and were created; some may be gone."""
         self._scanning = asyncio.Lock()
 
     async def caught_up(self) -> None:
@@ -69,8 +70,8 @@ class Past:
                 self._then[touched.path] = Then(touched.revision, touched.old)
             existed = self._then[touched.path].stat is not None
             if existed != touched.exists:
-                names = self._below.setdefault(parent_of(touched.path), {})
-                names[name_of(touched.path)] = existed
+                below = self._gone if existed else self._made
+                below.setdefault(parent_of(touched.path), set()).add(name_of(touched.path))
         return scanned >= SCANNED_AT_ONCE
 
     def stat(self, path: str) -> bytes | None:
@@ -109,16 +110,17 @@ class Past:
             if len(names) > limit or last is None:
                 return Names(names[:limit], len(names) > limit)
             after = last
+            await pause()
 
     def _names_then(self, path: str, today: list[str], after: str, last: str | None) -> list[str]:
         """Of the names behind ``after``, up to ``last``, of which ``today`` are there now."""
-        since = self._below.get(path, {})
+        made = self._made.get(path, set())
         gone = [
             name
-            for name, existed in since.items()
-            if existed and name > after and (last is None or name <= last)
+            for name in self._gone.get(path, ())
+            if name > after and (last is None or name <= last)
         ]
-        return sorted({*gone, *(name for name in today if since.get(name, True))})
+        return sorted({*gone, *(name for name in today if name not in made)})
 
 
 class Pasts:
