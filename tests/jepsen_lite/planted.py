@@ -53,7 +53,7 @@ DRILLS: Final = (
     Drill("retried-under-new-number", "once", "reset:all"),
     Drill("watch-dropped-on-reconnect", "watch", "reset:all"),
     Drill("resumed-from-now", "watch", "reset:all"),
-    Drill("lock-without-fence", "lock", "pause:leader"),
+    Drill("lock-without-fence", "guarded"),
     Drill("other-holder-removed", "guarded", "pause:leader"),
 )
 

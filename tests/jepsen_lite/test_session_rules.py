@@ -1,10 +1,10 @@
-"""Which faults excuse what, for the rules of sessions."""
+"""Which faults excuse what, for the rules of sessions and of holders."""
 
 from __future__ import annotations
 
 import pytest
 
-from jepsen_lite.checkers import sessions
+from jepsen_lite.checkers import fencing, sessions
 from jepsen_lite.history import NEVER, Fault, History, Op, Outcome
 from jepsen_lite.verdict import Verdict
 
@@ -47,3 +47,16 @@ def test_faults_excuse(fault: Fault | None, early: Verdict, late: Verdict) -> No
         if fault is not None:
             history.faults.append(fault)
         assert sessions.check(history).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict"), [("pause", Verdict.INVALID), ("clock-jump", Verdict.VALID)]
+)
+def test_wrong_clocks_excuse_a_wrong_belief(fault: str, verdict: Verdict) -> None:
+    """That of a holder whose session a server has ended too early."""
+    history = History(model="lock")
+    history.add(Op("a", "acquire", "l", None, 0, 1, Outcome.OK, 1))
+    history.add(Op("b", "acquire", "l", None, 2, 3, Outcome.OK, 2))
+    history.add(Op("a", "claim", "l", 1, 4, 5, Outcome.OK, True))
+    history.faults.append(Fault(fault, [], 0, 1))
+    assert fencing.check(history).verdict is verdict

@@ -4,7 +4,8 @@ That two do not *believe* to hold at the same time is not promised under pauses 
 so ``alone`` is checked only if the history says ``"exclusive": true``. If it says ``"guard":
 "current"``, the resource must refuse a token as soon as a greater one was granted or its holder
 has released it; otherwise only as soon as it has seen a greater one. Where the resource says its
-``total`` at the end, each accepted write was an increment. O(n log n).
+``total`` at the end, each accepted write was an increment. ``claim``: what a holder believes, which
+must be true unless clocks were wrong. O(n log n).
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ def check(history: History) -> Judgement:
     """Whether each lock's tokens and guarded writes are in order."""
     judgement = Judgement("fencing")
     checked = 0
+    clocks_were_right = not any(fault.name.startswith("clock") for fault in history.faults)
     for key, ops in history.by_key().items():
         grants = [op for op in ops if op.f == "acquire" and op.is_ok and op.result is not None]
         accepted = [op for op in ops if op.f == "write" and op.is_ok and op.result is True]
         checked += len(grants) + len(accepted)
         _check_grants(judgement, key, grants)
         _check_accepted(judgement, key, ops, grants, accepted)
+        if clocks_were_right:
+            _check_claims(judgement, key, ops, grants)
         _check_totals(judgement, key, ops, len(accepted))
         if history.meta.get("guard") == "current":
             _check_current(judgement, key, ops, grants, accepted)
@@ -66,6 +70,17 @@ def _check_accepted(
     for later, earlier in backwards([Placed(op.value, op) for op in accepted]):
         sentence = f"{under(key)}{later.op} was accepted after {earlier.op} by a greater token"
         judgement.add("guard", sentence, later.op.id, earlier.op.id)
+
+
+def _check_claims(
+    judgement: Judgement, key: str | int | None, ops: list[Op], grants: list[Op]
+) -> None:
+    """Whoever believes to hold does: nobody else has been told of a grant since."""
+    claims = [op for op in ops if op.f == "claim" and op.is_ok and op.result is True]
+    for op, grant in newest_before([Placed(op.result, op) for op in grants], claims):
+        if grant is not None and op.value < grant.place:
+            sentence = f"{under(key)}{op} was believed after {grant.op} had taken over"
+            judgement.add("belief", sentence, op.id, grant.op.id)
 
 
 def _check_totals(

@@ -51,7 +51,7 @@ class Resource:
 
 
 class Guarded(Workload):
-    """Increments under a lock."""
+    """Increments under a lock; a holder is asked whether it believes to hold, and writes anyway."""
 
     name = "guarded"
     model = "lock"
@@ -98,6 +98,7 @@ class Guarded(Workload):
         if is_lost:
             store.vanish()
             await asyncio.sleep(dice.random() * GONE_TIMEOUTS * store.session_timeout_s)
+        await worker.perform("claim", lock, hold.token, lambda: _claim(hold), store)
         if number is not None:
             await worker.perform(
                 "write", lock, hold.token, lambda: _write(resource, hold.token, number + 1, dice)
@@ -113,6 +114,10 @@ class Guarded(Workload):
         hold = await ask(Lock(store.client, f"{self._home}/{lock}").acquire(WAIT_S))
         held.append(hold)
         return Answer(hold.token, hold.token)
+
+
+async def _claim(hold: Hold) -> Answer:
+    return Answer(hold.is_held)
 
 
 async def _write(resource: Resource, token: int, number: int, dice: random.Random) -> Answer:
