@@ -138,6 +138,27 @@ async def test_the_tree_as_of_a_revision(api: Api) -> None:
     assert (await api.refused("GET", f"/v1/nodes/p?revision={then + 1_000}")).status == 400
 
 
+async def test_the_past_knows_how_many_children_there_were(api: Api) -> None:
+    """And how many had been created: as the stat was read then."""
+    await fill(api, "d", "d/a", "d/b", "d/c", "other")
+    await api.ask("DELETE", "/v1/nodes/d/b")
+    then = await api.get("/v1/nodes/d")
+    await fill(api, "d/x", "d/y", "d/b")
+    await api.ask("DELETE", "/v1/nodes/d/a")
+    await api.ask("PUT", "/v1/nodes/d", {"value": "changed"})
+    await api.ask("DELETE", "/v1/nodes/d/x")
+    await fill(api, "d/z")
+    for _ in range(2):
+        past = await api.get(f"/v1/nodes/d?revision={then['revision']}")
+        assert past["stat"]["children_revision"] <= then["revision"]
+        for stat in (past["stat"], then["stat"]):
+            stat.pop("children_revision")
+        assert past["stat"] == then["stat"]
+        then["stat"]["children_revision"] = 0
+        await api.ask("DELETE", "/v1/nodes/d?recursive=true")
+        await fill(api, "d", "d/a")
+
+
 async def test_the_past_has_acls_too(api: Api) -> None:
     """What was private then stays so, and what is private now."""
     await api.post("/v1/nodes/a", {"value": "x", "acl": PRIVATE}, headers=ANN)

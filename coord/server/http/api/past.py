@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from coord.model.acl import READ, Identity, permits
 from coord.model.errors import BadArgumentsError, CoordError, LimitError, NoAuthError, NoNodeError
 from coord.model.paths import name_of, parent_of
+from coord.model.znode import Stat
 from coord.server.http.api.waiting import pause
 
 if TYPE_CHECKING:
     from coord.node.node import Node
+    from coord.store.history import Touched
 
 KEPT_MAX: Final = 4
 """Revisions that are looked at by turns without starting over."""
@@ -23,10 +26,12 @@ NAMES_AT_ONCE: Final = 1_000
 
 
 class Then(NamedTuple):
-    """What a path was. ``changed``: the first revision after that which changed it."""
+    """What a path was. ``changed``: the first revision after that which changed it; until then
+    ``created`` children had been created. ``stat``: just before ``changed``."""
 
     changed: int
     stat: bytes | None
+    created: int
 
 
 class Names(NamedTuple):
@@ -45,9 +50,11 @@ class Past:
         self._seen = revision
         self._then: dict[str, Then] = {}
         self._gone: dict[str, set[str]] = {}
-        """Parent → names of children that existed and were deleted; some may be back."""
+        """Parent → names of children that existed then and do not exist now."""
         self._made: dict[str, set[str]] = {}
-        """Parent → names of children that did not exist and were created; some may be gone."""
+        """Parent → names of children that exist now and did not exist then."""
+        self._created: Counter[str] = Counter()
+        """Parent → how many children have been created since, whatever became of them."""
         self._scanning = asyncio.Lock()
 
     async def caught_up(self) -> None:
@@ -67,17 +74,40 @@ class Past:
                     raise LimitError(
                         f"more than {PATHS_MAX} nodes have changed since {self.revision}"
                     )
-                self._then[touched.path] = Then(touched.revision, touched.old)
-            existed = self._then[touched.path].stat is not None
-            if existed != touched.exists:
-                below = self._gone if existed else self._made
-                below.setdefault(parent_of(touched.path), set()).add(name_of(touched.path))
+                created = self._created[touched.path]
+                self._then[touched.path] = Then(touched.revision, touched.old, created)
+            self._note(touched)
         return scanned >= SCANNED_AT_ONCE
 
+    def _note(self, touched: Touched) -> None:
+        """What it does to the list of children that it stands in."""
+        parent, name = parent_of(touched.path), name_of(touched.path)
+        existed = self._then[touched.path].stat is not None
+        below = (self._gone if existed else self._made).setdefault(parent, set())
+        if existed != touched.exists:
+            below.add(name)
+        else:
+            below.discard(name)
+        if touched.old is None:
+            self._created[parent] += 1
+
     def stat(self, path: str) -> bytes | None:
-        """Packed Stat; None: it did not exist."""
+        """Packed Stat; None: it did not exist. ``pzxid`` is exact if no child has come or gone
+        since, else the revision looked at: the last before it is not known."""
         then = self._then.get(path)
-        return self._node.reader.stat(path) if then is None else then.stat
+        today = self._node.reader.stat(path)
+        packed = today if then is None else then.stat
+        if packed is None:
+            return None
+        stat = Stat.unpack(packed)
+        children = Stat.unpack(today).num_children if today is not None else 0
+        children += len(self._gone.get(path, ())) - len(self._made.get(path, ()))
+        created = stat.children_created - (self._created[path] if then is None else then.created)
+        return stat._replace(
+            num_children=children,
+            cversion=2 * created - children,
+            pzxid=min(stat.pzxid, self.revision),
+        ).pack()
 
     def read(self, path: str, who: tuple[Identity, ...]) -> tuple[bytes, bytes]:
         """(data, packed Stat), if its ACL then and today let ``who`` read it. Raises NoNodeError,
@@ -94,9 +124,10 @@ class Past:
             if before is not None and not permits(before[2], READ, who):
                 raise NoAuthError(f"the ACL of {path} did not allow this")
             found = before and before[:2]
-        if found is None:
+        stat = self.stat(path)
+        if found is None or stat is None:
             raise NoNodeError(f"node {path} did not exist at revision {self.revision}")
-        return found
+        return found[0], stat
 
     async def children(self, path: str, after: str, limit: int) -> Names:
         """A page of the names behind ``after``, in byte order. Raises CompactedError."""
