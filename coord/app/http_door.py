@@ -30,7 +30,7 @@ async def opened(config: Config, node: Node, sock: socket.socket | None) -> Http
         return None
     from coord.server.http.doors import HttpDoor  # noqa: PLC0415 - see load()
 
-    door = HttpDoor(node, config.node.http_names)
+    door = HttpDoor(node, config.node.http_names, config.node.http_trusted)
     try:
         await door.start(sock)
     except OSError as error:

@@ -81,6 +81,14 @@ _ALL: Final = (
         ",".join,
     ),
     Option(
+        "node.http_trusted",
+        parsers.networks,
+        (),
+        "Networks from which passwords are taken over HTTP without TLS, besides loopback: a proxy"
+        " with TLS, a container's host. As in 172.16.0.0/12.",
+        ",".join,
+    ),
+    Option(
         "node.advertise_client",
         parsers.optional_address,
         "",

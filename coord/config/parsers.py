@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from coord.model.limits import KIB, MIB
+from coord.model.networks import is_network
 
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _UNITS_BYTES: Final = {"KiB": KIB, "MiB": MIB, "GiB": 1024 * MIB, "B": 1}
@@ -129,6 +130,15 @@ def names(raw: Any) -> tuple[str, ...]:
     if not isinstance(found, list | tuple):
         raise ValueError("must be text such as 'a.example,b.example', or a list")
     return tuple(dict.fromkeys(text(name).strip().lower() for name in found if name))
+
+
+def networks(raw: Any) -> tuple[str, ...]:
+    """Addresses and networks: "10.0.0.0/8,fd00::/8", a list, or "" for none."""
+    found = names(raw)
+    for each in found:
+        if not is_network(each):
+            raise ValueError(f"{each!r} is no network, such as 10.0.0.0/8")
+    return found
 
 
 def words(known: Collection[str]) -> Parser:

@@ -20,6 +20,7 @@ class NodeSection:
     peer: str
     http: str
     http_names: tuple[str, ...]
+    http_trusted: tuple[str, ...]
     advertise_client: str
     advertise_peer: str
 

@@ -183,6 +183,13 @@ def test_http_names_are_a_text_or_a_list(tmp_path: Path) -> None:
     assert loaded(BASE, {}, file).node.http_names == ("x",)
 
 
+def test_trusted_networks_are_networks() -> None:
+    """Addresses too; none unless said."""
+    assert loaded().node.http_trusted == ()
+    trusted = loaded({**BASE, "node.http_trusted": "172.16.0.0/12, ::1"}).node.http_trusted
+    assert trusted == ("172.16.0.0/12", "::1")
+
+
 def test_words_that_reset_or_list_are_off_by_default() -> None:
     """What anybody may ask neither changes a counter nor names a session or a path."""
     default = set(loaded().zookeeper.words)
@@ -283,6 +290,7 @@ def test_a_missing_value_names_the_ways_to_give_it() -> None:
         ("zookeeper.words", 5, "or '*'"),
         ("node.http_names", 5, "must be text such as"),
         ("node.http_names", [5], "must be text"),
+        ("node.http_trusted", "10.0.0.0/8,x", "'x' is no network"),
         ("node.http", "nowhere", "port"),
         ("zookeeper.request_bytes_max", "2MiB", "between 1KiB and 1280KiB"),
         ("zookeeper.super_digest_file", 7, "must be text"),

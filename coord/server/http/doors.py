@@ -104,8 +104,12 @@ class _Refused(asyncio.Protocol):
 class HttpDoor:
     """Serves the application on a bound socket until stopped."""
 
-    def __init__(self, node: Node, names: Collection[str] = ()) -> None:
-        self.services = Services(node)
+    def __init__(
+        self, node: Node, names: Collection[str] = (), trusted: Collection[str] = ()
+    ) -> None:
+        """``names``: what the node may be called. ``trusted``: networks from which passwords are
+        taken without TLS."""
+        self.services = Services(node, trusted)
         self._runner = web.AppRunner(
             make_application(self.services, names),
             access_log=None,

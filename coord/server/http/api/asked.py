@@ -81,7 +81,10 @@ def basic_of(request: web.Request) -> bytes | None:
     try:
         if scheme.lower() != "basic":
             raise ValueError
-        return base64.b64decode(encoded.strip(), validate=True)
+        credential = base64.b64decode(encoded.strip(), validate=True)
+        if credential.find(b":") < 1:
+            raise ValueError
+        return credential
     except (ValueError, binascii.Error):
         raise BadArgumentsError("Authorization is understood as Basic user:password") from None
 

@@ -12,7 +12,7 @@ from coord.node.identity import prove
 from coord.server.http.api.asked import member
 from coord.server.http.api.calls import Call, Endpoint, answer
 from coord.server.http.api.forms import user_of
-from coord.server.http.api.logins import COOKIE, LOGIN_S, Login, is_confidential
+from coord.server.http.api.logins import COOKIE, LOGIN_S, Login
 from coord.server.http.api.refusals import NotSecureError
 from coord.server.http.api.schemas import FLAG, MILLISECONDS, TEXT, obj, or_null
 
@@ -29,7 +29,7 @@ _ANSWER: Final = obj({
 
 async def sign_in(call: Call) -> web.StreamResponse:
     """Take a user's password, once; the cookie stands for it from then on."""
-    if not is_confidential(call.request, call.asked.address):
+    if not call.services.trust.is_confidential(call.request):
         raise NotSecureError
     body = await call.json()
     user, password = member(body, "user", str), member(body, "password", str)
@@ -72,7 +72,7 @@ def _told(call: Call, login: Login | None) -> web.Response:
         "super": login is not None and SUPER in login.identities,
         "csrf": None if login is None else login.csrf,
         "expires_ms": None if login is None else login.expires_ms,
-        "possible": is_confidential(call.request, call.asked.address),
+        "possible": call.services.trust.is_confidential(call.request),
     }
     return answer(told)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from aiohttp import web
@@ -73,24 +72,3 @@ class Logins:
         if not hmac.compare_digest(sent.encode(errors="replace"), login.csrf.encode()):
             raise AuthFailedError(f"with the login cookie a change needs its {CSRF} header")
         return login
-
-
-def is_confidential(request: web.Request, address: str) -> bool:
-    """Whether nobody on the way can read a password: TLS, or from this machine itself.
-
-    A proxy on this machine says how its own client came.
-    """
-    forwarded = request.headers.get("X-Forwarded-Proto")
-    if forwarded is not None or "X-Forwarded-For" in request.headers:
-        return is_loopback(address) and forwarded == "https"
-    return request.secure or is_loopback(address)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether "host:port" is this machine itself."""
-    try:
-        found = ip_address(address.rpartition(":")[0])
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback

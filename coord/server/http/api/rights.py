@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from coord.model.acl import SUPER
 from coord.model.errors import NoAuthError
-from coord.server.http.api.logins import is_loopback
+from coord.server.http.api.trust import is_loopback
 
 if TYPE_CHECKING:
     from coord.server.http.api.calls import Call

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from coord.model.errors import NotReadyError
 from coord.node.identity import prove
-from coord.server.http.api.asked import address_of, basic_of
+from coord.server.http.api.asked import basic_of
 from coord.server.http.api.callers import Callers
 from coord.server.http.api.calls import LARGE_BODIES_MAX
 from coord.server.http.api.gathering import Gathering
-from coord.server.http.api.logins import Logins, is_confidential
+from coord.server.http.api.logins import Logins
 from coord.server.http.api.past import Pasts
 from coord.server.http.api.refusals import NotSecureError
 from coord.server.http.api.samples import Samples
+from coord.server.http.api.trust import Trust
 
 if TYPE_CHECKING:
     from coord.model.acl import Identity
@@ -30,8 +32,10 @@ LONG_WORK_MAX: Final = 2
 class Services:
     """One per door."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, trusted: Collection[str] = ()) -> None:
+        """``trusted``: networks from which passwords are taken without TLS."""
         self.node = node
+        self.trust = Trust(trusted)
         self.callers = Callers(node)
         self.gathering = Gathering(node)
         self.samples = Samples(node)
@@ -55,7 +59,7 @@ class Services:
         """What the caller has proven, by HTTP Basic or by signing in. Raises CoordError."""
         credential = basic_of(request)
         if credential is not None:
-            if not is_confidential(request, address_of(request)):
+            if not self.trust.is_confidential(request):
                 raise NotSecureError
             return prove("digest", credential, self.node.settings.super_digest)
         login = self.logins.of(request)

@@ -14,11 +14,6 @@ export class Problem extends Error {
   get isMissing() {
     return this.status === 404;
   }
-
-  /** Another attempt may go better. */
-  get isPassing() {
-    return this.status === 0 || this.status === 503 || this.status === 429;
-  }
 }
 
 /** What a page asks for. `signal` cancels; a cancelled call rejects with an AbortError. */

@@ -53,7 +53,7 @@ export function moment(ms) {
   return day === DAY.format(Date.now()) ? TIME.format(ms) : `${day} ${TIME.format(ms)}`;
 }
 
-export function ago(ms, now = Date.now()) {
+function ago(ms, now = Date.now()) {
   if (!ms) return "—";
   const passed = now - ms;
   if (passed < 1500) return "just now";

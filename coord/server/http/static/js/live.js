@@ -60,6 +60,10 @@ export class Live extends EventTarget {
 
   open() {
     this.close();
+    if (document.hidden) {
+      this.become("hidden");
+      return;
+    }
     const asked = new URLSearchParams(this.wanted.map((path) => ["dir", path]));
     if (this.token !== null) asked.set("since", this.token);
     const source = new EventSource(asked.size ? `${this.url}?${asked}` : this.url);

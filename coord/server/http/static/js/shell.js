@@ -99,7 +99,7 @@ export class Shell {
     const links = others.flatMap(({ id, http }) => [h("a", { href: `${location.protocol}//${http}/${location.hash}` }, `node ${id}`), " "]);
     return [[
       "bad",
-      `${pulse ? `Node ${pulse.node}` : "This node"} does not answer since ${moment(live.lostAt)}. What you see is what it said last; the page keeps trying.`,
+      `${pulse ? `Node ${pulse.node}` : "This node"} has not answered since ${moment(live.lostAt)}. What you see is what it said last; the page keeps trying.`,
       ...(links.length ? ["The same page on ", ...links] : []),
       h("button.small", { type: "button", onclick: () => live.retry() }, "Try now"),
     ]];

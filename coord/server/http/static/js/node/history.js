@@ -19,6 +19,7 @@ export class HistoryTab {
   constructor() {
     this.path = null;
     this.key = null;
+    this.serial = 0;
     this.changes = [];
   }
 
@@ -34,14 +35,15 @@ export class HistoryTab {
 
   async load(body, before) {
     const path = this.path;
+    const serial = ++this.serial;
     let page;
     try {
       page = await this.read(path, before);
     } catch (problem) {
-      if (path === this.path) replace(body, problemBox(problem, () => this.load(body, before)));
+      if (serial === this.serial) replace(body, problemBox(problem, () => this.load(body, before)));
       return;
     }
-    if (path !== this.path) return;
+    if (serial !== this.serial) return;
     this.changes = before === undefined ? page.changes : [...this.changes, ...page.changes];
     this.next = page.more ? page.next : null;
     this.floor = page.floor;

@@ -87,19 +87,18 @@ export class Loader {
     for (const path of [...this.running.keys()]) this.cancel(path);
   }
 
-  /** Open what is above `path` and read until its row is known; whether there is one. */
-  async reveal(path) {
+  /** Open what is above `path` and read until its row is known, as long as it `isWanted`. */
+  async reveal(path, isWanted) {
     const line = lineOf(path);
     for (const [at, ancestor] of line.slice(0, -1).entries()) {
       const directory = this.tree.open(ancestor);
       const name = nameOf(line[at + 1]);
       while (find(directory.names, name) < 0) {
         const known = directory.names.length;
-        if (directory.isComplete) return false;
+        if (directory.isComplete || !isWanted()) return;
         await this.load(ancestor, known);
-        if (this.tree.directory(ancestor) !== directory || directory.problem) return false;
+        if (this.tree.directory(ancestor) !== directory || directory.problem) return;
       }
     }
-    return true;
   }
 }

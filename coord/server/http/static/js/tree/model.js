@@ -122,13 +122,6 @@ export class Directory {
     this.open.delete(name);
   }
 
-  /** A fresh listing in place of the old; what was open and is still there stays open. */
-  relist(children, total, isComplete) {
-    this.names = [];
-    this.stats.clear();
-    this.append(children, total, isComplete);
-  }
-
   /** News of one child: `stat` is null once it is gone. Whether any row differs now. */
   update(name, stat) {
     if (stat === null) {

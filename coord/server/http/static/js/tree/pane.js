@@ -36,11 +36,9 @@ export class TreePane {
   /** Show the tree from its root on, now or as of another time. */
   start() {
     this.loader.cancelAll();
-    const open = this.tree.paths;
     this.tree.clear();
     this.tree.open(ROOT);
     this.loader.load(ROOT, 0);
-    return open;
   }
 
   async toggle(path) {
@@ -77,7 +75,7 @@ export class TreePane {
     this.view.draw();
     this.drawFoot();
     if (this.tree.indexOf(path) < 0) {
-      await this.loader.reveal(path);
+      await this.loader.reveal(path, () => this.tree.selected === path);
       this.follow();
     }
     if (this.tree.selected !== path) return;

@@ -55,7 +55,7 @@ export class Chart {
       const y = Math.round(this.y(part * this.top)) + 0.5;
       return [
         s("line.grid", { x1: LEFT, x2: this.width, y1: y, y2: y }),
-        part % 0.5 === 0 ? s("text.axis", { x: LEFT - 6, y: y + 3, "text-anchor": "end" }, this.show(part * this.top)) : null,
+        part % 0.5 === 0 ? s("text.axis", { x: LEFT - 6, y: y + 3, "text-anchor": "end" }, part ? this.show(part * this.top) : "0") : null,
       ];
     });
   }

@@ -13,7 +13,7 @@ import { Membership } from "/page/js/views/membership.js";
 const REASONS = {
   "handed over": "the leader before handed over",
   "link lost": "the link to the leader before was lost",
-  silence: "the leader before fell silent",
+  "silent or handed over": "the leader before fell silent or handed over",
   superseded: "elected over the leader before",
   start: "led when this node started",
 };
@@ -24,12 +24,14 @@ export class ClusterView extends PollingView {
   constructor() {
     super("Cluster", 2000);
     this.throughput = new Chart("Throughput a second", [
-      { name: "requests", read: (sample) => sample.requests },
+      { name: "reads", read: (sample) => sample.reads },
+      { name: "writes", read: (sample) => sample.writes },
       { name: "entries applied", read: (sample) => sample.applied },
     ], rate);
     this.latency = new Chart("Latency of requests", [
-      { name: "mean", read: (sample) => sample.latency_ms },
-    ], duration);
+      { name: "median", read: (sample) => sample.latency_p50_ms },
+      { name: "99 of 100 within", read: (sample) => sample.latency_p99_ms },
+    ], (ms) => (ms === 0 ? "under 1 ms" : duration(ms)));
     this.membership = new Membership();
   }
 
