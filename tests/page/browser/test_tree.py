@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import pytest
 
@@ -142,8 +143,6 @@ def test_names_are_text(tab: Tab, client: SyncClient) -> None:
 
 def quoted(name: str) -> str:
     """As encodeURIComponent has it."""
-    from urllib.parse import quote
-
     return quote(name, safe="")
 
 
@@ -270,7 +269,7 @@ def contrast(page: Page) -> float:
     )
 
 
-def test_motion_can_be_done_without(new_tab: object, tab: Tab, client: SyncClient) -> None:
+def test_motion_can_be_done_without(tab: Tab, client: SyncClient) -> None:
     """Who asks for less motion gets none."""
     assert client.session_id
     page = tab.open()

@@ -22,7 +22,7 @@ def test_a_lost_node(new_tab: OpenTab, cluster: PageCluster, client: SyncClient)
     page.get_by_role("tabpanel").get_by_text("before").wait_for()
     cluster[node].kill()
     try:
-        page.get_by_text(f"Node {node} does not answer since").wait_for()
+        page.get_by_text(f"Node {node} has not answered since").wait_for()
         page.locator("#topbar").get_by_text("not answering").wait_for()
         assert page.get_by_text("before").is_visible()
         other = page.get_by_role("link", name="node 1")
@@ -34,7 +34,7 @@ def test_a_lost_node(new_tab: OpenTab, cluster: PageCluster, client: SyncClient)
     page.locator("#topbar").get_by_text("live", exact=True).wait_for()
     page.get_by_role("tabpanel").get_by_text("meanwhile").wait_for()
     page.get_by_role("treeitem", name=re.compile("^lost, 1 child")).wait_for()
-    assert page.get_by_text("does not answer since").count() == 0
+    assert page.get_by_text("has not answered since").count() == 0
 
 
 def test_the_leader_goes(new_tab: OpenTab, cluster: PageCluster, client: SyncClient) -> None:

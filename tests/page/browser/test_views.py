@@ -104,7 +104,7 @@ def test_the_cluster(tab: Tab, cluster: PageCluster, client: SyncClient) -> None
     assert link.get_attribute("href") == cluster.url(2, "#/cluster")
     panel(page, "Readiness of node 1").get_by_text("clients are served").wait_for()
     panel(page, "Leaders").get_by_role("listitem").first.wait_for()
-    chart = page.get_by_role("img", name=re.compile("^Throughput a second, newest sample: req"))
+    chart = page.get_by_role("img", name=re.compile("^Throughput a second, newest sample: reads"))
     chart.locator("path.line").first.wait_for(state="attached")
 
 
