@@ -250,3 +250,24 @@ async def test_who_speaks_no_http_is_not_logged_at_length(
     assert (await reader.readline()).startswith(b"HTTP/1.0 400")
     writer.close()
     assert "Traceback" not in caplog.text
+
+
+async def test_without_a_quorum_stale_reads_are_served(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest is refused at once, with what to do."""
+    await api.post("/v1/nodes/q", {"value": "x"})
+    gateway = api.single.node.gateway
+    monkeypatch.setattr(gateway, "set_cut_off", lambda _: None)
+    gateway.is_cut_off = True
+    for method, path, body in (
+        ("GET", "/v1/nodes/q", None),
+        ("PUT", "/v1/nodes/q", {}),
+        ("POST", "/v1/sessions", {}),
+        ("GET", "/v1/watch/q", None),
+    ):
+        refused = await api.refused(method, path, body)
+        assert (refused.status, refused.json["code"]) == (503, "not-ready"), path
+        assert refused.json["definite"] is True
+    assert (await api.get("/v1/nodes/q?level=stale"))["value"] == "x"
+    assert (await api.get("/v1/children/?level=stale"))["children"]

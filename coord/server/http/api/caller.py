@@ -11,7 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model import requests as rq
-from coord.model.errors import ConnectionLostError, CoordError, OperationTimeoutError
+from coord.model.errors import (
+    ConnectionLostError,
+    CoordError,
+    NotReadyError,
+    OperationTimeoutError,
+)
 from coord.model.types import NO_SESSION, ReadLevel
 from coord.node.callers import adopt
 from coord.node.connection import Phase
@@ -184,7 +189,12 @@ class Caller:
         self._gateway.close(self.conn)
 
     async def attached(self) -> None:
-        """Have a session, opening or attaching it the first time. Raises CoordError."""
+        """Have a session, opening or attaching it the first time. Raises CoordError; NotReadyError
+        at once where everything would only wait for a quorum."""
+        if self._gateway.is_cut_off:
+            raise NotReadyError(
+                "this node is in no quorum: read with level=stale, or ask another node"
+            )
         if self.conn.phase is Phase.ATTACHED:
             return
         if self._attaching is None:
@@ -216,14 +226,10 @@ class Caller:
                 reply = await answer
         except TimeoutError:
             raise OperationTimeoutError(
-                f"no answer within {ANSWER_S:.0f} s; {_why(self._gateway)}"
+                f"no answer within {ANSWER_S:.0f} s: the cluster has no leader, or is overloaded"
             ) from None
         finally:
             self._answers.pop(xid, None)
         if reply.code:
             raise reply.error()
         return reply
-
-
-def _why(gateway: Gateway) -> str:
-    return "the cluster has no leader" if gateway.is_cut_off else "the node is overloaded"

@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Final
 
 from coord.model import requests as rq
 from coord.model.errors import LimitError, NoNodeError, NotEmptyError, TransactionError
+from coord.model.limits import TXN_BYTES_MAX
 from coord.model.types import ReadLevel
 from coord.server.http.api.waiting import pause
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from coord.server.http.api.calls import Call
     from coord.store.reader import TreeReader
 
 DELETED_MAX: Final = 10_000
 """Nodes that one request deletes."""
 BATCH: Final = 200
+BATCH_BYTES: Final = TXN_BYTES_MAX // 2
 LISTED_AT_ONCE: Final = 500
 RACES_MAX: Final = 16
 
@@ -32,8 +36,7 @@ async def delete_all(call: Call, path: str, guard: rq.Guard | None) -> tuple[int
             found = await _below(call, path)
             try:
                 revision = 0
-                for start in range(0, len(found), BATCH):
-                    batch = found[start : start + BATCH]
+                for batch in _batches(found):
                     operations = tuple(rq.Delete(each, -1) for each in batch)
                     write = rq.Multi(operations if guard is None else (guard, *operations))
                     revision = (await caller.write_one(write)).revision
@@ -44,6 +47,19 @@ async def delete_all(call: Call, path: str, guard: rq.Guard | None) -> tuple[int
             else:
                 return revision, deleted
     raise NotEmptyError(f"others keep adding nodes below {path}; {deleted} are deleted")
+
+
+def _batches(paths: list[str]) -> Iterator[list[str]]:
+    """As many at a time as one transaction takes."""
+    batch: list[str] = []
+    size = 0
+    for path in paths:
+        size += len(path.encode())
+        if len(batch) == BATCH or size > BATCH_BYTES:
+            yield batch
+            batch, size = [], len(path.encode())
+        batch.append(path)
+    yield batch
 
 
 def _is_race(error: TransactionError) -> bool:
