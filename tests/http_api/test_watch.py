@@ -154,6 +154,14 @@ async def test_a_client_that_goes_is_forgotten(api: Api) -> None:
         await api.ask("PUT", "/v1/nodes/", {"value": "x"})
 
 
+async def test_a_stream_ends_after_a_while(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is resumed with the rights of that moment."""
+    monkeypatch.setattr(watch, "STREAM_S", 0.0)
+    async with watching(api, "") as stream:
+        assert (await stream.next()).event == "open"
+        assert await stream.answer.content.read() == b""
+
+
 async def test_watches_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many is refused."""
     monkeypatch.setattr(watch, "WATCHES_MAX", 1)

@@ -24,7 +24,8 @@ HEADERS: Final = {
 }
 """No foreign scripts, no frames, no guessing of types, no copies left behind."""
 
-API: Final = "/v1/"
+NOT_FOR_OTHERS: Final = ("/v1/", "/page/feed")
+"""What pages of other sites have no business with."""
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ async def _answer(
         return problem(
             421, f"this node is not called {request.host}; use its address, or a name it knows"
         )
-    if request.path.startswith(API):
+    if request.path.startswith(NOT_FOR_OTHERS):
         foreign = why_foreign(request)
         if foreign is not None:
             return problem(403, foreign, code="csrf", definite=True)

@@ -38,6 +38,8 @@ PENDING_BYTES_MAX: Final = 4 * MIB
 """Told to a client that does not read; past it the stream ends, and the client may resume."""
 QUIET_S: Final = 10.0
 """A stream says something at least this often."""
+STREAM_S: Final = 3_600.0
+"""After so long a stream ends and its client resumes, with the rights that it has by then."""
 RETRY_MS: Final = 1_000
 _HISTORY_MAX: Final = 2**64 - 1
 _CHANGE_BYTES: Final = 500
@@ -167,7 +169,8 @@ async def _tell(
     await response.prepare(call.request)
     try:
         await response.write(f"retry: {RETRY_MS}\n\n".encode() + first)
-        while True:
+        until_s = asyncio.get_running_loop().time() + STREAM_S
+        while asyncio.get_running_loop().time() < until_s:
             try:
                 pushes = await feed.next()
             except CoordError as error:
@@ -177,7 +180,8 @@ async def _tell(
             messages = [await teller.message(caller, feed, push) for push in pushes]
             await response.write(b"".join(messages) or b":\n\n")
     except ConnectionResetError:
-        return response
+        pass  # The client has gone.
+    return response
 
 
 class _Teller:
