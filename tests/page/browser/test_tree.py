@@ -1,4 +1,4 @@
-"""The tree: live, large, searchable, safe, and usable without a mouse."""
+"""The tree: live, searchable, safe, and usable without a mouse."""
 
 from __future__ import annotations
 
@@ -9,33 +9,12 @@ from urllib.parse import quote
 import pytest
 
 from coord_client.sync import SyncClient
+from tests.page.browser.rows import row
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
     from tests.page.browser.conftest import Tab
-
-MANY: Final = 100_000
-BATCH: Final = 1_000
-
-
-def rows(page: Page) -> Locator:
-    """Rows that are drawn."""
-    return page.get_by_role("treeitem")
-
-
-def row(page: Page, name: str) -> Locator:
-    """The row of a node, by its name."""
-    return page.get_by_role("treeitem", name=re.compile(rf"^{re.escape(name)}(,|$)"))
-
-
-def fill(client: SyncClient, parent: str, count: int) -> None:
-    """n-000000, n-000001, …"""
-    client.create(parent)
-    for start in range(0, count, BATCH):
-        with client.transaction() as txn:
-            for number in range(start, min(start + BATCH, count)):
-                txn.create(f"{parent}/n-{number:06d}", b"")
 
 
 def test_changes_appear_as_they_happen(tab: Tab, client: SyncClient) -> None:
@@ -58,35 +37,6 @@ def test_changes_appear_as_they_happen(tab: Tab, client: SyncClient) -> None:
     client.delete("/live/a")
     page.get_by_text("There is no such node.").wait_for()
     row(page, "a").wait_for(state="detached")
-
-
-def test_a_hundred_thousand_children(tab: Tab, client: SyncClient) -> None:
-    """Few rows are ever drawn; the last is one key away; a change at the end is live."""
-    fill(client, "/many", MANY)
-    page = tab.open("#/tree/many")
-    row(page, "many").get_by_text("100,000").wait_for()
-    page.get_by_role("tree").press("ArrowRight")
-    row(page, "n-000000").wait_for()
-    assert row(page, "n-000000").get_attribute("aria-setsize") == str(MANY)
-    assert rows(page).count() < 100
-
-    page.get_by_role("tree").press("End")
-    page.get_by_role("treeitem", selected=True, name=re.compile("^zookeeper")).wait_for()
-    page.get_by_role("tree").press("PageUp")
-    row(page, f"n-{MANY - 1:06d}").wait_for()
-    assert rows(page).count() < 100
-
-    client.set(f"/many/n-{MANY - 1:06d}", b"late")
-    row(page, f"n-{MANY - 1:06d}").get_by_text("4 B").wait_for()
-
-
-def test_a_path_among_many_is_found(tab: Tab, client: SyncClient) -> None:
-    """By its address: the rows before it are read, and it is shown among them."""
-    fill(client, "/found", 2_500)
-    page = tab.open("#/tree/found/n-002222")
-    row(page, "n-002222").wait_for()
-    assert row(page, "n-002222").get_attribute("aria-selected") == "true"
-    assert row(page, "n-002222").get_attribute("aria-posinset") == "2223"
 
 
 def test_search(tab: Tab, client: SyncClient) -> None:
