@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.model import requests as rq
@@ -17,16 +18,19 @@ from coord.model.errors import (
     NotReadyError,
     OperationTimeoutError,
 )
+from coord.model.limits import KIB
 from coord.model.types import NO_SESSION, ReadLevel
 from coord.node.callers import adopt
 from coord.node.connection import Phase
+from coord.protocol.framing import FrameSplitter
 from coord.protocol.native import NativeCodec
 from coord.protocol.native_client import (
     CancelledPush,
-    ClientCodec,
+    Incoming,
     NoticePush,
     Reply,
     StreamPush,
+    decode_message,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +41,20 @@ ANSWER_S: Final = 10.0
 """How long a request may take; a write without an answer by then may still happen."""
 
 Push = StreamPush | CancelledPush
+SHARED_BYTES_MAX: Final = 2 * KIB
+SHARED_MAX: Final = 256
+_PUSHED: Final = b"\xff"
+"""Second byte of a push to a stream: its kind, −1."""
+
+_decode_push: Final = lru_cache(SHARED_MAX)(decode_message)
+
+
+def _decoded(payload: bytes) -> Incoming:
+    """What many watches hear at the same time is decoded once: their frames are equal, because
+    every watch is its caller's first stream."""
+    if payload[1:2] == _PUSHED and len(payload) <= SHARED_BYTES_MAX:
+        return _decode_push(payload)
+    return decode_message(payload)
 
 
 class Caller:
@@ -58,7 +76,7 @@ class Caller:
     ) -> None:
         """``lease``: id and secret of the session to attach; without one a session is opened."""
         self._gateway = gateway
-        self._codec = ClientCodec()
+        self._frames = FrameSplitter()
         self._client = client
         self._timeout_ms = timeout_ms
         self._lease = lease
@@ -85,7 +103,8 @@ class Caller:
 
     def write(self, data: bytes) -> None:
         """Frames from the gateway, which is not called back from within."""
-        for message in self._codec.feed(data):
+        for payload in self._frames.feed(data):
+            message = _decoded(payload)
             if isinstance(message, Reply):
                 answer = self._answers.pop(message.xid, None)
                 if answer is not None and not answer.done():

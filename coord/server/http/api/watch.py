@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from coord.model.errors import (
 from coord.model.events import Change
 from coord.model.limits import MIB, REVISION_MAX
 from coord.protocol.native_client import StreamPush
+from coord.server.http.api.caller import SHARED_BYTES_MAX, SHARED_MAX
 from coord.server.http.api.calls import Call, Endpoint
 from coord.server.http.api.forms import KINDS, stat_or_none, value_fields
 from coord.server.http.api.refusals import word_of
@@ -34,12 +36,15 @@ if TYPE_CHECKING:
     from coord.server.http.api.caller import Caller, Push
 
 WATCHES_MAX: Final = 128
-PENDING_BYTES_MAX: Final = 4 * MIB
+PENDING_BYTES_MAX: Final = 8 * MIB
 """Told to a client that does not read; past it the stream ends, and the client may resume."""
 QUIET_S: Final = 10.0
 """A stream says something at least this often."""
 STREAM_S: Final = 3_600.0
 """After so long a stream ends and its client resumes, with the rights that it has by then."""
+PACE_S: Final = 0.05
+"""After a write, what happens meanwhile gathers for the next: a busy tree costs a watch twenty
+writes a second, not thousands."""
 RETRY_MS: Final = 1_000
 _HISTORY_MAX: Final = 2**64 - 1
 _CHANGE_BYTES: Final = 500
@@ -94,7 +99,7 @@ class Feed:
 def _bytes_of(push: Push) -> int:
     changes = push.changes if isinstance(push, StreamPush) else ()
     return _CHANGE_BYTES + sum(
-        _CHANGE_BYTES + len(change.path) + 2 * len(change.data or b"") for change in changes
+        _CHANGE_BYTES + len(change.path) + len(change.data or b"") for change in changes
     )
 
 
@@ -179,6 +184,7 @@ async def _tell(
                 return response
             messages = [await teller.message(caller, feed, push) for push in pushes]
             await response.write(b"".join(messages) or b":\n\n")
+            await asyncio.sleep(PACE_S)
     except ConnectionResetError:
         pass  # The client has gone.
     return response
@@ -203,19 +209,31 @@ class _Teller:
         at = (self._history, push.revision) if push.complete else None
         if not push.changes:
             return _message("bookmark", {"revision": push.revision}, at)
-        changes = [self._change(change) for change in push.changes]
-        return _message("change", {"revision": push.revision, "changes": changes}, at)
+        if len(push.changes) == 1 and len(push.changes[0].data or b"") <= SHARED_BYTES_MAX:
+            return _shared_message(push.revision, push.changes, at)
+        return _changes_message(push.revision, push.changes, at)
 
-    def _change(self, change: Change) -> dict[str, Any]:
-        told = {
-            "kind": KINDS[change.kind],
-            "path": change.path,
-            "stat": stat_or_none(change.stat),
-            "previous": stat_or_none(change.prev_stat),
-        }
-        if self._wanted.values and change.data is not None:
-            told.update(value_fields(change.data))
-        return told
+
+def _changes_message(revision: int, changes: tuple[Change, ...], at: Resume | None) -> bytes:
+    told = {"revision": revision, "changes": [_change(change) for change in changes]}
+    return _message("change", told, at)
+
+
+_shared_message: Final = lru_cache(SHARED_MAX)(_changes_message)
+"""What many watches hear is made once."""
+
+
+def _change(change: Change) -> dict[str, Any]:
+    """A value is there only if the stream was asked for values."""
+    told = {
+        "kind": KINDS[change.kind],
+        "path": change.path,
+        "stat": stat_or_none(change.stat),
+        "previous": stat_or_none(change.prev_stat),
+    }
+    if change.data is not None:
+        told.update(value_fields(change.data))
+    return told
 
 
 def _message(event: str, data: dict[str, Any], at: Resume | None = None) -> bytes:
