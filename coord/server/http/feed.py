@@ -69,13 +69,13 @@ class Listener:
         self.is_over = False
 
     def put(self, message: bytes) -> bool:
-        """Queue a message; False if too many wait, and none of them is kept."""
-        has_room = len(self._messages) < WAITING_MAX
-        if not has_room:
+        """Queue a message; False if too many wait: then all of them are dropped, and this one."""
+        if len(self._messages) >= WAITING_MAX:
             self._messages.clear()
+            return False
         self._messages.append(message)
         self._arrived.set()
-        return has_room
+        return True
 
     def end(self) -> None:
         """Nothing more will come."""

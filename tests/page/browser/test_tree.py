@@ -91,6 +91,23 @@ def test_names_are_text(tab: Tab, client: SyncClient) -> None:
     assert page.locator("#main img, .tree b, .crumbs b").count() == 0
 
 
+def test_the_browser_itself_refuses_markup(tab: Tab, client: SyncClient) -> None:
+    """Whatever a later version of the page may try."""
+    assert client.session_id
+    page = tab.open()
+    for attempt in (
+        "document.body.innerHTML = '<b>x</b>'",
+        "document.write('<b>x</b>')",
+        "document.createElement('script').text = 'alert(1)'",
+    ):
+        told = page.evaluate(
+            f"() => {{ try {{ {attempt}; return 'done' }} catch {{ return 'no' }} }}"
+        )
+        assert told == "no", attempt
+    assert tab.errors
+    tab.errors.clear()
+
+
 def quoted(name: str) -> str:
     """As encodeURIComponent has it."""
     return quote(name, safe="")

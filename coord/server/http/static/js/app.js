@@ -43,10 +43,15 @@ class App extends EventTarget {
     this.dispatchEvent(new Event("as-of"));
   }
 
-  /** A request that changes something, as who is signed in. */
-  write(method, path, { query, body } = {}) {
+  /** A request that changes something, as who is signed in; that may be nobody any more. */
+  async write(method, path, { query, body } = {}) {
     const headers = this.login.csrf ? { "Coord-Csrf": this.login.csrf } : {};
-    return ask(method, path, { query, body, headers });
+    try {
+      return await ask(method, path, { query, body, headers });
+    } catch (problem) {
+      if (problem.code === "auth-failed") await this.refreshLogin();
+      throw problem;
+    }
   }
 }
 

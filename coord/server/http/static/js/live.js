@@ -18,6 +18,7 @@ export class Live extends EventTarget {
     this.state = "opening";
     this.token = null;
     this.lostAt = 0;
+    this.isAnswering = false;
     this.url = url;
     this.source = null;
     this.wanted = [];
@@ -103,8 +104,18 @@ export class Live extends EventTarget {
     this.attempts += 1;
     if (this.state !== "lost") this.lostAt = Date.now();
     // The first attempt of a stream that was fine is not worth a word.
-    if (this.attempts > 1 || this.state === "opening") this.become("lost");
+    if (this.attempts > 1 || this.state === "opening") {
+      this.become("lost");
+      this.probe();
+    }
     this.schedule(pause);
+  }
+
+  /** Whether the node answers at all: it serves so many pages and no more. */
+  async probe() {
+    const was = this.isAnswering;
+    this.isAnswering = await fetch("/livez", { cache: "no-store" }).then((answer) => answer.ok, () => false);
+    if (was !== this.isAnswering) this.dispatchEvent(new Event("state"));
   }
 
   onVisibility() {

@@ -9,7 +9,7 @@ export function signIn() {
   if (!app.login.possible) {
     openDialog({
       title: "Sign in",
-      body: h("p", {}, "This connection is neither on loopback nor encrypted, so that a password would travel in the clear. Open the page over TLS, or through a tunnel to the node."),
+      body: h("p", {}, "A password would travel in the clear over this connection. Open the page over TLS, through a tunnel to the node, or from a network that node.http_trusted names."),
       action: "Understood",
       submit: async () => {},
     });

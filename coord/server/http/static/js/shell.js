@@ -97,6 +97,9 @@ export class Shell {
     if (live.state !== "lost") return [];
     const others = (pulse?.members ?? []).filter(({ id, http }) => http && id !== pulse.node);
     const links = others.flatMap(({ id, http }) => [h("a", { href: `${location.protocol}//${http}/${location.hash}` }, `node ${id}`), " "]);
+    if (live.isAnswering) {
+      return [["doubt", "This node answers, but tells this page no news: it may serve too many pages already. What you see is from when it was read.", h("button.small", { type: "button", onclick: () => live.retry() }, "Try now")]];
+    }
     return [[
       "bad",
       `${pulse ? `Node ${pulse.node}` : "This node"} has not answered since ${moment(live.lostAt)}. What you see is what it said last; the page keeps trying.`,

@@ -151,7 +151,9 @@ export class NodePane {
   }
 
   remove() {
-    if (this.node && this.path !== ROOT && app.isSignedIn && app.asOf === null) {
+    if (!this.node || this.path === ROOT || app.asOf !== null) return;
+    if (!app.isSignedIn) signIn();
+    else {
       askDelete(this.node, () => { location.hash = address("tree", parentOf(this.path)); });
     }
   }

@@ -96,7 +96,7 @@ function membersTable(cluster) {
 function memberCells(member, cluster) {
   const { status } = member;
   const here = member.id === cluster.node;
-  const name = member.http && !here ? h("a.link", { href: `http://${member.http}/${location.hash}`, rel: "noreferrer", title: `This page on node ${member.id}` }, `node ${member.id}`) : `node ${member.id}`;
+  const name = member.http && !here ? h("a.link", { href: `${location.protocol}//${member.http}/${location.hash}`, rel: "noreferrer", title: `This page on node ${member.id}` }, `node ${member.id}`) : `node ${member.id}`;
   const known = (value, show = count) => (status && value !== undefined && value !== null ? show(value) : h("span.faint", {}, "—"));
   return [
     h("span.nowrap", {}, h("b", {}, name), " ", here ? badge("this page", "accent") : null),
