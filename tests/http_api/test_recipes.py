@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from coord.server.http.api import line
 from tests.http_api.conftest import Api
 
 LOCK = "/v1/locks/locks/report"
@@ -43,6 +46,26 @@ async def test_a_waiting_request_is_answered_when_its_turn_comes(api: Api) -> No
     session = first["Coord-Session"].partition(".")[0]
     await api.ask("DELETE", f"/v1/sessions/{session}", headers=first)
     assert (await waiting)["granted"] is True
+
+
+async def test_waiting_keeps_the_session_alive_and_nothing_longer(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who hangs up while it waits is gone when its session is."""
+    monkeypatch.setattr(line, "LOOK_AGAIN_S", 0.02)
+    first, second = await api.lease(60_000), await api.lease(1_000)
+    session = second["Coord-Session"].partition(".")[0]
+    await api.post(LOCK, {}, headers=first)
+    waiting = asyncio.create_task(api.post(LOCK, {"wait_ms": 60_000}, headers=second))
+    began_ms = api.single.hands.now_ms
+    while api.single.hands.now_ms < began_ms + 10_000:
+        await asyncio.sleep(0.02)
+    assert (await api.get(f"/v1/sessions/{session}"))["state"] == "open"
+
+    waiting.cancel()
+    while (await api.get(f"/v1/sessions/{session}"))["state"] == "open":
+        await asyncio.sleep(0.02)
+    assert (await api.get(LOCK))["waiting"] == 0
 
 
 async def test_writes_are_fenced_by_the_token(api: Api) -> None:
