@@ -24,8 +24,8 @@ WAIT_S: Final = 8.0
 AWAY_S: Final = 0.1
 """To the resource, at most."""
 GONE: Final = 0.15
-GONE_TIMEOUTS: Final = 2.0
-"""How long such a holder thinks, at most, in session time-outs."""
+GONE_TIMEOUTS: Final = (1.0, 2.5)
+"""How long such a holder thinks, in session time-outs: another has the lock by then."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,8 @@ class Guarded(Workload):
     clients = ("native",)
     summary = "increments of a number outside the service, under locks whose holders may be late"
     ok_min = 20
-    locks: ClassVar[int] = 10
+    locks: ClassVar[int] = 8
+    workers = 16
 
     def __init__(self, dice: random.Random, *, nodes: int, workers: int) -> None:
         super().__init__(dice, nodes=nodes, workers=workers)
@@ -97,7 +98,7 @@ class Guarded(Workload):
         number = resource.read(hold.token)
         if is_lost:
             store.vanish()
-            await asyncio.sleep(dice.random() * GONE_TIMEOUTS * store.session_timeout_s)
+            await asyncio.sleep(dice.uniform(*GONE_TIMEOUTS) * store.session_timeout_s)
         await worker.perform("claim", lock, hold.token, lambda: _claim(hold), store)
         if number is not None:
             await worker.perform(
