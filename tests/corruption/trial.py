@@ -30,7 +30,8 @@ WORKER: Final = "tests.corruption.worker"
 TRUSTING_WORKER: Final = "tests.corruption.trusting_worker"
 """Checks nothing: for the control."""
 ROOT: Final = Path(__file__).parents[2]
-PATIENCE_S: Final = 300.0
+PATIENCE_S: Final = 60.0
+"""A store of this size opens and answers in a tenth of a second."""
 STARTS_MAX: Final = 3
 _FATAL: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
 

@@ -35,6 +35,17 @@ async def digests(cluster: Cluster) -> set[tuple[int, str]]:
     return found
 
 
+async def same_state(cluster: Cluster) -> None:
+    """Wait until all nodes stand at one revision; then they must hold the same."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        found = await digests(cluster)
+        if len({revision for revision, _ in found}) == 1:
+            assert len(found) == 1, f"nodes differ at one revision: {found}"
+            return
+        assert time.monotonic() < deadline_s, f"nodes do not come to one revision: {found}"
+
+
 async def test_a_cluster_is_founded_serves_stops_and_comes_back(make_cluster: MakeCluster) -> None:
     """From three empty directories to data that is there after everybody has stopped cleanly."""
     cluster = make_cluster(3)
@@ -196,7 +207,7 @@ async def test_all_nodes_killed_at_once_lose_nothing(make_cluster: MakeCluster) 
         for number in cluster.nodes:
             async with to(cluster, number) as each:
                 await each.sync("/")
-    assert len({digest for _, digest in await digests(cluster)}) == 1
+    await same_state(cluster)
 
 
 @pytest.mark.parametrize("count", [1])
