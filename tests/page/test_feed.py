@@ -10,6 +10,7 @@ import pytest
 
 from coord.model import requests as rq
 from coord.model.acl import ALL, Acl
+from coord.model.znode import Stat
 from coord.server.http import feed as feeds
 from coord.server.http.feed import Feed, Listener, Token, gather
 from tests.node.single import Peer, Single, create
@@ -38,6 +39,11 @@ class Page:
             assert kind == "changes"
             told |= data["dirs"]
         return told
+
+
+def stat_of(numbers: list[int]) -> Stat:
+    """A stat as the feed tells it."""
+    return Stat(*numbers)
 
 
 def messages_of(raw: str) -> list[tuple[str, dict[str, Any]]]:
@@ -82,9 +88,10 @@ async def test_a_page_hears_of_what_it_follows(feed: Feed, client: Peer) -> None
 
     told = page.dirs()
     assert list(told) == ["/a"]
-    [[name, stat]] = told["/a"]["entries"]
-    assert (name, stat["version"], stat["bytes"]) == ("x", 1, 3)
-    assert (told["/a"]["stat"]["children"], told["/a"]["more"]) == (1, False)
+    [[name, numbers]] = told["/a"]["entries"]
+    stat = stat_of(numbers)
+    assert (name, stat.version, stat.data_length) == ("x", 1, 3)
+    assert (stat_of(told["/a"]["stat"]).num_children, told["/a"]["more"]) == (1, False)
     assert not other.hear()
     feed.tick()
     assert not page.hear()
@@ -98,8 +105,8 @@ async def test_many_changes_of_one_node_are_one_piece_of_news(feed: Feed, client
     for number in range(50):
         client.call(rq.Set("/a/x", b"%d" % number, -1))
     feed.tick()
-    [[_, stat]] = page.dirs()["/a"]["entries"]
-    assert stat["version"] == 50
+    [[_, numbers]] = page.dirs()["/a"]["entries"]
+    assert stat_of(numbers).version == 50
     feed.close()
 
 
@@ -152,7 +159,7 @@ async def test_a_page_that_comes_back_hears_what_it_missed(
     page = Page(feed, "/a", since=seen)
     told = page.hear()
     assert [kind for kind, _ in told] == ["open", "changes"]
-    assert told[1][1]["dirs"]["/a"]["entries"][0][1]["bytes"] == 6
+    assert stat_of(told[1][1]["dirs"]["/a"]["entries"][0][1]).data_length == 6
     feed.close()
 
 
@@ -208,6 +215,33 @@ async def test_a_page_that_reads_slowly_starts_over(feed: Feed, client: Peer) ->
     kinds = [kind for kind, _ in page.hear()]
     assert "reset" in kinds
     assert "open" not in kinds
+    feed.close()
+
+
+async def test_many_pages_are_told_less_often(feed: Feed) -> None:
+    """But often enough to know that the node is there."""
+    assert feed.tick_s == feeds.TICK_S
+    for _ in range(2 * feeds.PAGES_A_TICK):
+        feed.join(Listener([], ()), None)
+    assert feed.tick_s == 2 * feeds.TICK_S
+    for _ in range(100 * feeds.PAGES_A_TICK):
+        feed.join(Listener([], ()), None)
+    assert feed.tick_s == feeds.QUIET_S
+    feed.close()
+
+
+async def test_the_pulse_beats_without_news(feed: Feed) -> None:
+    """A page can tell silence from peace."""
+    page = Page(feed, "/a")
+    page.hear()
+    feed.tick()
+    page.listener._messages.clear()
+    beats = 0
+    for _ in range(int(2 * feeds.QUIET_S / feeds.TICK_S)):
+        feed.tick()
+        beats += len(page.listener._messages)
+        page.listener._messages.clear()
+    assert beats == 2
     feed.close()
 
 

@@ -1,6 +1,6 @@
 """What open pages hear: the cluster's pulse, and news of the directories that they show.
 
-One look at the journal every ``TICK_S`` serves all pages. It gathers which nodes were touched and
+One look at the journal every tick serves all pages. It gathers which nodes were touched and
 tells how they are now, so that a node written a thousand times costs what one written once does,
 and fifty pages on one directory cost one encoding. What is too much to tell is said to be: the
 page then asks for the rows in its sight.
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from coord.model.acl import READ, Identity, permits
 from coord.model.errors import CompactedError
 from coord.model.paths import ROOT, join, parent_of
+from coord.model.znode import Stat
 from coord.raft import Role
-from coord.server.http.api.forms import stat_or_none
 from coord.server.http.health import readiness
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from coord.store.reader import TreeReader
 
 TICK_S: Final = 0.5
-QUIET_TICKS: Final = 10
-"""Without news the pulse still beats every so many ticks."""
+PAGES_A_TICK: Final = 25
+"""With more pages a tick takes longer in proportion: a node does not tell more for being watched by
+many."""
+QUIET_S: Final = 4.0
+"""Without news the pulse still beats this often; a page that hears nothing for three times as long
+takes the node for lost."""
 LOOK_MAX: Final = 400
 """Changes looked at in one tick, in some 2 ms. When there are more, none is told: everything may
 have changed."""
@@ -99,7 +103,7 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._told = Token(0, 0)
         self._pulse = b""
-        self._quiet = 0
+        self._quiet_s = 0.0
 
     # --- pages ----------------------------------------------------------------------------------
 
@@ -150,10 +154,15 @@ class Feed:
     async def _run(self) -> None:
         try:
             while self._listeners:
-                await asyncio.sleep(TICK_S)
+                await asyncio.sleep(self.tick_s)
                 self.tick()
         finally:
             self._task = None
+
+    @property
+    def tick_s(self) -> float:
+        """How long a tick takes with as many pages as there are."""
+        return min(QUIET_S, TICK_S * max(1.0, len(self._listeners) / PAGES_A_TICK))
 
     def tick(self) -> None:
         """Tell every page what has happened since the last tick."""
@@ -165,9 +174,9 @@ class Feed:
                 touched = gather(self._node.reader, told.revision)
             self._tell(self._listeners, touched, now)
         pulse = _message("pulse", None, pulse_of(self._node))
-        self._quiet += 1
-        if pulse != self._pulse or self._quiet >= QUIET_TICKS:
-            self._pulse, self._quiet = pulse, 0
+        self._quiet_s += self.tick_s
+        if pulse != self._pulse or self._quiet_s >= QUIET_S:
+            self._pulse, self._quiet_s = pulse, 0.0
             for listener in self._listeners:
                 self._put(listener, pulse)
 
@@ -248,10 +257,15 @@ class _News:
         is_more = names is None or len(names) > ENTRIES_MAX
         told = () if is_more or names is None else names
         return {
-            "stat": stat_or_none(reader.stat(path)),
-            "entries": [[name, stat_or_none(reader.stat(join(path, name)))] for name in told],
+            "stat": _stat(reader.stat(path)),
+            "entries": [[name, _stat(reader.stat(join(path, name)))] for name in told],
             "more": is_more,
         }
+
+
+def _stat(packed: bytes | None) -> Stat | None:
+    """As a list of its numbers: a page knows their names."""
+    return None if packed is None else Stat.unpack(packed)
 
 
 def pulse_of(node: Node) -> dict[str, Any]:

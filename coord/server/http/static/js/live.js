@@ -8,6 +8,23 @@ const SILENCE_MS = 12_000;
 const PAUSES_MS = [300, 700, 1500, 3000, 5000];
 const ADDRESS_MAX = 6000;
 
+/** The numbers of a stat as the feed tells them, by the names that the API uses. */
+const STAT = [
+  "created_revision", "modified_revision", "created_ms", "modified_ms", "version", "children_version", "acl_version",
+  "owner_session", "bytes", "children", "children_revision",
+];
+
+function named(numbers) {
+  return numbers && Object.fromEntries(STAT.map((name, at) => [name, numbers[at]]));
+}
+
+function nameStats(directories) {
+  for (const news of Object.values(directories)) {
+    news.stat = named(news.stat);
+    for (const entry of news.entries) entry[1] = named(entry[1]);
+  }
+}
+
 /**
  * Events: "state" after `state` has changed ("opening", "live", "lost", "hidden"), and the feed's
  * own, with what was sent as `detail`: "open", "pulse", "changes", "reset".
@@ -94,6 +111,7 @@ export class Live extends EventTarget {
     this.attempts = 0;
     if (event.lastEventId) this.token = event.lastEventId;
     const detail = JSON.parse(event.data);
+    if (kind === "changes") nameStats(detail.dirs);
     this.become("live");
     this.dispatchEvent(new CustomEvent(kind, { detail }));
   }
