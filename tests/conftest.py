@@ -34,7 +34,7 @@ INSTALLS: Final = {
     "curl": "apt-get install curl",
     "jq": "apt-get install jq",
     "promtool": "apt-get install prometheus",
-    "kubernetes-validate": "pip install kubernetes-validate",
+    "kubernetes_validate": "pip install kubernetes-validate",
     "java": "apt-get install default-jre-headless",
     "javac": "apt-get install default-jdk-headless",
     "zookeeper.jar": "apt-get install libzookeeper-java",
@@ -61,7 +61,7 @@ _FILES: Final = {
     "go-zookeeper": Path("/usr/share/gocode/src/github.com/samuel/go-zookeeper"),
     "node-zookeeper-client": NODE_MODULES / "node-zookeeper-client",
 }
-_PYTHON_PACKAGES: Final = frozenset({"kazoo", "aiozk", "playwright"})
+_PYTHON_PACKAGES: Final = frozenset({"kazoo", "aiozk", "kubernetes_validate", "playwright"})
 """What is no command: a file that the installation leaves, or a package of this interpreter."""
 
 _PREFIX: Final = "needs "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,11 @@ def test_panels_do_not_cover_each_other() -> None:
         taken |= cells
 
 
-@pytest.mark.needs("kubernetes-validate")
+@pytest.mark.needs("kubernetes_validate")
 def test_kubernetes_takes_the_manifests() -> None:
     """By the schemas of its API, without members that it does not know."""
     run = subprocess.run(
-        ["kubernetes-validate", "--strict", str(MANIFESTS)],
+        [sys.executable, "-m", "kubernetes_validate", "--strict", str(MANIFESTS)],
         capture_output=True,
         text=True,
         check=False,
