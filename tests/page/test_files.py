@@ -74,10 +74,20 @@ def test_every_file_that_is_named_exists() -> None:
 
 
 def test_no_file_is_left_over() -> None:
-    """What nobody names is dead."""
+    """What nobody names is dead; to be fetched beforehand is not enough."""
     text = "".join(file.body.decode() for file in FILES.values())
+    text = re.sub(r"<link rel=.modulepreload.*", "", text)
     unnamed = {name for name in FILES if f"/page/{name}" not in text}
     assert unnamed == {page.INDEX}
+
+
+def test_every_module_is_fetched_beforehand() -> None:
+    """Else the browser would learn of them level by level, one round trip each."""
+    preloaded = re.findall(
+        r'rel="modulepreload" href="/page/(.+?)"', FILES[page.INDEX].body.decode()
+    )
+    modules = {name for name in FILES if name.endswith(".js")}
+    assert set(preloaded) == modules - {"js/main.js"}
 
 
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere() -> None:
