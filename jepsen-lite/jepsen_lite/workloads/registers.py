@@ -16,6 +16,8 @@ HOME: Final = f"{ROOT}/registers"
 OPERATIONS_PER_KEY: Final = 200
 """A search over one key's history stays cheap; then the next key takes its place."""
 SMALL_VALUES: Final = 5
+READERS: Final = 3
+"""Every worker of so many only reads."""
 
 
 class _Keys(Workload):
@@ -58,7 +60,8 @@ async def _read(store: Store, key: int) -> Answer:
 
 
 class Register(_Keys):
-    """Reads and writes of unique values."""
+    """Reads and writes of unique values. Some workers only read: at a node that is cut off a write
+    waits, and whoever waits sees nothing that is stale."""
 
     name = "register"
     model = "register"
@@ -66,7 +69,8 @@ class Register(_Keys):
 
     async def step(self, worker: Worker) -> None:
         key, store = self.keys.choose(worker.dice), worker.store
-        if worker.dice.random() < 0.5:
+        is_reader = worker.process % worker.workers % READERS == 0
+        if is_reader or worker.dice.random() < 0.3:
             await worker.perform("read", key, None, lambda: _read(store, key))
         else:
             value = next(self._values)
