@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from coord_client.sync import SyncClient
 
 if TYPE_CHECKING:
-    from tests.page.browser.conftest import OpenTab, PageCluster
+    from playwright.sync_api import Route
+
+    from tests.page.browser.conftest import OpenTab, PageCluster, Tab
 
 
 def test_a_lost_node(new_tab: OpenTab, cluster: PageCluster, client: SyncClient) -> None:
@@ -95,6 +97,31 @@ def test_refusals_are_shown_and_can_be_tried_again(new_tab: OpenTab, client: Syn
     page.unroute("**/v1/nodes/busy/**")
     page.get_by_role("button", name="Try again").click()
     page.get_by_text("at last").wait_for()
+
+
+def test_what_happens_before_the_stream_opens_is_not_missed(tab: Tab, client: SyncClient) -> None:
+    """What was read before is read again if anything has changed since."""
+    client.create("/early", b"old")
+    held: list[Route] = []
+    is_held = True
+    page = tab.page
+
+    def hold(route: Route) -> None:
+        if is_held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/page/feed**", hold)
+    page.goto(tab.cluster.url(1, "#/tree/early"))
+    page.get_by_role("tabpanel").get_by_text("old").wait_for()
+    client.set("/early", b"newer")
+    client.create("/early/child")
+    is_held = False
+    for route in held:
+        route.continue_()
+    page.get_by_role("tabpanel").get_by_text("newer").wait_for()
+    page.get_by_role("treeitem", name=re.compile("^early, 1 child")).wait_for()
 
 
 def test_a_hidden_tab_holds_no_stream(new_tab: OpenTab, client: SyncClient) -> None:

@@ -27,7 +27,8 @@ function nameStats(directories) {
 
 /**
  * Events: "state" after `state` has changed ("opening", "live", "lost", "hidden"), and the feed's
- * own, with what was sent as `detail`: "open", "pulse", "changes", "reset".
+ * own, with what was sent as `detail`: "open" ("first" before the first of them), "pulse",
+ * "changes", "reset".
  */
 export class Live extends EventTarget {
   constructor(url = "/page/feed") {
@@ -109,10 +110,13 @@ export class Live extends EventTarget {
     if (typeof event.data !== "string") return;
     this.watch();
     this.attempts = 0;
+    const isFirst = this.token === null;
     if (event.lastEventId) this.token = event.lastEventId;
     const detail = JSON.parse(event.data);
     if (kind === "changes") nameStats(detail.dirs);
     this.become("live");
+    // Before the first message nothing was told: what was read until then may be out of date.
+    if (isFirst && kind === "open") this.dispatchEvent(new CustomEvent("first", { detail }));
     this.dispatchEvent(new CustomEvent(kind, { detail }));
   }
 

@@ -45,6 +45,7 @@ export class Loader {
         // What is only passed on the way to a far row is read without stats.
         const isFar = task.upTo - directory.names.length > 2 * PAGE;
         const page = await this.page(path, { after, limit, stats: isFar ? false : null }, signal);
+        directory.revision = Math.min(directory.revision, page.revision);
         directory.append(page.children, page.stat.children, !page.more);
         this.onChange();
       }

@@ -21,6 +21,8 @@ export class Directory {
     this.total = total;
     this.isComplete = total === 0;
     this.problem = null;
+    /** Of the first page that was read. */
+    this.revision = Infinity;
     /** Open children by name. */
     this.open = new Map();
     /** News has passed this directory by: all but the rows `looked` may be out of date. */

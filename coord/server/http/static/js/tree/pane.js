@@ -14,7 +14,7 @@ const OPEN_MAX = 200;
 const LOOK_EVERY_MS = 4000;
 const LOOK_FIRST_MS = 60;
 
-/** `onPick(path, how)`: "keys" while arrows move through the rows, else "click". */
+/** `onPick(path)` when a row is selected, `onRemove(path)` when it is to be deleted. */
 export class TreePane {
   constructor(onPick, onRemove) {
     this.tree = new Tree();
@@ -109,7 +109,7 @@ export class TreePane {
   /** Read the rows in sight of what the stream could not tell, once in a while. */
   lookAgain() {
     if (this.timer || !this.stale().length) return;
-    const isNew = this.stale().some(([path]) => !this.tree.directory(path).isStale);
+    const isNew = this.stale().some(([path]) => this.tree.directory(path).looked || !this.tree.directory(path).isStale);
     // All pages hear at once that there is more to see; they do not all ask at once.
     const wait = isNew ? LOOK_FIRST_MS : LOOK_EVERY_MS * (0.2 + Math.random());
     this.timer = setTimeout(() => {
@@ -147,6 +147,12 @@ export class TreePane {
       directory.doubt();
       this.lookAgain();
     }
+  }
+
+  /** The stream tells what comes after `revision`: what was read before may have changed since. */
+  onFirstOpen(revision) {
+    for (const directory of this.tree.directories.values()) if (directory.revision < revision) directory.doubt();
+    this.lookAgain();
   }
 
   /** Nobody knows what was missed: all that is open may have changed. */

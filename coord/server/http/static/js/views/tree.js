@@ -21,6 +21,7 @@ export class TreeView {
     this.isShown = false;
     this.timer = 0;
     app.live.addEventListener("changes", ({ detail }) => this.onChanges(detail));
+    app.live.addEventListener("first", ({ detail }) => this.onFirstOpen(detail));
     app.live.addEventListener("reset", () => this.onReset());
     app.addEventListener("login", () => this.isShown && this.node.path && this.node.load());
     app.addEventListener("as-of", () => this.restart());
@@ -69,6 +70,11 @@ export class TreeView {
     const own = directory.entries.find(([name]) => name === nameOf(path));
     if (own) this.node.onStat(own[1]);
     else if (directory.more) this.node.loadSoon();
+  }
+
+  onFirstOpen({ revision }) {
+    this.rows.onFirstOpen(revision);
+    if (this.isShown && this.node.node && this.node.node.revision < revision) this.node.load();
   }
 
   /** The stream could not tell what was missed. */
