@@ -92,6 +92,8 @@ async def test_numbered_writes_happen_once(api: Api) -> None:
     assert again["path"] != made["path"]
     gap = await api.refused("POST", "/v1/nodes/n-", body, headers={**own, "Coord-Sequence": "9"})
     assert (gap.status, gap.json["code"]) == (409, "sequence-gap")
+    third = await api.post("/v1/nodes/n-", body, headers={**own, "Coord-Sequence": "3"})
+    assert third["path"].endswith("2")
     alone = await api.refused("POST", "/v1/nodes/n-", body, headers={"Coord-Sequence": "3"})
     assert alone.status == 400
 
@@ -119,3 +121,14 @@ async def test_an_idle_address_gives_its_session_back(api: Api) -> None:
     callers.tick()
     while (await api.get("/v1/sessions"))["total"]:
         await asyncio.sleep(0.01)
+
+
+async def test_a_node_that_has_missed_writes_learns_of_them(api: Api) -> None:
+    """The session was attached elsewhere meanwhile: a number that looks too great is not."""
+    own = await api.lease()
+    body = {"mode": "persistent-sequential"}
+    await api.post("/v1/nodes/n-", body, headers={**own, "Coord-Sequence": "1"})
+    session = int(own["Coord-Session"].partition(".")[0])
+    api.single.node.gateway.attached[session].next_seq = 1  # What it would believe.
+    second = await api.post("/v1/nodes/n-", body, headers={**own, "Coord-Sequence": "2"})
+    assert second["path"] == "/n-0000000001"

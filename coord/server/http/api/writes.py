@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from coord.model import requests as rq
@@ -11,6 +12,7 @@ from coord.model.errors import (
     BadArgumentsError,
     CoordError,
     NoAuthError,
+    SequenceGapError,
     TransactionError,
     from_code,
 )
@@ -131,16 +133,30 @@ async def perform(call: Call, write: Any, guard: rq.Guard | None = None) -> tupl
     is_ephemeral = isinstance(write, rq.Create) and write.mode in EPHEMERAL
     if is_ephemeral and call.asked.session is None:
         raise NoAuthError("an ephemeral node belongs to a session: open one (POST /v1/sessions)")
+    seq = sequence_of(call.request)
+    if guard is None:
+        reply = await _write(call, write, seq)
+        return reply, reply.body
+    try:
+        reply = await _write(call, rq.Multi((guard, write)), seq)
+    except TransactionError as error:
+        raise _own_error(error) from error
+    return reply, reply.body[1][1:]
+
+
+async def _write(call: Call, write: rq.Write, seq: int | None) -> Reply:
+    """A gap may be what a node believes that has not heard yet that the session went on elsewhere:
+    attaching it again tells how far it is."""
+    if seq is not None:
+        with suppress(SequenceGapError):
+            async with call.caller() as caller:
+                try:
+                    return await caller.write_one(write, seq)
+                except SequenceGapError:
+                    caller.hang_up()
+                    raise
     async with call.caller() as caller:
-        seq = sequence_of(call.request)
-        if guard is None:
-            reply = await caller.write_one(write, seq)
-            return reply, reply.body
-        try:
-            reply = await caller.write_one(rq.Multi((guard, write)), seq)
-        except TransactionError as error:
-            raise _own_error(error) from error
-        return reply, reply.body[1][1:]
+        return await caller.write_one(write, seq)
 
 
 def _own_error(error: TransactionError) -> CoordError:
