@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 CHROMIUM: Final = "chromium"
-PATIENCE_MS: Final = 30_000
+PATIENCE_MS: Final = 60_000
 """Of the tests; a page that is well takes a small part of it."""
 
 
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.integration)
             item.add_marker(pytest.mark.needs("playwright", CHROMIUM))
             item.add_marker(pytest.mark.xdist_group("page"))
-            item.add_marker(pytest.mark.timeout(180))
+            item.add_marker(pytest.mark.timeout(300))
 
 
 class PageCluster(Cluster):
