@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from coord_client.sync import SyncClient
+from tests.page.browser.rows import set_hidden
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route
@@ -129,12 +130,7 @@ def test_a_hidden_tab_holds_no_stream(new_tab: OpenTab, client: SyncClient) -> N
     client.create("/hidden", b"seen")
     page = new_tab().open("#/tree/hidden")
     page.get_by_text("seen").wait_for()
-    hide = """is => {
-      Object.defineProperty(document, "hidden", { value: is, configurable: true });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    page.evaluate(hide, True)
-    page.locator("#topbar").get_by_text("paused").wait_for()
+    set_hidden(page, is_hidden=True)
     client.set("/hidden", b"changed while nobody looked")
-    page.evaluate(hide, False)
+    set_hidden(page, is_hidden=False)
     page.get_by_text("changed while nobody looked").wait_for()

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from coord_client.sync import SyncClient
-from tests.page.browser.rows import row, rows
+from tests.page.browser.rows import row, rows, set_hidden
 
 if TYPE_CHECKING:
     from tests.page.browser.conftest import Tab
@@ -42,6 +42,31 @@ def test_a_hundred_thousand_children(tab: Tab, client: SyncClient) -> None:
 
     client.set(f"/many/n-{MANY - 1:06d}", b"late")
     row(page, f"n-{MANY - 1:06d}").get_by_text("4 B").wait_for()
+
+
+def test_more_changes_than_can_be_told(tab: Tab, client: SyncClient) -> None:
+    """The rows in sight are read again, whether the page was there or looked away meanwhile."""
+    fill(client, "/flood", 900)
+    page = tab.open("#/tree/flood/n-000003")
+    row(page, "n-000003").wait_for()
+
+    flood(client, b"22")
+    row(page, "n-000003").get_by_text("2 B").wait_for()
+    row(page, "n-000001").get_by_text("2 B").wait_for()
+    page.get_by_role("tabpanel").get_by_text("22", exact=True).wait_for()
+
+    set_hidden(page, is_hidden=True)
+    flood(client, b"333")
+    set_hidden(page, is_hidden=False)
+    row(page, "n-000001").get_by_text("3 B").wait_for()
+    page.get_by_role("tabpanel").get_by_text("333", exact=True).wait_for()
+
+
+def flood(client: SyncClient, value: bytes) -> None:
+    """Change all of them at once."""
+    with client.transaction() as txn:
+        for number in range(900):
+            txn.set(f"/flood/n-{number:06d}", value)
 
 
 def test_a_path_among_many_is_found(tab: Tab, client: SyncClient) -> None:
