@@ -8,7 +8,7 @@ from coord.model import requests as rq
 from coord.model.errors import LimitError, NoNodeError, NotEmptyError, TransactionError
 from coord.model.limits import TXN_BYTES_MAX
 from coord.model.types import ReadLevel
-from coord.server.http.api.waiting import pause
+from coord.server.http.api.waiting import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def _is_race(error: TransactionError) -> bool:
 async def _below(call: Call, path: str) -> list[str]:
     """The node and all below it, children before parents. Raises NoNodeError, LimitError."""
     found: list[str] = []
-    after, more = "", True
+    after, more, pace = "", True, Pace()
     while more:
         reader: TreeReader = call.node.reader
         page, more = reader.look(path, after, LISTED_AT_ONCE)
@@ -79,6 +79,6 @@ async def _below(call: Call, path: str) -> list[str]:
         if len(found) > DELETED_MAX:
             raise LimitError(f"more than {DELETED_MAX} nodes lie at and below {path}")
         after = found[-1]
-        await pause()
+        await pace.pause()
     found.reverse()
     return found

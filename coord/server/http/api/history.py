@@ -29,7 +29,7 @@ from coord.server.http.api.schemas import (
     obj,
     or_null,
 )
-from coord.server.http.api.waiting import pause
+from coord.server.http.api.waiting import Pace
 
 if TYPE_CHECKING:
     from coord.server.http.api.caller import Caller
@@ -66,7 +66,7 @@ async def _rows(
 ) -> tuple[list[dict[str, Any]], int]:
     """(newest first, where to go on; 0: there are no more)."""
     rows: list[dict[str, Any]] = []
-    size = 0
+    size, pace = 0, Pace()
     while True:
         wanted = min(READ_AT_ONCE, limit - len(rows))
         who = caller.conn.identities_here
@@ -75,7 +75,7 @@ async def _rows(
         size += sum(len(row["data"] or b"") for row in found)
         if not before or len(rows) >= limit or size > VALUES_BYTES_MAX:
             return rows, before
-        await pause()
+        await pace.pause()
 
 
 def _change(row: dict[str, Any], *, with_values: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from coord.server.http.api.schemas import (
     obj,
     or_null,
 )
-from coord.server.http.api.waiting import pause, wait_applied
+from coord.server.http.api.waiting import Pace, wait_applied
 
 if TYPE_CHECKING:
     from coord.node.connection import Connection
@@ -142,6 +142,7 @@ async def search(call: Call) -> web.StreamResponse:
     looked, more = 0, True
     async with call.services.long_work, call.caller() as caller:
         await caller.ask(rq.Exists(under, False, int(ReadLevel.STALE)))
+        pace = Pace()
         while more and looked < LOOKED_MAX and len(found) < limit:
             page, more = call.node.reader.look(under, after, LOOKED_AT_ONCE)
             for path, _ in page:
@@ -152,7 +153,7 @@ async def search(call: Call) -> web.StreamResponse:
                     if len(found) == limit:
                         more = more or path != page[-1][0]
                         break
-            await pause()
+            await pace.pause()
     return answer({
         "found": found,
         "more": more,

@@ -10,7 +10,7 @@ from coord.model.acl import READ, Identity, permits
 from coord.model.errors import BadArgumentsError, CoordError, LimitError, NoAuthError, NoNodeError
 from coord.model.paths import name_of, parent_of
 from coord.model.znode import Stat
-from coord.server.http.api.waiting import pause
+from coord.server.http.api.waiting import Pace
 
 if TYPE_CHECKING:
     from coord.node.node import Node
@@ -60,8 +60,9 @@ class Past:
     async def caught_up(self) -> None:
         """Know of every change that the node has applied. Raises CompactedError, LimitError."""
         async with self._scanning:
+            pace = Pace()
             while self._scan():
-                await pause()
+                await pace.pause()
 
     def _scan(self) -> bool:
         """One slice; whether there is more."""
@@ -134,6 +135,7 @@ class Past:
         names: list[str] = []
         while True:
             await self.caught_up()
+            pace = Pace()
             listed = self._node.reader.children(path, after, NAMES_AT_ONCE)
             today, more = (listed[0], listed[2]) if listed else ([], False)
             last = today[-1] if more else None
@@ -141,7 +143,7 @@ class Past:
             if len(names) > limit or last is None:
                 return Names(names[:limit], len(names) > limit)
             after = last
-            await pause()
+            await pace.pause()
 
     def _names_then(self, path: str, today: list[str], after: str, last: str | None) -> list[str]:
         """Of the names behind ``after``, up to ``last``, of which ``today`` are there now."""

@@ -38,7 +38,7 @@ from coord.server.http.api.schemas import (
     obj,
     or_null,
 )
-from coord.server.http.api.waiting import pause
+from coord.server.http.api.waiting import Pace
 
 FOUND_MAX: Final = 500
 LOOKED_AT_ONCE: Final = 500
@@ -68,6 +68,7 @@ async def _listed(call: Call, kind: str) -> web.StreamResponse:
     looked, more = 0, True
     async with call.services.long_work, call.caller() as caller:
         await caller.ask(rq.Exists(under, False, int(ReadLevel.STALE)))
+        pace = Pace()
         look = _Look(call, caller.conn.identities_here)
         while more and looked < LOOKED_MAX and len(found) < limit:
             page, more = call.node.reader.look(under, after, LOOKED_AT_ONCE)
@@ -78,7 +79,7 @@ async def _listed(call: Call, kind: str) -> web.StreamResponse:
                     if len(found) == limit:
                         more = more or path != page[-1][0]
                         break
-            await pause()
+            await pace.pause()
     return answer({
         "revision": call.node.reader.revision,
         _WORDS[kind]: found,

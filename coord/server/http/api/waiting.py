@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from coord.model.errors import NotReadyError
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 
 APPLIED_S: Final = 5.0
 LOOK_S: Final = 0.01
-SLICE_PAUSE_S: Final = 0.005
-"""Between two slices of long work: the loop serves others meanwhile."""
+PAUSE_S_MIN: Final = 0.005
+REST: Final = 6.0
+"""Long work rests this many times as long as it worked: it takes a seventh of the loop's time."""
 
 
 async def wait_applied(node: Node, revision: int) -> None:
@@ -30,6 +32,13 @@ async def wait_applied(node: Node, revision: int) -> None:
         ) from None
 
 
-async def pause() -> None:
-    """Let everybody else go first."""
-    await asyncio.sleep(SLICE_PAUSE_S)
+class Pace:
+    """Of work in slices, each of a few milliseconds at most, beside all that the loop serves."""
+
+    def __init__(self) -> None:
+        self._began_s = perf_counter()  # The loop's own clock may stand still within a turn.
+
+    async def pause(self) -> None:
+        """After a slice: let everybody else go first."""
+        await asyncio.sleep(max(PAUSE_S_MIN, REST * (perf_counter() - self._began_s)))
+        self._began_s = perf_counter()
