@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 from coord.model import requests as rq
@@ -147,14 +146,11 @@ async def perform(call: Call, write: Any, guard: rq.Guard | None = None) -> tupl
 async def _write(call: Call, write: rq.Write, seq: int | None) -> Reply:
     """A gap may be what a node believes that has not heard yet that the session went on elsewhere:
     attaching it again tells how far it is."""
-    if seq is not None:
-        with suppress(SequenceGapError):
-            async with call.caller() as caller:
-                try:
-                    return await caller.write_one(write, seq)
-                except SequenceGapError:
-                    caller.hang_up()
-                    raise
+    async with call.caller() as caller:
+        try:
+            return await caller.write_one(write, seq)
+        except SequenceGapError:
+            caller.hang_up()
     async with call.caller() as caller:
         return await caller.write_one(write, seq)
 
