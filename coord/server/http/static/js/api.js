@@ -18,7 +18,9 @@ export class Problem extends Error {
 
 /** What a page asks for. `signal` cancels; a cancelled call rejects with an AbortError. */
 export async function ask(method, path, { query = {}, body, headers = {}, signal } = {}) {
-  const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined && value !== null));
+  const asked = new URLSearchParams(
+    Object.entries(query).filter(([, value]) => value !== undefined && value !== null),
+  );
   const url = asked.size ? `${path}?${asked}` : path;
   const patience = AbortSignal.timeout(PATIENCE_MS);
   const options = {
@@ -39,7 +41,8 @@ export async function ask(method, path, { query = {}, body, headers = {}, signal
     text = await answer.text();
   } catch (error) {
     if (signal?.aborted) throw error;
-    const how = error.name === "TimeoutError" ? `did not answer within ${PATIENCE_MS / 1000} s` : "does not answer";
+    const how =
+      error.name === "TimeoutError" ? `did not answer within ${PATIENCE_MS / 1000} s` : "does not answer";
     throw new Problem(`This node ${how}.`);
   }
   return understood(answer, text);

@@ -13,8 +13,14 @@ export function openDialog({ title, body, action, tone = "primary", isWide = fal
   const button = h(`button.${tone}`, { type: "submit" }, action);
   const close = () => dialog.close();
   const form = h(
-    "form", { method: "dialog", novalidate: false },
-    h("header.dialog-head", {}, h("h1.grow", { id: "dialog-title" }, title), h("button.quiet.square", { type: "button", "aria-label": "Close", onclick: close }, icon("cross"))),
+    "form",
+    { method: "dialog", novalidate: false },
+    h(
+      "header.dialog-head",
+      {},
+      h("h1.grow", { id: "dialog-title" }, title),
+      h("button.quiet.square", { type: "button", "aria-label": "Close", onclick: close }, icon("cross")),
+    ),
     h("div.dialog-body", {}, body),
     problem,
     h("footer.dialog-foot", {}, h("button", { type: "button", onclick: close }, "Cancel"), button),
@@ -46,5 +52,11 @@ export function field(label, input, hint) {
   const id = `field-${label.toLowerCase().replace(/\W+/g, "-")}`;
   input.id = id;
   if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
-  return h("div.field", {}, h("label", { for: id }, label), input, hint ? h("span.hint", { id: `${id}-hint` }, hint) : null);
+  return h(
+    "div.field",
+    {},
+    h("label", { for: id }, label),
+    input,
+    hint ? h("span.hint", { id: `${id}-hint` }, hint) : null,
+  );
 }

@@ -76,11 +76,13 @@ export function keepFocus(root, draw) {
   if (!steps) return;
   const found = steps.reduce((element, step) => element?.children[step], root) ?? root;
   found.focus({ preventScroll: true });
-  if (document.activeElement === document.body) root.querySelector("a, button, [tabindex]")?.focus({ preventScroll: true });
+  if (document.activeElement === document.body)
+    root.querySelector("a, button, [tabindex]")?.focus({ preventScroll: true });
 }
 
 function stepsTo(root, element) {
   const steps = [];
-  for (let one = element; one !== root; one = one.parentElement) steps.unshift([...one.parentElement.children].indexOf(one));
+  for (let one = element; one !== root; one = one.parentElement)
+    steps.unshift([...one.parentElement.children].indexOf(one));
   return steps;
 }

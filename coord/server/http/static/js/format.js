@@ -35,7 +35,12 @@ export function duration(ms) {
   if (ms < 10) return `${TENTHS.format(ms)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${PLACES.format(Math.floor(ms / 100) / 10)} s`;
-  const units = [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1000]];
+  const units = [
+    ["d", 86_400_000],
+    ["h", 3_600_000],
+    ["min", 60_000],
+    ["s", 1000],
+  ];
   const first = units.findIndex(([, size]) => ms >= size);
   const [name, size] = units[first];
   const [lesser, part] = units[first + 1] ?? ["", 0];
@@ -43,7 +48,12 @@ export function duration(ms) {
   return `${Math.floor(ms / size)} ${name}${rest ? ` ${rest} ${lesser}` : ""}`;
 }
 
-const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const TIME = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 const DAY = new Intl.DateTimeFormat("en-CA", { year: "numeric", month: "2-digit", day: "2-digit" });
 
 /** Local date and time; today's date is left out. */
@@ -64,11 +74,17 @@ function ago(ms, now = Date.now()) {
 export function when(ms) {
   if (!ms) return h("span.faint", {}, "—");
   const iso = new Date(ms).toISOString();
-  return h("time", { datetime: iso, "data-ms": ms, title: `${moment(ms)} local time\n${iso}` }, `${moment(ms)} `, h("span.faint", {}, ago(ms)));
+  return h(
+    "time",
+    { datetime: iso, "data-ms": ms, title: `${moment(ms)} local time\n${iso}` },
+    `${moment(ms)} `,
+    h("span.faint", {}, ago(ms)),
+  );
 }
 
 export function renewTimes(root) {
-  for (const element of root.querySelectorAll("time[data-ms]")) setText(element.lastChild, ago(Number(element.dataset.ms)));
+  for (const element of root.querySelectorAll("time[data-ms]"))
+    setText(element.lastChild, ago(Number(element.dataset.ms)));
 }
 
 // Without shape, or turning what follows: control, format, bidirectional marks, separators, tags.
@@ -90,7 +106,12 @@ export function shownName(name) {
 
 /** The same as one text, for labels and titles. */
 export function namedText(name) {
-  return SHAPELESS.test(name) ? name.split(SHAPELESS_PARTS).map((part) => (part && SHAPELESS.test(part) ? `⟨${spelled(part)}⟩` : part)).join("") : name;
+  return SHAPELESS.test(name)
+    ? name
+        .split(SHAPELESS_PARTS)
+        .map((part) => (part && SHAPELESS.test(part) ? `⟨${spelled(part)}⟩` : part))
+        .join("")
+    : name;
 }
 
 export function pathElement(path, tag = "span.name.mono.wrap") {

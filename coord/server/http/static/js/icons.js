@@ -30,7 +30,12 @@ export function mark() {
   return s(
     "svg",
     { viewBox: "0 0 20 20", "aria-hidden": "true" },
-    s("path", { d: "M10 6 5 14.500M10 6l5 8.500M5.500 14.500h9", fill: "none", stroke: "currentColor", "stroke-width": 1.6 }),
+    s("path", {
+      d: "M10 6 5 14.500M10 6l5 8.500M5.500 14.500h9",
+      fill: "none",
+      stroke: "currentColor",
+      "stroke-width": 1.6,
+    }),
     s("circle", { cx: 10, cy: 5, r: 2.9, fill: "currentColor" }),
     s("circle", { cx: 4.5, cy: 14.5, r: 2.4, fill: "currentColor" }),
     s("circle", { cx: 15.5, cy: 14.5, r: 2.4, fill: "currentColor" }),

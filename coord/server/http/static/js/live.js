@@ -10,8 +10,17 @@ const ADDRESS_MAX = 6000;
 
 /** The numbers of a stat as the feed tells them, by the names that the API uses. */
 const STAT = [
-  "created_revision", "modified_revision", "created_ms", "modified_ms", "version", "children_version", "acl_version",
-  "owner_session", "bytes", "children", "children_revision",
+  "created_revision",
+  "modified_revision",
+  "created_ms",
+  "modified_ms",
+  "version",
+  "children_version",
+  "acl_version",
+  "owner_session",
+  "bytes",
+  "children",
+  "children_revision",
 ];
 
 function named(numbers) {
@@ -136,7 +145,10 @@ export class Live extends EventTarget {
   /** Whether the node answers at all: it serves so many pages and no more. */
   async probe() {
     const was = this.isAnswering;
-    this.isAnswering = await fetch("/livez", { cache: "no-store" }).then((answer) => answer.ok, () => false);
+    this.isAnswering = await fetch("/livez", { cache: "no-store" }).then(
+      (answer) => answer.ok,
+      () => false,
+    );
     if (was !== this.isAnswering) this.dispatchEvent(new Event("state"));
   }
 

@@ -9,18 +9,31 @@ export function signIn() {
   if (!app.login.possible) {
     openDialog({
       title: "Sign in",
-      body: h("p", {}, "A password would travel in the clear over this connection. Open the page over TLS, through a tunnel to the node, or from a network that node.http_trusted names."),
+      body: h(
+        "p",
+        {},
+        "A password would travel in the clear over this connection. Open the page over TLS, through a tunnel to the node, or from a network that node.http_trusted names.",
+      ),
       action: "Understood",
       submit: async () => {},
     });
     return;
   }
   const user = h("input", { name: "username", autocomplete: "username", required: true, autofocus: true });
-  const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
+  const password = h("input", {
+    name: "password",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
   openDialog({
     title: "Sign in",
     body: [
-      h("p.muted", {}, "A user is a name and a password that access lists name, as digest:name. There are no accounts: a wrong password is simply somebody else."),
+      h(
+        "p.muted",
+        {},
+        "A user is a name and a password that access lists name, as digest:name. There are no accounts: a wrong password is simply somebody else.",
+      ),
       field("User", user),
       field("Password", password),
     ],

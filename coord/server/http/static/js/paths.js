@@ -57,7 +57,9 @@ export function escaped(path) {
 
 /** address("tree", "/a b", { tab: "history" }) is "#/tree/a%20b?tab=history". */
 export function address(view, path = "", query = {}) {
-  const kept = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const kept = Object.entries(query).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "",
+  );
   const asked = kept.length ? `?${new URLSearchParams(kept)}` : "";
   return `#/${view}${escaped(path)}${asked}`;
 }

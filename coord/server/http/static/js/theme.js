@@ -9,7 +9,10 @@ const ICONS = { auto: "auto", light: "sun", dark: "moon" };
 
 export function themeButton() {
   let theme = localStorage.getItem(KEY) ?? "auto";
-  const button = h("button.quiet.square", { type: "button", onclick: () => set(ORDER[(ORDER.indexOf(theme) + 1) % ORDER.length]) });
+  const button = h("button.quiet.square", {
+    type: "button",
+    onclick: () => set(ORDER[(ORDER.indexOf(theme) + 1) % ORDER.length]),
+  });
   const set = (wanted) => {
     theme = ORDER.includes(wanted) ? wanted : "auto";
     localStorage.setItem(KEY, theme);

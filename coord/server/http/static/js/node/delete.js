@@ -15,8 +15,19 @@ export function askDelete(node, done) {
   const { stat, path } = node;
   const hasChildren = stat.children > 0;
   const what = h("div", {}, h("p.muted", {}, "Looking at what would go…"));
-  const typed = h("input", { autocomplete: "off", spellcheck: "false", "aria-label": `Type ${path} to confirm` });
-  const confirm = hasChildren ? h("div.field", {}, h("label", {}, "Type the path to confirm ", h("span.mono.muted.name", {}, namedText(path))), typed) : null;
+  const typed = h("input", {
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-label": `Type ${path} to confirm`,
+  });
+  const confirm = hasChildren
+    ? h(
+        "div.field",
+        {},
+        h("label", {}, "Type the path to confirm ", h("span.mono.muted.name", {}, namedText(path))),
+        typed,
+      )
+    : null;
   const version = hasChildren ? undefined : stat.version;
   const { button } = openDialog({
     title: `Delete ${namedText(path)}`,
@@ -47,19 +58,59 @@ async function describe({ path, stat }, what, button) {
   button.disabled = below + 1 > RECURSIVE_MAX;
   replace(
     what,
-    h("p", {}, "This deletes ", h("b", {}, counted(below + 1, "node")), ": the node itself and all below it, children first. Others see it go piece by piece."),
-    below + 1 > RECURSIVE_MAX ? h("p.bad", {}, `That is more than ${count(RECURSIVE_MAX)} at once: delete parts of it first.`) : null,
-    h("ul.going", {}, children.map(({ name, stat: childStat }) =>
-      h("li", {}, pathElement(join(path, name)), childStat?.children ? h("span.muted", {}, ` and ${counted(childStat.children, "child", "children")}`) : null)),
-      stat.children > children.length ? h("li.muted", {}, `and ${count(stat.children - children.length)} more beside these`) : null),
-    owned ? h("p.doubt", {}, `${counted(owned, "of these is", "of these are")} ephemeral: owned by sessions that are at work.`) : null,
+    h(
+      "p",
+      {},
+      "This deletes ",
+      h("b", {}, counted(below + 1, "node")),
+      ": the node itself and all below it, children first. Others see it go piece by piece.",
+    ),
+    below + 1 > RECURSIVE_MAX
+      ? h("p.bad", {}, `That is more than ${count(RECURSIVE_MAX)} at once: delete parts of it first.`)
+      : null,
+    h(
+      "ul.going",
+      {},
+      children.map(({ name, stat: childStat }) =>
+        h(
+          "li",
+          {},
+          pathElement(join(path, name)),
+          childStat?.children
+            ? h("span.muted", {}, ` and ${counted(childStat.children, "child", "children")}`)
+            : null,
+        ),
+      ),
+      stat.children > children.length
+        ? h("li.muted", {}, `and ${count(stat.children - children.length)} more beside these`)
+        : null,
+    ),
+    owned
+      ? h(
+          "p.doubt",
+          {},
+          `${counted(owned, "of these is", "of these are")} ephemeral: owned by sessions that are at work.`,
+        )
+      : null,
   );
 }
 
 function goingAlone(path, stat) {
   return [
-    h("p", {}, "This deletes the node ", pathElement(path), ` with its value of ${size(stat.bytes)}, if it is still at version ${stat.version}.`),
-    stat.owner_session ? h("p.doubt", {}, `It is ephemeral: session ${stat.owner_session} is at work and may rely on it, as for a lock that it holds.`) : null,
+    h(
+      "p",
+      {},
+      "This deletes the node ",
+      pathElement(path),
+      ` with its value of ${size(stat.bytes)}, if it is still at version ${stat.version}.`,
+    ),
+    stat.owner_session
+      ? h(
+          "p.doubt",
+          {},
+          `It is ephemeral: session ${stat.owner_session} is at work and may rely on it, as for a lock that it holds.`,
+        )
+      : null,
     h("p.muted", {}, "Its past stays in the history for as long as that is kept."),
   ];
 }

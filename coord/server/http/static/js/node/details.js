@@ -15,9 +15,21 @@ export function statFacts(stat) {
   return facts([
     ["Created", when(stat.created_ms), revision(stat.created_revision)],
     ["Value changed", when(stat.modified_ms), revision(stat.modified_revision)],
-    ["Value", `${bytes(stat.bytes)}, version ${count(stat.version)}`, muted(stat.version ? ` changed ${times(stat.version)} since created` : " never changed")],
-    ["Children", counted(stat.children, "node"), stat.children_revision ? muted(` list changed at revision ${count(stat.children_revision)}`) : ""],
-    ["Access list", `version ${count(stat.acl_version)}`, muted(stat.acl_version ? ` changed ${times(stat.acl_version)}` : " never changed")],
+    [
+      "Value",
+      `${bytes(stat.bytes)}, version ${count(stat.version)}`,
+      muted(stat.version ? ` changed ${times(stat.version)} since created` : " never changed"),
+    ],
+    [
+      "Children",
+      counted(stat.children, "node"),
+      stat.children_revision ? muted(` list changed at revision ${count(stat.children_revision)}`) : "",
+    ],
+    [
+      "Access list",
+      `version ${count(stat.acl_version)}`,
+      muted(stat.acl_version ? ` changed ${times(stat.acl_version)}` : " never changed"),
+    ],
     ["Lifetime", lifetime(stat)],
   ]);
 }
@@ -28,7 +40,12 @@ const times = (number) => (number === 1 ? "once" : `${count(number)} times`);
 
 function lifetime({ owner_session: owner }) {
   if (!owner) return "stays until it is deleted";
-  return [badge("ephemeral", "accent"), " goes with its owner, ", h("a.link", { href: address("sessions", `/${owner}`) }, `session ${owner}`), h("span", {}, ownerOf(owner))];
+  return [
+    badge("ephemeral", "accent"),
+    " goes with its owner, ",
+    h("a.link", { href: address("sessions", `/${owner}`) }, `session ${owner}`),
+    h("span", {}, ownerOf(owner)),
+  ];
 }
 
 /** Who the owner is, as soon as it is known. */
@@ -43,19 +60,35 @@ function ownerOf(session) {
 
 function watchers(path) {
   const body = h("div", {}, h("p.muted", {}, "Asking…"));
-  get(`/v1/watchers${escaped(path)}`).then((found) => replace(body, listed(found)), (problem) => replace(body, problemBox(problem)));
-  return h("section", {}, h("div.section-head", {}, h("h2", {}, "Watchers"), h("span.muted.small", {}, "clients of this node that hear of changes here")), body);
+  get(`/v1/watchers${escaped(path)}`).then(
+    (found) => replace(body, listed(found)),
+    (problem) => replace(body, problemBox(problem)),
+  );
+  return h(
+    "section",
+    {},
+    h(
+      "div.section-head",
+      {},
+      h("h2", {}, "Watchers"),
+      h("span.muted.small", {}, "clients of this node that hear of changes here"),
+    ),
+    body,
+  );
 }
 
 function listed({ watchers: found, node }) {
   if (!found.length) return h("p.muted", {}, `Nobody who is connected to node ${node} watches this.`);
-  return table("Watchers", [["Session"], ["Client"], ["Address"], ["Watches"]], found.map((one) => ({
-    cells: [
-      one.session ? h("a.link", { href: address("sessions", `/${one.session}`) }, one.session) : "—",
-      one.client || "unnamed",
-      one.address,
-      one.recursive ? "this and all below" : "this node",
-    ],
-  })));
+  return table(
+    "Watchers",
+    [["Session"], ["Client"], ["Address"], ["Watches"]],
+    found.map((one) => ({
+      cells: [
+        one.session ? h("a.link", { href: address("sessions", `/${one.session}`) }, one.session) : "—",
+        one.client || "unnamed",
+        one.address,
+        one.recursive ? "this and all below" : "this node",
+      ],
+    })),
+  );
 }
-

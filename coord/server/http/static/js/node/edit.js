@@ -28,13 +28,29 @@ class ValueField {
     this.form = textOf(bytes) !== null && likely !== "hex" && likely !== "msgpack" ? "text" : "hex";
     this.area = h("textarea", { rows: 12, spellcheck: "false", autocomplete: "off" });
     this.write(bytes);
-    this.choice = segments("Enter the value as", [["text", "Text"], ["hex", "Hex"]], this.form, (form) => this.turn(form));
-    this.element = h("div.field", {}, h("div.section-head", {}, h("label", { for: "value-area" }, "Value"), h("span.grow"), this.choice), this.area);
+    this.choice = segments(
+      "Enter the value as",
+      [
+        ["text", "Text"],
+        ["hex", "Hex"],
+      ],
+      this.form,
+      (form) => this.turn(form),
+    );
+    this.element = h(
+      "div.field",
+      {},
+      h("div.section-head", {}, h("label", { for: "value-area" }, "Value"), h("span.grow"), this.choice),
+      this.area,
+    );
     this.area.id = "value-area";
   }
 
   write(bytes) {
-    this.area.value = this.form === "text" ? textOf(bytes) : (hexOf(bytes).match(/.{1,32}/g) ?? []).map((line) => line.replace(/../g, "$& ").trim()).join("\n");
+    this.area.value =
+      this.form === "text"
+        ? textOf(bytes)
+        : (hexOf(bytes).match(/.{1,32}/g) ?? []).map((line) => line.replace(/../g, "$& ").trim()).join("\n");
   }
 
   turn(form) {
@@ -47,13 +63,15 @@ class ValueField {
   read() {
     if (this.form === "text") return new TextEncoder().encode(this.area.value);
     const digits = this.area.value.replace(/\s+/g, "");
-    if (!/^([0-9a-f]{2})*$/i.test(digits)) throw new Error("Bytes in hexadecimal are pairs of the digits 0 to f.");
+    if (!/^([0-9a-f]{2})*$/i.test(digits))
+      throw new Error("Bytes in hexadecimal are pairs of the digits 0 to f.");
     return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
   }
 
   get body() {
     const bytes = this.read();
-    if (bytes.length > VALUE_MAX) throw new Error(`A value has at most ${size(VALUE_MAX)}; this one has ${size(bytes.length)}.`);
+    if (bytes.length > VALUE_MAX)
+      throw new Error(`A value has at most ${size(VALUE_MAX)}; this one has ${size(bytes.length)}.`);
     return { value: base64Of(bytes), encoding: "base64" };
   }
 }
@@ -69,14 +87,27 @@ export function askEdit(node) {
   openDialog({
     title: `Change ${namedText(node.path)}`,
     isWide: true,
-    body: [value.element, h("p.muted.small", {}, `Made from version ${version}. If somebody has changed the node meanwhile, nothing is written and you are told.`)],
+    body: [
+      value.element,
+      h(
+        "p.muted.small",
+        {},
+        `Made from version ${version}. If somebody has changed the node meanwhile, nothing is written and you are told.`,
+      ),
+    ],
     action: "Save",
     submit: async () => {
       try {
-        const answer = await app.write("PUT", `/v1/nodes${escaped(node.path)}`, { query: { version }, body: value.body });
+        const answer = await app.write("PUT", `/v1/nodes${escaped(node.path)}`, {
+          query: { version },
+          body: value.body,
+        });
         toast(`Saved as version ${answer.stat.version}.`);
       } catch (error) {
-        if (error.code === "bad-version") await explainConflict(error, node.path, (newer) => { version = newer; });
+        if (error.code === "bad-version")
+          await explainConflict(error, node.path, (newer) => {
+            version = newer;
+          });
         throw error;
       }
     },
@@ -87,21 +118,34 @@ export function askEdit(node) {
 async function explainConflict(error, path, accept) {
   const now = await get(`/v1/nodes${escaped(path)}`, { level: "stale" });
   error.message = `Somebody else has changed it: it is at version ${now.stat.version} now. Nothing was written.`;
-  const button = h("button.small", { type: "button", onclick: () => {
-    accept(now.stat.version);
-    button.disabled = true;
-    button.textContent = `Save will replace version ${now.stat.version}`;
-  } }, "Replace theirs");
+  const button = h(
+    "button.small",
+    {
+      type: "button",
+      onclick: () => {
+        accept(now.stat.version);
+        button.disabled = true;
+        button.textContent = `Save will replace version ${now.stat.version}`;
+      },
+    },
+    "Replace theirs",
+  );
   error.remedy = [button];
 }
 
 export function askCreate(parent) {
   const name = h("input", { required: true, autocomplete: "off", spellcheck: "false", autofocus: true });
-  const mode = h("select", {}, MODES.map(([key, label]) => h("option", { value: key }, label)));
+  const mode = h(
+    "select",
+    {},
+    MODES.map(([key, label]) => h("option", { value: key }, label)),
+  );
   const ttl = h("input", { type: "number", min: 1, value: 3600 });
   const ttlField = field("Time to live, in seconds", ttl);
   ttlField.hidden = true;
-  mode.addEventListener("change", () => { ttlField.hidden = mode.value !== "persistent-ttl"; });
+  mode.addEventListener("change", () => {
+    ttlField.hidden = mode.value !== "persistent-ttl";
+  });
   const isOwn = h("input", { type: "checkbox" });
   const value = new ValueField(new Uint8Array());
   openDialog({
@@ -116,10 +160,12 @@ export function askCreate(parent) {
     ],
     action: "Create",
     submit: async () => {
-      if (!name.value || name.value.includes("/")) throw new Error("A name has at least one character, and no slash.");
+      if (!name.value || name.value.includes("/"))
+        throw new Error("A name has at least one character, and no slash.");
       const body = { ...value.body, mode: mode.value };
       if (mode.value === "persistent-ttl") body.ttl_ms = Math.round(Number(ttl.value) * 1000);
-      if (isOwn.checked) body.acl = [{ permissions: ["read", "write", "create", "delete", "admin"], scheme: "auth", id: "" }];
+      if (isOwn.checked)
+        body.acl = [{ permissions: ["read", "write", "create", "delete", "admin"], scheme: "auth", id: "" }];
       const answer = await app.write("POST", `/v1/nodes${escaped(join(parent, name.value))}`, { body });
       toast(`Created ${namedText(answer.path)}.`);
       go("tree", answer.path);

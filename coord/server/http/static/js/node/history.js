@@ -13,7 +13,12 @@ import { hexText } from "/page/js/values/hex.js";
 const PAGE = 50;
 const PREVIEW = 90;
 const VALUES_BYTES_MAX = 256 * 1024;
-const KINDS = { created: ["created", "good"], data: ["value", "accent"], deleted: ["deleted", "bad"], acl: ["access", "doubt"] };
+const KINDS = {
+  created: ["created", "good"],
+  data: ["value", "accent"],
+  deleted: ["deleted", "bad"],
+  acl: ["access", "doubt"],
+};
 
 export class HistoryTab {
   constructor() {
@@ -40,7 +45,11 @@ export class HistoryTab {
     try {
       page = await this.read(path, before);
     } catch (problem) {
-      if (serial === this.serial) replace(body, problemBox(problem, () => this.load(body, before)));
+      if (serial === this.serial)
+        replace(
+          body,
+          problemBox(problem, () => this.load(body, before)),
+        );
       return;
     }
     if (serial !== this.serial) return;
@@ -65,20 +74,52 @@ export class HistoryTab {
     const known = (revision) => withValues.some((change) => change.revision === revision);
     const asked = { from: Number(this.query.from), to: Number(this.query.to) };
     if (known(asked.from) && known(asked.to)) this.picked = asked;
-    else this.picked = withValues.length > 1 ? { from: withValues[1].revision, to: withValues[0].revision } : null;
+    else
+      this.picked =
+        withValues.length > 1 ? { from: withValues[1].revision, to: withValues[0].revision } : null;
   }
 
   drawAll(body) {
     this.difference = h("div.difference", { tabindex: 0, role: "region", "aria-label": "Difference" });
     if (!this.changes.length) {
-      this.element = empty("No change of this node is kept.", `Changes after revision ${count(this.floor)} are.`);
+      this.element = empty(
+        "No change of this node is kept.",
+        `Changes after revision ${count(this.floor)} are.`,
+      );
       replace(body, this.element);
       return;
     }
-    const headings = [["From / to", "pick"], ["Revision", "number"], ["What"], ["When"], ["Who"], ["Value", "preview"], [""]];
-    this.element = h("div.history", {}, table("Changes, newest first", headings, this.changes.map((change) => ({ cells: this.cells(change) }))), this.difference);
-    if (this.next !== null) this.element.firstChild.append(h("p.empty", {}, h("button", { type: "button", onclick: () => this.load(body, this.next) }, "Older changes")));
-    else this.element.firstChild.append(h("p.empty.small", {}, `This is all: changes after revision ${count(this.floor)} are kept.`));
+    const headings = [
+      ["From / to", "pick"],
+      ["Revision", "number"],
+      ["What"],
+      ["When"],
+      ["Who"],
+      ["Value", "preview"],
+      [""],
+    ];
+    this.element = h(
+      "div.history",
+      {},
+      table(
+        "Changes, newest first",
+        headings,
+        this.changes.map((change) => ({ cells: this.cells(change) })),
+      ),
+      this.difference,
+    );
+    if (this.next !== null)
+      this.element.firstChild.append(
+        h(
+          "p.empty",
+          {},
+          h("button", { type: "button", onclick: () => this.load(body, this.next) }, "Older changes"),
+        ),
+      );
+    else
+      this.element.firstChild.append(
+        h("p.empty.small", {}, `This is all: changes after revision ${count(this.floor)} are kept.`),
+      );
     keepFocus(body, () => replace(body, this.element));
     this.drawDifference();
   }
@@ -92,18 +133,32 @@ export class HistoryTab {
       when(change.wall_ms),
       who(change),
       preview(change),
-      h("a.link", { href: address("tree", this.path, { at: change.revision, tab: "value" }), title: "The whole tree as of this revision" }, "tree as of"),
+      h(
+        "a.link",
+        {
+          href: address("tree", this.path, { at: change.revision, tab: "value" }),
+          title: "The whole tree as of this revision",
+        },
+        "tree as of",
+      ),
     ];
   }
 
   radios(revision) {
     const radio = (side, label) =>
-      h("input", { type: "radio", name: side, checked: this.picked[side] === revision, "aria-label": `${label} revision ${revision}`, title: `${label} this`, onchange: () => {
-        this.picked[side] = revision;
-        this.query = { tab: "history", ...this.picked };
-        history.replaceState(null, "", nodeAddress(this.path, this.query));
-        this.drawDifference();
-      } });
+      h("input", {
+        type: "radio",
+        name: side,
+        checked: this.picked[side] === revision,
+        "aria-label": `${label} revision ${revision}`,
+        title: `${label} this`,
+        onchange: () => {
+          this.picked[side] = revision;
+          this.query = { tab: "history", ...this.picked };
+          history.replaceState(null, "", nodeAddress(this.path, this.query));
+          this.drawDifference();
+        },
+      });
     return [radio("from", "Compare from"), radio("to", "Compare to")];
   }
 
@@ -117,10 +172,14 @@ export class HistoryTab {
     try {
       sides = await Promise.all([picked.from, picked.to].map((revision) => this.withValue(revision)));
     } catch (problem) {
-      replace(place, problemBox(problem, () => this.drawDifference()));
+      replace(
+        place,
+        problemBox(problem, () => this.drawDifference()),
+      );
       return;
     }
-    if (path === this.path && picked === this.picked && place === this.difference) this.fillDifference(...sides);
+    if (path === this.path && picked === this.picked && place === this.difference)
+      this.fillDifference(...sides);
   }
 
   /** A change with its value: a large one is read when it is compared. */
@@ -138,11 +197,16 @@ export class HistoryTab {
     const removed = lines.filter(({ kind }) => kind === "removed").length;
     replace(
       this.difference,
-      h("div.difference-head", {},
+      h(
+        "div.difference-head",
+        {},
         h("h2", {}, `Revision ${count(from.revision)} → ${count(to.revision)}`),
         h("span.muted.small", {}, `${moment(from.wall_ms)} → ${moment(to.wall_ms)} · as ${left.form}`),
         h("span.grow"),
-        added || removed ? [h("span.good", {}, `+${added}`), h("span.bad", {}, `−${removed}`)] : h("span.muted", {}, "no difference")),
+        added || removed
+          ? [h("span.good", {}, `+${added}`), h("span.bad", {}, `−${removed}`)]
+          : h("span.muted", {}, "no difference"),
+      ),
       h("ol", {}, lines.map(lineElement)),
     );
   }
@@ -153,35 +217,66 @@ function hasValue(change) {
 }
 
 function who({ who: users, session, address: from }) {
-  return h("span", {},
+  return h(
+    "span",
+    {},
     users?.length ? [h("b", {}, users.join(", ")), " "] : null,
-    session ? h("a.link", { href: address("sessions", `/${session}`) }, `session ${session}`) : h("span.muted", {}, "the cluster"),
-    from ? h("span.faint", {}, ` ${from}`) : null);
+    session
+      ? h("a.link", { href: address("sessions", `/${session}`) }, `session ${session}`)
+      : h("span.muted", {}, "the cluster"),
+    from ? h("span.faint", {}, ` ${from}`) : null,
+  );
 }
 
 function preview(change) {
-  if (change.value === undefined || change.value === null) return h("span.faint", {}, change.kind === "deleted" ? "gone" : size(change.stat?.bytes));
+  if (change.value === undefined || change.value === null)
+    return h("span.faint", {}, change.kind === "deleted" ? "gone" : size(change.stat?.bytes));
   const bytes = bytesOf(change);
   if (!bytes.length) return h("span.faint", {}, "empty");
   const { text, likely } = look(bytes);
-  if (text === null || likely === "hex" || likely === "msgpack") return h("span.faint", {}, `${size(bytes.length)}, binary`);
-  return h("span.mono", {}, shownName(text.slice(0, PREVIEW).replace(/\s+/g, " ")), text.length > PREVIEW ? "…" : "");
+  if (text === null || likely === "hex" || likely === "msgpack")
+    return h("span.faint", {}, `${size(bytes.length)}, binary`);
+  return h(
+    "span.mono",
+    {},
+    shownName(text.slice(0, PREVIEW).replace(/\s+/g, " ")),
+    text.length > PREVIEW ? "…" : "",
+  );
 }
 
 /** Both values in the same form: the clearest that fits both. */
 function comparable(left, right) {
   const looked = [look(left), look(right)];
   for (const form of ["json", "text", "msgpack"]) {
-    const fits = looked.every((each, at) => each[form] !== null && (form !== "text" || each.likely !== "hex" || ![left, right][at].length));
-    if (fits && (form === "text" || looked.some(({ likely }) => likely === form))) return looked.map((each) => ({ form, text: each[form] }));
+    const fits = looked.every(
+      (each, at) =>
+        each[form] !== null && (form !== "text" || each.likely !== "hex" || ![left, right][at].length),
+    );
+    if (fits && (form === "text" || looked.some(({ likely }) => likely === form)))
+      return looked.map((each) => ({ form, text: each[form] }));
   }
   return [left, right].map((bytes) => ({ form: "hex", text: hexText(bytes) }));
 }
 
 function lineElement({ kind, text, left, right, count: skipped }) {
-  if (kind === "skipped") return h("li.skipped", {}, h("span.line-number"), h("span.line-number"), h("span.sign"), `${skipped} equal lines`);
+  if (kind === "skipped")
+    return h(
+      "li.skipped",
+      {},
+      h("span.line-number"),
+      h("span.line-number"),
+      h("span.sign"),
+      `${skipped} equal lines`,
+    );
   const sign = { added: "+", removed: "−", same: " " }[kind];
   const word = { added: "added: ", removed: "removed: ", same: "" }[kind];
-  return h(`li.${kind}`, {}, h("span.line-number", {}, left ?? ""), h("span.line-number", {}, right ?? ""), h("span.sign", { "aria-hidden": "true" }, sign), word ? h("span.visually-hidden", {}, word) : null, h("span", {}, text || "\u00a0"));
+  return h(
+    `li.${kind}`,
+    {},
+    h("span.line-number", {}, left ?? ""),
+    h("span.line-number", {}, right ?? ""),
+    h("span.sign", { "aria-hidden": "true" }, sign),
+    word ? h("span.visually-hidden", {}, word) : null,
+    h("span", {}, text || "\u00a0"),
+  );
 }
-

@@ -16,7 +16,12 @@ import { ValueTab } from "/page/js/node/value.js";
 import { signIn } from "/page/js/login.js";
 
 const REST_TIMES = 4;
-const TABS = [["value", "Value"], ["details", "Details"], ["history", "History"], ["access", "Access"]];
+const TABS = [
+  ["value", "Value"],
+  ["details", "Details"],
+  ["history", "History"],
+  ["access", "Access"],
+];
 
 export class NodePane {
   constructor() {
@@ -76,7 +81,11 @@ export class NodePane {
     const cancel = new AbortController();
     this.cancel = cancel;
     try {
-      this.node = await get(`/v1/nodes${escaped(this.path)}`, readQuery({ encoding: "base64" }), cancel.signal);
+      this.node = await get(
+        `/v1/nodes${escaped(this.path)}`,
+        readQuery({ encoding: "base64" }),
+        cancel.signal,
+      );
       this.problem = null;
     } catch (problem) {
       if (cancel.signal.aborted) return;
@@ -91,7 +100,8 @@ export class NodePane {
 
   /** A node that changes all the time is read for a part of the time, however large it is. */
   loadSoon() {
-    if (!this.timer) this.timer = setTimeout(() => this.load(), Math.max(0, this.loadedAt + this.rest - performance.now()));
+    if (!this.timer)
+      this.timer = setTimeout(() => this.load(), Math.max(0, this.loadedAt + this.rest - performance.now()));
   }
 
   /** News of this node from the stream: its new stat, null once it is gone. */
@@ -103,7 +113,12 @@ export class NodePane {
       this.problem = new Problem("", 404);
       this.drawHead();
       this.drawBody();
-    } else if (!this.node || stat.modified_revision !== this.node.stat.modified_revision || stat.acl_version !== this.node.stat.acl_version || stat.created_revision !== this.node.stat.created_revision) {
+    } else if (
+      !this.node ||
+      stat.modified_revision !== this.node.stat.modified_revision ||
+      stat.acl_version !== this.node.stat.acl_version ||
+      stat.created_revision !== this.node.stat.created_revision
+    ) {
       this.loadSoon();
     } else {
       this.node.stat = stat;
@@ -115,17 +130,41 @@ export class NodePane {
   // --- drawing ----------------------------------------------------------------------------------
 
   drawHead() {
-    keepFocus(this.head, () => replace(this.head, h("div.node-title", {}, this.crumbs(), this.actions()), this.node ? this.summary(this.node.stat) : null));
+    keepFocus(this.head, () =>
+      replace(
+        this.head,
+        h("div.node-title", {}, this.crumbs(), this.actions()),
+        this.node ? this.summary(this.node.stat) : null,
+      ),
+    );
   }
 
   crumbs() {
     const line = lineOf(this.path);
     const parts = line.flatMap((path, at) => {
       const isLast = at === line.length - 1;
-      const link = h("a", { href: nodeAddress(path), "aria-current": isLast ? "page" : null }, path === ROOT ? "/" : h("bdi", {}, shownName(nameOf(path))));
+      const link = h(
+        "a",
+        { href: nodeAddress(path), "aria-current": isLast ? "page" : null },
+        path === ROOT ? "/" : h("bdi", {}, shownName(nameOf(path))),
+      );
       return at > 1 ? [h("span.slash", { "aria-hidden": "true" }, "/"), link] : [link];
     });
-    return h("nav.crumbs", { "aria-label": "Path" }, parts, h("button.quiet.square.small", { type: "button", title: "Copy the path", "aria-label": "Copy the path", onclick: () => this.copyPath() }, icon("copy")));
+    return h(
+      "nav.crumbs",
+      { "aria-label": "Path" },
+      parts,
+      h(
+        "button.quiet.square.small",
+        {
+          type: "button",
+          title: "Copy the path",
+          "aria-label": "Copy the path",
+          onclick: () => this.copyPath(),
+        },
+        icon("copy"),
+      ),
+    );
   }
 
   async copyPath() {
@@ -140,13 +179,25 @@ export class NodePane {
   actions() {
     if (!this.node || app.asOf !== null) return null;
     if (!app.isSignedIn) {
-      return h("div.node-actions", {}, h("button.quiet", { type: "button", onclick: () => signIn(), title: "Nodes are changed by users who are signed in" }, icon("lock"), "Sign in to change"));
+      return h(
+        "div.node-actions",
+        {},
+        h(
+          "button.quiet",
+          { type: "button", onclick: () => signIn(), title: "Nodes are changed by users who are signed in" },
+          icon("lock"),
+          "Sign in to change",
+        ),
+      );
     }
     return h(
-      "div.node-actions", {},
+      "div.node-actions",
+      {},
       h("button", { type: "button", onclick: () => askCreate(this.path) }, icon("plus"), "Create"),
       h("button", { type: "button", onclick: () => askEdit(this.node) }, icon("edit"), "Edit"),
-      this.path === ROOT ? null : h("button", { type: "button", onclick: () => this.remove() }, icon("trash"), "Delete"),
+      this.path === ROOT
+        ? null
+        : h("button", { type: "button", onclick: () => this.remove() }, icon("trash"), "Delete"),
     );
   }
 
@@ -154,20 +205,25 @@ export class NodePane {
     if (!this.node || this.path === ROOT || app.asOf !== null) return;
     if (!app.isSignedIn) signIn();
     else {
-      askDelete(this.node, () => { location.hash = address("tree", parentOf(this.path)); });
+      askDelete(this.node, () => {
+        location.hash = address("tree", parentOf(this.path));
+      });
     }
   }
 
   summary(stat) {
     const owner = stat.owner_session;
     return h(
-      "div.node-facts", {},
+      "div.node-facts",
+      {},
       owner ? badge("ephemeral", "accent") : null,
       h("span", {}, "version ", h("b", {}, stat.version)),
       h("span", {}, h("b", {}, size(stat.bytes))),
       stat.children ? h("span", {}, h("b", {}, counted(stat.children, "child", "children"))) : null,
       h("span", {}, "changed ", when(stat.modified_ms)),
-      owner ? h("span", {}, "owner ", h("a.link", { href: address("sessions", `/${owner}`) }, `session ${owner}`)) : null,
+      owner
+        ? h("span", {}, "owner ", h("a.link", { href: address("sessions", `/${owner}`) }, `session ${owner}`))
+        : null,
     );
   }
 
@@ -196,7 +252,8 @@ export class NodePane {
     return empty(
       isPast ? "There was no such node then." : "There is no such node.",
       "Its past may still be known: ",
-      h("a", { href: nodeAddress(this.path, { tab: "history" }) }, "history"), ".",
+      h("a", { href: nodeAddress(this.path, { tab: "history" }) }, "history"),
+      ".",
     );
   }
 }

@@ -39,11 +39,26 @@ export class ValueTab {
     const entries = FORMS.map((each) => [each, LABELS[each]]);
     replace(
       body,
-      h("div.value-bar", {},
+      h(
+        "div.value-bar",
+        {},
         bytes.length ? segments("Show the value as", entries, form, choose, disabled) : null,
         h("span.muted.small.grow", {}, lengthOf(bytes)),
-        bytes.length ? h("button.quiet.small", { type: "button", onclick: () => download(bytes, node.path) }, icon("down"), "Download") : null),
-      h("div.value-and-facts", {}, this.holder, h("aside", { "aria-label": "Details" }, statFacts(node.stat))),
+        bytes.length
+          ? h(
+              "button.quiet.small",
+              { type: "button", onclick: () => download(bytes, node.path) },
+              icon("down"),
+              "Download",
+            )
+          : null,
+      ),
+      h(
+        "div.value-and-facts",
+        {},
+        this.holder,
+        h("aside", { "aria-label": "Details" }, statFacts(node.stat)),
+      ),
     );
   }
 }

@@ -95,7 +95,7 @@ export class Directory {
     const end = children.length ? children[children.length - 1].name : after;
     const found = new Set(children.map(({ name }) => name));
     const isPast = (name) => !isLast && (end === undefined || compareNames(name, end) > 0);
-    for (let at = first; at < this.names.length && !isPast(this.names[at]); ) {
+    for (let at = first; at < this.names.length && !isPast(this.names[at]);) {
       if (found.has(this.names[at])) at += 1;
       else this.remove(this.names[at]);
     }

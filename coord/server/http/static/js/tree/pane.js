@@ -19,12 +19,26 @@ export class TreePane {
   constructor(onPick, onRemove) {
     this.tree = new Tree();
     this.view = new TreeView(this.tree);
-    this.loader = new Loader(this.tree, () => this.onRows(), (path) => this.onMissing(path));
+    this.loader = new Loader(
+      this.tree,
+      () => this.onRows(),
+      (path) => this.onMissing(path),
+    );
     this.search = new Search((path) => go("tree", path, { at: app.asOf }));
     this.timer = 0;
     this.foot = h("div.tree-foot");
-    this.create = h("button.quiet.square", { title: "Create a node below the selected one", "aria-label": "Create a node" }, icon("plus"));
-    this.element = h("div.first", {}, h("div.tree-head", {}, this.search.element, this.create), this.view.element, this.foot);
+    this.create = h(
+      "button.quiet.square",
+      { title: "Create a node below the selected one", "aria-label": "Create a node" },
+      icon("plus"),
+    );
+    this.element = h(
+      "div.first",
+      {},
+      h("div.tree-head", {}, this.search.element, this.create),
+      this.view.element,
+      this.foot,
+    );
     this.view.addEventListener("pick", ({ detail }) => onPick(detail));
     this.view.addEventListener("remove", ({ detail }) => onRemove(detail));
     this.view.addEventListener("toggle", ({ detail }) => this.toggle(detail));
@@ -60,7 +74,9 @@ export class TreePane {
 
   /** Too much is open: what lies on no line to `path` goes first. */
   closeFarthest(path) {
-    const victim = this.tree.paths.find((open) => open !== ROOT && !path.startsWith(`${open}/`) && open !== path);
+    const victim = this.tree.paths.find(
+      (open) => open !== ROOT && !path.startsWith(`${open}/`) && open !== path,
+    );
     if (victim) this.tree.close(victim);
   }
 
@@ -101,15 +117,20 @@ export class TreePane {
     if (app.asOf !== null) return;
     const inSight = [...this.view.inSight().keys()];
     const others = this.tree.paths.filter((path) => !inSight.includes(path));
-    const followed = new Set(app.live.follow([...inSight, ...others].filter((path) => this.tree.directory(path))));
-    for (const [path, directory] of this.tree.directories) if (!followed.has(path) && !directory.isStale) directory.doubt();
+    const followed = new Set(
+      app.live.follow([...inSight, ...others].filter((path) => this.tree.directory(path))),
+    );
+    for (const [path, directory] of this.tree.directories)
+      if (!followed.has(path) && !directory.isStale) directory.doubt();
     this.lookAgain();
   }
 
   /** Read the rows in sight of what the stream could not tell, once in a while. */
   lookAgain() {
     if (this.timer || !this.stale().length) return;
-    const isNew = this.stale().some(([path]) => this.tree.directory(path).looked || !this.tree.directory(path).isStale);
+    const isNew = this.stale().some(
+      ([path]) => this.tree.directory(path).looked || !this.tree.directory(path).isStale,
+    );
     // All pages hear at once that there is more to see; they do not all ask at once.
     const wait = isNew ? LOOK_FIRST_MS : LOOK_EVERY_MS * (0.2 + Math.random());
     this.timer = setTimeout(() => {
@@ -151,7 +172,8 @@ export class TreePane {
 
   /** The stream tells what comes after `revision`: what was read before may have changed since. */
   onFirstOpen(revision) {
-    for (const directory of this.tree.directories.values()) if (directory.revision < revision) directory.doubt();
+    for (const directory of this.tree.directories.values())
+      if (directory.revision < revision) directory.doubt();
     this.lookAgain();
   }
 
@@ -167,10 +189,19 @@ export class TreePane {
 
   drawFoot() {
     const { selected } = this.tree;
-    const directory = this.tree.directory(selected) ?? this.tree.directory(parentOf(selected)) ?? this.tree.directory(ROOT);
+    const directory =
+      this.tree.directory(selected) ?? this.tree.directory(parentOf(selected)) ?? this.tree.directory(ROOT);
     if (!directory) return;
     const known = directory.isComplete ? "" : `, the first ${count(directory.names.length)} read`;
     replace(this.foot);
-    append(this.foot, [h("span.ellipsis", {}, `${counted(directory.total, "node")} in `, h("bdi.mono", {}, directory.path), known)]);
+    append(this.foot, [
+      h(
+        "span.ellipsis",
+        {},
+        `${counted(directory.total, "node")} in `,
+        h("bdi.mono", {}, directory.path),
+        known,
+      ),
+    ]);
   }
 }

@@ -16,16 +16,34 @@ export class Search {
     this.at = -1;
     this.cancel = null;
     this.input = h("input", {
-      type: "search", id: "search", placeholder: "Search, or /path", autocomplete: "off", spellcheck: "false",
-      role: "combobox", "aria-expanded": "false", "aria-controls": "found", "aria-autocomplete": "list", "aria-label": "Search nodes, or go to a path",
+      type: "search",
+      id: "search",
+      placeholder: "Search, or /path",
+      autocomplete: "off",
+      spellcheck: "false",
+      role: "combobox",
+      "aria-expanded": "false",
+      "aria-controls": "found",
+      "aria-autocomplete": "list",
+      "aria-label": "Search nodes, or go to a path",
     });
     this.list = h("div.found", { id: "found", role: "listbox", "aria-label": "Nodes found", hidden: true });
-    this.element = h("div.search", {}, icon("search"), this.input, h("kbd", { "aria-hidden": "true" }, "Ctrl K"), this.list);
+    this.element = h(
+      "div.search",
+      {},
+      icon("search"),
+      this.input,
+      h("kbd", { "aria-hidden": "true" }, "Ctrl K"),
+      this.list,
+    );
     const ask = debounced(PAUSE_MS, () => this.ask());
     this.input.addEventListener("input", ask);
     this.input.addEventListener("focus", () => this.input.value && this.ask());
     this.input.addEventListener("keydown", (event) => this.onKey(event));
-    this.element.addEventListener("focusout", (event) => this.element.contains(event.relatedTarget) || this.close());
+    this.element.addEventListener(
+      "focusout",
+      (event) => this.element.contains(event.relatedTarget) || this.close(),
+    );
     this.list.addEventListener("pointerdown", (event) => this.onPress(event));
   }
 
@@ -33,7 +51,12 @@ export class Search {
     this.cancel?.abort();
     const text = this.input.value.trim();
     if (!text) return this.close();
-    if (text.startsWith("/")) return this.show([{ path: text.length > 1 ? text.replace(/\/+$/, "") : text }], text, "Enter goes there");
+    if (text.startsWith("/"))
+      return this.show(
+        [{ path: text.length > 1 ? text.replace(/\/+$/, "") : text }],
+        text,
+        "Enter goes there",
+      );
     this.cancel = new AbortController();
     try {
       await this.collect(text, this.cancel.signal);
@@ -59,7 +82,9 @@ export class Search {
 
   summary(found, after) {
     if (!found.length) return "No path contains this.";
-    return after === undefined ? `${count(found.length)} found` : `The first ${count(found.length)}: more letters narrow it down`;
+    return after === undefined
+      ? `${count(found.length)} found`
+      : `The first ${count(found.length)}: more letters narrow it down`;
   }
 
   show(found, text, note) {
@@ -68,7 +93,18 @@ export class Search {
     replace(
       this.list,
       found.map(({ path }, at) =>
-        h("div", { role: "option", id: `found-${at}`, "aria-selected": "false", "data-at": at, title: namedText(path) }, h("span.name.mono.wrap", {}, marked(path, text)))),
+        h(
+          "div",
+          {
+            role: "option",
+            id: `found-${at}`,
+            "aria-selected": "false",
+            "data-at": at,
+            title: namedText(path),
+          },
+          h("span.name.mono.wrap", {}, marked(path, text)),
+        ),
+      ),
       h("div.note", { role: "presentation" }, note),
     );
     this.list.hidden = false;
@@ -122,5 +158,9 @@ function marked(path, text) {
   const at = path.toLowerCase().indexOf(text.toLowerCase());
   if (at < 0) return shownName(path);
   const end = at + text.length;
-  return [shownName(path.slice(0, at)), h("mark", {}, shownName(path.slice(at, end))), shownName(path.slice(end))];
+  return [
+    shownName(path.slice(0, at)),
+    h("mark", {}, shownName(path.slice(at, end))),
+    shownName(path.slice(end)),
+  ];
 }

@@ -24,7 +24,11 @@ export class TreeView extends EventTarget {
     this.goal = null;
     this.isDrawing = false;
     this.sizer = h("div.tree-sizer", { role: "presentation" });
-    this.element = h("div.tree", { role: "tree", tabindex: 0, "aria-label": "Nodes", id: "tree" }, this.sizer);
+    this.element = h(
+      "div.tree",
+      { role: "tree", tabindex: 0, "aria-label": "Nodes", id: "tree" },
+      this.sizer,
+    );
     this.element.addEventListener("scroll", () => this.draw(), { passive: true });
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.element.addEventListener("click", (event) => this.onClick(event));
@@ -45,7 +49,10 @@ export class TreeView extends EventTarget {
     const total = this.tree.rows;
     this.sizer.style.height = `${total * ROW}px`;
     const first = Math.max(0, Math.floor(this.element.scrollTop / ROW) - MORE);
-    const last = Math.min(total, Math.ceil((this.element.scrollTop + this.element.clientHeight) / ROW) + MORE);
+    const last = Math.min(
+      total,
+      Math.ceil((this.element.scrollTop + this.element.clientHeight) / ROW) + MORE,
+    );
     const drawn = new Map();
     const needed = new Map();
     for (let at = first; at < last; at++) {
@@ -70,7 +77,8 @@ export class TreeView extends EventTarget {
   /** Rows stand in the document in the order in which they are seen. */
   place(elements) {
     for (const [at, element] of elements.entries()) {
-      if (this.sizer.children[at] !== element) this.sizer.insertBefore(element, this.sizer.children[at] ?? null);
+      if (this.sizer.children[at] !== element)
+        this.sizer.insertBefore(element, this.sizer.children[at] ?? null);
     }
   }
 
@@ -80,7 +88,14 @@ export class TreeView extends EventTarget {
     const label = h("span.label.name.ellipsis");
     const badge = h("span.count", { hidden: true });
     const hint = h("span.hint");
-    const element = h("div.tree-row", { role: "treeitem", id: `row-${TreeView.serial}` }, twist, label, badge, hint);
+    const element = h(
+      "div.tree-row",
+      { role: "treeitem", id: `row-${TreeView.serial}` },
+      twist,
+      label,
+      badge,
+      hint,
+    );
     element.parts = { twist, label, badge, hint };
     return element;
   }
@@ -115,20 +130,28 @@ export class TreeView extends EventTarget {
     const stat = this.tree.statOf(row.path);
     const directory = this.tree.directory(row.path);
     const isOpen = directory !== undefined;
-    const children = directory?.isComplete ? directory.names.length : stat?.children ?? 0;
+    const children = directory?.isComplete ? directory.names.length : (stat?.children ?? 0);
     setAttributes(element, { "aria-expanded": children || isOpen ? String(isOpen) : null });
     if (element.name !== row.name) {
       element.name = row.name;
       replace(parts.label, row.path === ROOT ? "/" : shownName(row.name));
     }
-    if (Boolean(parts.twist.firstChild) !== Boolean(children || isOpen)) replace(parts.twist, children || isOpen ? icon("chevron") : null);
+    if (Boolean(parts.twist.firstChild) !== Boolean(children || isOpen))
+      replace(parts.twist, children || isOpen ? icon("chevron") : null);
     parts.badge.hidden = !children;
     setText(parts.badge, children ? count(children) : "");
     setText(parts.hint, stat && stat.bytes ? bytes(stat.bytes) : "");
     const owner = stat?.owner_session;
     element.classList.toggle("is-ephemeral", Boolean(owner));
-    const facts = [counted(children, "child", "children"), stat ? bytes(stat.bytes) : "", owner ? `ephemeral, of session ${owner}` : ""];
-    setAttributes(element, { "aria-label": [namedText(row.name), ...facts.filter(Boolean)].join(", "), title: namedText(row.path) });
+    const facts = [
+      counted(children, "child", "children"),
+      stat ? bytes(stat.bytes) : "",
+      owner ? `ephemeral, of session ${owner}` : "",
+    ];
+    setAttributes(element, {
+      "aria-label": [namedText(row.name), ...facts.filter(Boolean)].join(", "),
+      title: namedText(row.path),
+    });
     this.flash(element, stat);
   }
 
@@ -185,7 +208,14 @@ export class TreeView extends EventTarget {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const at = Math.max(0, this.tree.indexOf(this.tree.active));
     const pageful = Math.max(1, Math.floor(this.element.clientHeight / ROW) - 1);
-    const moves = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: this.tree.rows - 1, PageDown: at + pageful, PageUp: at - pageful };
+    const moves = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      Home: 0,
+      End: this.tree.rows - 1,
+      PageDown: at + pageful,
+      PageUp: at - pageful,
+    };
     if (event.key in moves) this.move(moves[event.key]);
     else if (event.key === "ArrowRight") this.openOrEnter(at);
     else if (event.key === "ArrowLeft") this.closeOrLeave();

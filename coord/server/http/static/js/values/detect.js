@@ -19,7 +19,8 @@ export function bytesOf({ value, encoding }) {
 
 export function base64Of(bytes) {
   let raw = "";
-  for (let at = 0; at < bytes.length; at += 0x8000) raw += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  for (let at = 0; at < bytes.length; at += 0x8000)
+    raw += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
   return btoa(raw);
 }
 

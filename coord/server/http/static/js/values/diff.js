@@ -14,7 +14,8 @@ export function difference(left, right) {
   let start = 0;
   while (start < a.length && start < b.length && a[start] === b[start]) start++;
   let end = 0;
-  while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
+  while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end])
+    end++;
   const middle = edits(a.slice(start, a.length - end), b.slice(start, b.length - end));
   const kinds = [...Array(start).fill("same"), ...middle, ...Array(end).fill("same")];
   return folded(numbered(kinds, a, b));
@@ -72,7 +73,7 @@ function search(a, b) {
     const next = new Map();
     for (let k = -d; k <= d; k += 2) {
       const isDown = k === -d || (k !== d && (best.get(k - 1) ?? -1) < (best.get(k + 1) ?? -1));
-      let x = isDown ? best.get(k + 1) ?? 0 : best.get(k - 1) + 1;
+      let x = isDown ? (best.get(k + 1) ?? 0) : best.get(k - 1) + 1;
       while (x < a.length && x - k < b.length && a[x] === b[x - k]) x++;
       next.set(k, x);
       if (x >= a.length && x - k >= b.length) {
@@ -91,7 +92,8 @@ function folded(lines) {
   const isNear = lines.map(() => false);
   for (const [at, line] of lines.entries()) {
     if (line.kind === "same") continue;
-    for (let near = Math.max(0, at - CONTEXT); near <= Math.min(lines.length - 1, at + CONTEXT); near++) isNear[near] = true;
+    for (let near = Math.max(0, at - CONTEXT); near <= Math.min(lines.length - 1, at + CONTEXT); near++)
+      isNear[near] = true;
   }
   const kept = [];
   for (const [at, line] of lines.entries()) {

@@ -10,11 +10,18 @@ const MORE = 10;
 export function hexView(bytes) {
   const lines = Math.ceil(bytes.length / PER_LINE);
   const sizer = h("div.hex-sizer");
-  const element = h("div.value.hex", { tabindex: 0, role: "region", "aria-label": `Bytes in hexadecimal, ${lines} lines` }, sizer);
+  const element = h(
+    "div.value.hex",
+    { tabindex: 0, role: "region", "aria-label": `Bytes in hexadecimal, ${lines} lines` },
+    sizer,
+  );
   sizer.style.height = `${lines * LINE + 16}px`;
   const draw = () => {
     const first = Math.max(0, Math.floor(element.scrollTop / LINE) - MORE);
-    const last = Math.min(lines, Math.ceil((element.scrollTop + (element.clientHeight || 600)) / LINE) + MORE);
+    const last = Math.min(
+      lines,
+      Math.ceil((element.scrollTop + (element.clientHeight || 600)) / LINE) + MORE,
+    );
     const rows = [];
     for (let line = first; line < last; line++) rows.push(row(bytes, line));
     replace(sizer, rows);
@@ -28,7 +35,13 @@ export function hexView(bytes) {
 function row(bytes, line) {
   const part = bytes.subarray(line * PER_LINE, (line + 1) * PER_LINE);
   const { offset, hex, shown } = lineOf(part, line * PER_LINE);
-  const element = h("div.hex-row", {}, h("span.offset", {}, offset), `  ${hex}  `, h("span.shown", {}, shown));
+  const element = h(
+    "div.hex-row",
+    {},
+    h("span.offset", {}, offset),
+    `  ${hex}  `,
+    h("span.shown", {}, shown),
+  );
   element.style.transform = `translateY(${line * LINE + 8}px)`;
   return element;
 }
@@ -49,7 +62,10 @@ function lineOf(part, offset) {
 export function hexText(bytes, lines = 2000) {
   const found = [];
   for (let line = 0; line < Math.min(lines, Math.ceil(bytes.length / PER_LINE)); line++) {
-    const { offset, hex, shown } = lineOf(bytes.subarray(line * PER_LINE, (line + 1) * PER_LINE), line * PER_LINE);
+    const { offset, hex, shown } = lineOf(
+      bytes.subarray(line * PER_LINE, (line + 1) * PER_LINE),
+      line * PER_LINE,
+    );
     found.push(`${offset}  ${hex} ${shown}`);
   }
   return found.join("\n");

@@ -68,20 +68,52 @@ class Reader {
 
   long(head, depth) {
     switch (head) {
-      case 0xc0: return null;
-      case 0xc2: return false;
-      case 0xc3: return true;
-      case 0xc4: case 0xc5: case 0xc6: return { $bytes: hexOf(this.raw(this.unsigned(1 << (head - 0xc4)))) };
-      case 0xc7: case 0xc8: case 0xc9: return this.extension(this.unsigned(1 << (head - 0xc7)));
-      case 0xca: return this.view.getFloat32(this.take(4));
-      case 0xcb: return this.view.getFloat64(this.take(8));
-      case 0xcc: case 0xcd: case 0xce: case 0xcf: return this.unsigned(1 << (head - 0xcc));
-      case 0xd0: case 0xd1: case 0xd2: case 0xd3: return this.signed(1 << (head - 0xd0));
-      case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return this.extension(1 << (head - 0xd4));
-      case 0xd9: case 0xda: case 0xdb: return this.text(this.unsigned(1 << (head - 0xd9)));
-      case 0xdc: case 0xdd: return this.list(this.unsigned(2 << (head - 0xdc)), depth);
-      case 0xde: case 0xdf: return this.map(this.unsigned(2 << (head - 0xde)), depth);
-      default: throw new TypeError("not MessagePack");
+      case 0xc0:
+        return null;
+      case 0xc2:
+        return false;
+      case 0xc3:
+        return true;
+      case 0xc4:
+      case 0xc5:
+      case 0xc6:
+        return { $bytes: hexOf(this.raw(this.unsigned(1 << (head - 0xc4)))) };
+      case 0xc7:
+      case 0xc8:
+      case 0xc9:
+        return this.extension(this.unsigned(1 << (head - 0xc7)));
+      case 0xca:
+        return this.view.getFloat32(this.take(4));
+      case 0xcb:
+        return this.view.getFloat64(this.take(8));
+      case 0xcc:
+      case 0xcd:
+      case 0xce:
+      case 0xcf:
+        return this.unsigned(1 << (head - 0xcc));
+      case 0xd0:
+      case 0xd1:
+      case 0xd2:
+      case 0xd3:
+        return this.signed(1 << (head - 0xd0));
+      case 0xd4:
+      case 0xd5:
+      case 0xd6:
+      case 0xd7:
+      case 0xd8:
+        return this.extension(1 << (head - 0xd4));
+      case 0xd9:
+      case 0xda:
+      case 0xdb:
+        return this.text(this.unsigned(1 << (head - 0xd9)));
+      case 0xdc:
+      case 0xdd:
+        return this.list(this.unsigned(2 << (head - 0xdc)), depth);
+      case 0xde:
+      case 0xdf:
+        return this.map(this.unsigned(2 << (head - 0xde)), depth);
+      default:
+        throw new TypeError("not MessagePack");
     }
   }
 
@@ -115,5 +147,7 @@ class Reader {
 
 /** A number where it holds the integer exactly, else its digits. */
 function narrowed(big) {
-  return big >= BigInt(Number.MIN_SAFE_INTEGER) && big <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(big) : String(big);
+  return big >= BigInt(Number.MIN_SAFE_INTEGER) && big <= BigInt(Number.MAX_SAFE_INTEGER)
+    ? Number(big)
+    : String(big);
 }

@@ -16,7 +16,14 @@ export function shown(bytes, looked, form) {
   const cut = text.length > TEXT_MAX ? text.slice(0, TEXT_MAX) : text;
   const isColoured = form !== "text" && cut.length <= COLOURED_MAX;
   const body = isColoured ? coloured(cut) : cut;
-  const rest = cut === text ? null : h("p.nothing.muted", {}, `… the first ${size(TEXT_MAX)} of ${size(text.length)}; Download has the rest.`);
+  const rest =
+    cut === text
+      ? null
+      : h(
+          "p.nothing.muted",
+          {},
+          `… the first ${size(TEXT_MAX)} of ${size(text.length)}; Download has the rest.`,
+        );
   return h("pre.value.text", { tabindex: 0, role: "region", "aria-label": `Value as ${form}` }, body, rest);
 }
 

@@ -18,25 +18,40 @@ const REASONS = {
   start: "led when this node started",
 };
 
-const rate = (value) => (value >= 10_000 ? `${Math.round(value / 1000)} k` : count(value < 10 ? Math.round(value * 10) / 10 : Math.round(value)));
+const rate = (value) =>
+  value >= 10_000
+    ? `${Math.round(value / 1000)} k`
+    : count(value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
 
 export class ClusterView extends PollingView {
   constructor() {
     super("Cluster", 2000);
-    this.throughput = new Chart("Throughput a second", [
-      { name: "reads", read: (sample) => sample.reads },
-      { name: "writes", read: (sample) => sample.writes },
-      { name: "entries applied", read: (sample) => sample.applied },
-    ], rate);
-    this.latency = new Chart("Latency of requests", [
-      { name: "median", read: (sample) => sample.latency_p50_ms },
-      { name: "99 of 100 within", read: (sample) => sample.latency_p99_ms },
-    ], (ms) => (ms === 0 ? "under 1 ms" : duration(ms)));
+    this.throughput = new Chart(
+      "Throughput a second",
+      [
+        { name: "reads", read: (sample) => sample.reads },
+        { name: "writes", read: (sample) => sample.writes },
+        { name: "entries applied", read: (sample) => sample.applied },
+      ],
+      rate,
+    );
+    this.latency = new Chart(
+      "Latency of requests",
+      [
+        { name: "median", read: (sample) => sample.latency_p50_ms },
+        { name: "99 of 100 within", read: (sample) => sample.latency_p99_ms },
+      ],
+      (ms) => (ms === 0 ? "under 1 ms" : duration(ms)),
+    );
     this.membership = new Membership();
   }
 
   async ask() {
-    const [cluster, samples, ready] = await Promise.all([get("/v1/cluster"), get("/v1/samples"), readiness()]);
+    const [cluster, samples, ready] = await Promise.all([
+      get("/v1/cluster"),
+      get("/v1/samples"),
+      readiness(),
+    ]);
     return { cluster, samples, ready };
   }
 
@@ -51,16 +66,31 @@ export class ClusterView extends PollingView {
       this.latency.draw(samples.samples);
     });
     this.membership.renew(cluster);
-    const span = h("span.muted.small", {}, `node ${cluster.node}, the last ${duration(Math.max(1, seconds) * 1000)}`);
+    const span = h(
+      "span.muted.small",
+      {},
+      `node ${cluster.node}, the last ${duration(Math.max(1, seconds) * 1000)}`,
+    );
     return [
       headline(cluster, ready),
       panel("Members", membersTable(cluster), digests(cluster)),
-      h("div.columns", {},
+      h(
+        "div.columns",
+        {},
         panel("Throughput", this.throughput.element, span),
-        panel("Latency", this.latency.element, span.cloneNode(true))),
-      h("div.columns", {},
+        panel("Latency", this.latency.element, span.cloneNode(true)),
+      ),
+      h(
+        "div.columns",
+        {},
         panel("What a change would do", this.membership.element),
-        h("div.stack", {}, panel(`Readiness of node ${cluster.node}`, checks(ready)), panel("Leaders", leaders(cluster), h("span.muted.small", {}, "newest first, as this node saw it")))),
+        h(
+          "div.stack",
+          {},
+          panel(`Readiness of node ${cluster.node}`, checks(ready)),
+          panel("Leaders", leaders(cluster), h("span.muted.small", {}, "newest first, as this node saw it")),
+        ),
+      ),
     ];
   }
 }
@@ -78,40 +108,91 @@ async function readiness() {
 function headline(cluster, ready) {
   const down = cluster.members.filter(({ reachable }) => !reachable);
   const isServing = Boolean(cluster.leader);
-  const tone = !isServing ? "bad" : down.length || !ready.ready || cluster.digests_agree === false ? "doubt" : "good";
+  const tone = !isServing
+    ? "bad"
+    : down.length || !ready.ready || cluster.digests_agree === false
+      ? "doubt"
+      : "good";
   const text = isServing ? `Serving, led by node ${cluster.leader} in term ${cluster.term}` : "Nobody leads";
   const lost = down.length ? `node ${down.map(({ id }) => id).join(", ")} cannot be reached from here` : "";
-  return h("div.page-head", {},
+  return h(
+    "div.page-head",
+    {},
     h("h1.headline", {}, h(`span.dot.is-${tone}`), text),
-    h("span.muted", {}, [isServing ? cluster.fault_tolerance.says : cluster.why_no_leader, lost].filter(Boolean).join(" · ")),
+    h(
+      "span.muted",
+      {},
+      [isServing ? cluster.fault_tolerance.says : cluster.why_no_leader, lost].filter(Boolean).join(" · "),
+    ),
     h("span.grow"),
-    h("span.faint.small", {}, "cluster ", h("span.mono", {}, cluster.cluster)));
+    h("span.faint.small", {}, "cluster ", h("span.mono", {}, cluster.cluster)),
+  );
 }
 
 function membersTable(cluster) {
-  const headings = [["Node"], ["Role"], ["Link"], ["Term", "number"], ["Applied", "number"], ["Lag", "number"], ["Sessions", "number"], ["Connections", "number"], ["Data", "number"], ["Log", "number"], ["Disk free", "number"], ["Snapshots", "number"], ["Digest"], ["Up"], ["Version"]];
-  return table("Members", headings, cluster.members.map((member) => ({ cells: memberCells(member, cluster) })));
+  const headings = [
+    ["Node"],
+    ["Role"],
+    ["Link"],
+    ["Term", "number"],
+    ["Applied", "number"],
+    ["Lag", "number"],
+    ["Sessions", "number"],
+    ["Connections", "number"],
+    ["Data", "number"],
+    ["Log", "number"],
+    ["Disk free", "number"],
+    ["Snapshots", "number"],
+    ["Digest"],
+    ["Up"],
+    ["Version"],
+  ];
+  return table(
+    "Members",
+    headings,
+    cluster.members.map((member) => ({ cells: memberCells(member, cluster) })),
+  );
 }
 
 function memberCells(member, cluster) {
   const { status } = member;
   const here = member.id === cluster.node;
-  const name = member.http && !here ? h("a.link", { href: `${location.protocol}//${member.http}/${location.hash}`, rel: "noreferrer", title: `This page on node ${member.id}` }, `node ${member.id}`) : `node ${member.id}`;
-  const known = (value, show = count) => (status && value !== undefined && value !== null ? show(value) : h("span.faint", {}, "—"));
+  const name =
+    member.http && !here
+      ? h(
+          "a.link",
+          {
+            href: `${location.protocol}//${member.http}/${location.hash}`,
+            rel: "noreferrer",
+            title: `This page on node ${member.id}`,
+          },
+          `node ${member.id}`,
+        )
+      : `node ${member.id}`;
+  const known = (value, show = count) =>
+    status && value !== undefined && value !== null ? show(value) : h("span.faint", {}, "—");
   return [
     h("span.nowrap", {}, h("b", {}, name), " ", here ? badge("this page", "accent") : null),
     member.leader ? badge("leader", "good") : badge(member.role),
     member.reachable ? h("span.good", {}, "up") : badge("unreachable", "bad"),
     known(status?.term),
     known(status?.applied),
-    member.lag === null || member.lag === undefined ? h("span.faint", {}, "—") : h(member.lag > 1000 ? "span.doubt" : "span", {}, count(member.lag)),
+    member.lag === null || member.lag === undefined
+      ? h("span.faint", {}, "—")
+      : h(member.lag > 1000 ? "span.doubt" : "span", {}, count(member.lag)),
     known(status?.sessions),
     known(status?.connections),
     known(status?.disk?.tree, bytes),
     known(status?.disk?.log, bytes),
     known(status?.disk?.free, bytes),
     snapshots(status),
-    status?.digest ? h("span.mono.faint", { title: `at revision ${count(status.digest.revision)}` }, String(status.digest.value).slice(0, 8)) : h("span.faint", {}, "—"),
+    status?.digest
+      ? h(
+          "span.mono.faint",
+          { title: `at revision ${count(status.digest.revision)}` },
+          String(status.digest.value).slice(0, 8),
+        )
+      : h("span.faint", {}, "—"),
     h("span.nowrap", {}, known(status?.uptime_ms, duration)),
     known(status?.version, String),
   ];
@@ -121,7 +202,12 @@ function snapshots(status) {
   if (!status?.snapshots) return h("span.faint", {}, "—");
   const newest = status.snapshots[0];
   const title = newest ? `newest: revision ${count(newest.revision)}, ${bytes(newest.bytes)}` : "none yet";
-  return h("span", { title }, count(status.snapshots.length), status.last_snapshot_error ? h("span.bad", {}, " failed") : null);
+  return h(
+    "span",
+    { title },
+    count(status.snapshots.length),
+    status.last_snapshot_error ? h("span.bad", {}, " failed") : null,
+  );
 }
 
 function digests({ digests_agree: agree }) {
@@ -131,15 +217,48 @@ function digests({ digests_agree: agree }) {
 }
 
 function checks(ready) {
-  return h("ul.checks.panel-body", {}, ready.checks.map(({ check, ok, says }) =>
-    h("li", {}, h(ok ? "span.good" : "span.bad", {}, icon(ok ? "check" : "cross"), h("span.visually-hidden", {}, ok ? "holds" : "fails")), h("b", {}, check), h("span.muted", {}, says))));
+  return h(
+    "ul.checks.panel-body",
+    {},
+    ready.checks.map(({ check, ok, says }) =>
+      h(
+        "li",
+        {},
+        h(
+          ok ? "span.good" : "span.bad",
+          {},
+          icon(ok ? "check" : "cross"),
+          h("span.visually-hidden", {}, ok ? "holds" : "fails"),
+        ),
+        h("b", {}, check),
+        h("span.muted", {}, says),
+      ),
+    ),
+  );
 }
 
 function leaders({ leaders: found, leader, term }) {
   if (!found?.length) return h("p.empty", {}, "No election has been seen by this node since it started.");
-  return h("div.panel-body", {}, h("ol.line-of", {}, found.map((one, at) =>
-    h(at === 0 && one.leader === leader && one.term === term ? "li.is-now" : "li", {}, h("div", {},
-      h("b", {}, one.leader ? `node ${one.leader}` : "nobody"), h("span.muted", {}, ` · term ${count(one.term)}`), one.reason ? ` · ${REASONS[one.reason] ?? one.reason}` : "",
-      h("div.small.muted", {}, when(one.since_ms)))))));
+  return h(
+    "div.panel-body",
+    {},
+    h(
+      "ol.line-of",
+      {},
+      found.map((one, at) =>
+        h(
+          at === 0 && one.leader === leader && one.term === term ? "li.is-now" : "li",
+          {},
+          h(
+            "div",
+            {},
+            h("b", {}, one.leader ? `node ${one.leader}` : "nobody"),
+            h("span.muted", {}, ` · term ${count(one.term)}`),
+            one.reason ? ` · ${REASONS[one.reason] ?? one.reason}` : "",
+            h("div.small.muted", {}, when(one.since_ms)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
-

@@ -56,7 +56,9 @@ export class PollingView {
   render() {
     const top = this.element.scrollTop;
     const problem = this.problem ? problemBox(this.problem, () => this.refresh()) : null;
-    keepFocus(this.element, () => replace(this.element, problem, ...(this.answer === null ? [] : this.draw(this.answer))));
+    keepFocus(this.element, () =>
+      replace(this.element, problem, ...(this.answer === null ? [] : this.draw(this.answer))),
+    );
     this.element.scrollTop = top;
   }
 }

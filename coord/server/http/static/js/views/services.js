@@ -25,7 +25,11 @@ export class ServicesView {
     this.summary = h("span.muted", { role: "status" });
     this.again = h("button.small", { type: "button", onclick: () => this.scan() }, "Look again");
     this.body = h("div.stack");
-    replace(this.element, h("div.page-head", {}, h("h1", {}, "Services and locks"), this.summary, h("span.grow"), this.again), this.body);
+    replace(
+      this.element,
+      h("div.page-head", {}, h("h1", {}, "Services and locks"), this.summary, h("span.grow"), this.again),
+      this.body,
+    );
     /** Kind → path → entry. */
     this.found = new Map(KINDS.map((kind) => [kind, new Map()]));
     this.changed = new Set();
@@ -84,7 +88,8 @@ export class ServicesView {
 
   onChanges(paths) {
     if (!this.isShown) return;
-    for (const path of paths) if ([...this.found.values()].some((entries) => entries.has(path))) this.changed.add(path);
+    for (const path of paths)
+      if ([...this.found.values()].some((entries) => entries.has(path))) this.changed.add(path);
     if (this.changed.size) this.renewSoon();
   }
 
@@ -92,7 +97,9 @@ export class ServicesView {
     const paths = [...this.changed];
     this.changed.clear();
     for (const [kind, entries] of this.found) {
-      await Promise.all(paths.filter((path) => entries.has(path)).map((path) => this.renewOne(kind, entries, path)));
+      await Promise.all(
+        paths.filter((path) => entries.has(path)).map((path) => this.renewOne(kind, entries, path)),
+      );
     }
     this.draw();
   }
@@ -106,8 +113,17 @@ export class ServicesView {
   }
 
   draw() {
-    const [elections, locks, services] = KINDS.map((kind) => [...this.found.get(kind).values()].slice(0, SHOWN_MAX));
-    keepFocus(this.body, () => replace(this.body, holds("Elections", elections, ["leads", "nobody leads", "candidate"]), holds("Locks", locks, ["holds", "free", "waiter"]), members(services)));
+    const [elections, locks, services] = KINDS.map((kind) =>
+      [...this.found.get(kind).values()].slice(0, SHOWN_MAX),
+    );
+    keepFocus(this.body, () =>
+      replace(
+        this.body,
+        holds("Elections", elections, ["leads", "nobody leads", "candidate"]),
+        holds("Locks", locks, ["holds", "free", "waiter"]),
+        members(services),
+      ),
+    );
   }
 }
 
@@ -115,7 +131,9 @@ function word(one) {
   const bytes = bytesOf({ value: one.value ?? "", encoding: one.encoding });
   if (!bytes.length) return null;
   const { text } = look(bytes);
-  return text === null ? h("span.faint", {}, "binary") : h("bdi", {}, shownName(text.length > WORD_MAX ? `${text.slice(0, WORD_MAX)}…` : text));
+  return text === null
+    ? h("span.faint", {}, "binary")
+    : h("bdi", {}, shownName(text.length > WORD_MAX ? `${text.slice(0, WORD_MAX)}…` : text));
 }
 
 const session = (number) => h("a.link", { href: address("sessions", `/${number}`) }, `session ${number}`);
@@ -123,37 +141,118 @@ const place = (path) => h("a.link", { href: address("tree", path) }, pathElement
 
 function holds(title, entries, [verb, none, waiter]) {
   if (!entries.length) return panel(title, empty(`No ${title.toLowerCase()}.`));
-  const rows = entries.map(({ path, holder, waiters, waiting }) => h("tr", {},
-    h("td", {}, place(path)),
-    h("td", {}, holder ? [badge(verb, "good"), " ", h("b", {}, word(holder) ?? "unnamed"), " ", h("span.muted", {}, session(holder.session))] : badge(none, "doubt")),
-    h("td", {}, holder ? when(holder.since_ms) : ""),
-    h("td.number", {}, holder ? count(holder.token) : ""),
-    h("td", {}, waiting ? queue(waiters, waiting, waiter) : h("span.faint", {}, "nobody")),
-  ));
-  return tablePanel(title, [["Path", "w-25"], ["Holder", "w-25"], ["Since", "w-15"], ["Token", "number.w-10"], ["Waiting, in order", "w-25"]], rows, entries.length);
+  const rows = entries.map(({ path, holder, waiters, waiting }) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, place(path)),
+      h(
+        "td",
+        {},
+        holder
+          ? [
+              badge(verb, "good"),
+              " ",
+              h("b", {}, word(holder) ?? "unnamed"),
+              " ",
+              h("span.muted", {}, session(holder.session)),
+            ]
+          : badge(none, "doubt"),
+      ),
+      h("td", {}, holder ? when(holder.since_ms) : ""),
+      h("td.number", {}, holder ? count(holder.token) : ""),
+      h("td", {}, waiting ? queue(waiters, waiting, waiter) : h("span.faint", {}, "nobody")),
+    ),
+  );
+  return tablePanel(
+    title,
+    [
+      ["Path", "w-25"],
+      ["Holder", "w-25"],
+      ["Since", "w-15"],
+      ["Token", "number.w-10"],
+      ["Waiting, in order", "w-25"],
+    ],
+    rows,
+    entries.length,
+  );
 }
 
 function queue(waiters, waiting, waiter) {
   const shown = waiters.slice(0, WAITERS_SHOWN);
-  return h("ol.queue", { "aria-label": counted(waiting, waiter) }, shown.map((one, at) =>
-    h("li", { title: one.name }, h("b", {}, at + 1), h("span.ellipsis", {}, word(one) ?? session(one.session)))),
-    waiting > shown.length ? h("li", {}, h("b", {}, "+"), count(waiting - shown.length)) : null);
+  return h(
+    "ol.queue",
+    { "aria-label": counted(waiting, waiter) },
+    shown.map((one, at) =>
+      h(
+        "li",
+        { title: one.name },
+        h("b", {}, at + 1),
+        h("span.ellipsis", {}, word(one) ?? session(one.session)),
+      ),
+    ),
+    waiting > shown.length ? h("li", {}, h("b", {}, "+"), count(waiting - shown.length)) : null,
+  );
 }
 
 function members(entries) {
   if (!entries.length) return panel("Services", empty("No services."));
-  const rows = entries.map(({ path, members: found, count: number }) => h("tr", {},
-    h("td", {}, place(path)),
-    h("td.number", {}, count(number)),
-    h("td", {}, h("ul.queue", {}, found.slice(0, WAITERS_SHOWN).map((one) =>
-      h("li", { title: `session ${one.session}` }, h("span.dot.is-good", { "aria-hidden": "true" }), h("span.ellipsis", {}, h("bdi", {}, shownName(one.name)), word(one) ? h("span.muted", {}, " ", word(one)) : null))),
-      number > WAITERS_SHOWN ? h("li", {}, h("b", {}, "+"), count(number - Math.min(found.length, WAITERS_SHOWN))) : null)),
-  ));
-  return tablePanel("Services", [["Path", "w-25"], ["Members", "number.w-10"], ["Who", "w-65"]], rows, entries.length);
+  const rows = entries.map(({ path, members: found, count: number }) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, place(path)),
+      h("td.number", {}, count(number)),
+      h(
+        "td",
+        {},
+        h(
+          "ul.queue",
+          {},
+          found
+            .slice(0, WAITERS_SHOWN)
+            .map((one) =>
+              h(
+                "li",
+                { title: `session ${one.session}` },
+                h("span.dot.is-good", { "aria-hidden": "true" }),
+                h(
+                  "span.ellipsis",
+                  {},
+                  h("bdi", {}, shownName(one.name)),
+                  word(one) ? h("span.muted", {}, " ", word(one)) : null,
+                ),
+              ),
+            ),
+          number > WAITERS_SHOWN
+            ? h("li", {}, h("b", {}, "+"), count(number - Math.min(found.length, WAITERS_SHOWN)))
+            : null,
+        ),
+      ),
+    ),
+  );
+  return tablePanel(
+    "Services",
+    [
+      ["Path", "w-25"],
+      ["Members", "number.w-10"],
+      ["Who", "w-65"],
+    ],
+    rows,
+    entries.length,
+  );
 }
 
 function tablePanel(title, headings, rows, shown) {
   const cells = headings.map(([text, cls]) => h(`th.${cls}`, { scope: "col" }, text));
-  const body = h("div.table-wrap", { tabindex: 0, role: "region", "aria-label": title }, h("table.is-even", {}, h("thead", {}, h("tr", {}, cells)), h("tbody", {}, rows)));
-  return panel(title, [body, shown >= SHOWN_MAX ? h("p.empty.small", {}, `The first ${count(shown)}.`) : null], h("span.muted.small", {}, count(shown)));
+  const body = h(
+    "div.table-wrap",
+    { tabindex: 0, role: "region", "aria-label": title },
+    h("table.is-even", {}, h("thead", {}, h("tr", {}, cells)), h("tbody", {}, rows)),
+  );
+  return panel(
+    title,
+    [body, shown >= SHOWN_MAX ? h("p.empty.small", {}, `The first ${count(shown)}.`) : null],
+    h("span.muted.small", {}, count(shown)),
+  );
 }

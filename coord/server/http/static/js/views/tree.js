@@ -13,11 +13,20 @@ const MOVING_MS = 120;
 
 export class TreeView {
   constructor() {
-    this.rows = new TreePane((path) => this.pick(path), (path) => path === this.node.path && this.node.remove());
+    this.rows = new TreePane(
+      (path) => this.pick(path),
+      (path) => path === this.node.path && this.node.remove(),
+    );
     this.node = new NodePane();
-    this.rows.create.addEventListener("click", () => (app.isSignedIn ? askCreate(this.rows.tree.selected) : signIn()));
+    this.rows.create.addEventListener("click", () =>
+      app.isSignedIn ? askCreate(this.rows.tree.selected) : signIn(),
+    );
     this.element = h("div.split");
-    this.element.append(this.rows.element, splitter(this.element, "coord.tree-width", 380), this.node.element);
+    this.element.append(
+      this.rows.element,
+      splitter(this.element, "coord.tree-width", 380),
+      this.node.element,
+    );
     this.isShown = false;
     this.timer = 0;
     app.live.addEventListener("changes", ({ detail }) => this.onChanges(detail));
