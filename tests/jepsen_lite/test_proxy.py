@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from typing import cast
 
 import pytest
 
 from jepsen_lite.clusters import proxy as proxies
-from jepsen_lite.clusters.pipe import Frames
-from jepsen_lite.clusters.weather import CLEAR, CUT, Conditions, Weather
+from jepsen_lite.clusters.pipe import Frames, Late, Pipe
+from jepsen_lite.clusters.weather import CLEAR, CUT, Conditions, Path, Weather
 from tests.jepsen_lite.wires import WITHIN_S, frame, until, world
 
 THERE, BACK = ("n1", "n2"), ("n2", "n1")
@@ -179,6 +181,38 @@ async def test_whole_frames_are_lost_doubled_and_overtaken(
         assert least <= len(arrived()) <= most
         if counted == "reordered":
             assert arrived() != MANY
+
+
+class Sink:
+    """A transport that is told what asyncio's refuses."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.has_ended = False
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        assert not self.has_ended, "asyncio refuses to write after the end"
+        self.written += data
+
+    def write_eof(self) -> None:
+        self.has_ended = True
+
+
+async def test_a_frame_that_comes_after_the_end_is_lost() -> None:
+    """Doubled, and the second is late: the stream has ended by then in this direction alone."""
+    path, sink = Path(*THERE), Sink()
+    late = Late(path)
+    pipe = Pipe(path, late, None, random.Random(0), lambda: None)
+    pipe.sink = cast("asyncio.Transport", sink)
+    pipe.open()
+    for data in (b"frame", b"", b"frame"):
+        pipe.put(data)
+    assert sink.written == b"frame"
+    assert sink.has_ended
+    pipe.close()
 
 
 async def test_frames_that_may_not_be_touched_are_not() -> None:

@@ -104,6 +104,8 @@ class Pipe:
         self._timer: asyncio.TimerHandle | None = None
         self._free_at = 0.0
         self._opened = False
+        self._is_ended = False
+        """The end has been passed on."""
         self.source: asyncio.Transport | None = None
         self.sink: asyncio.Transport | None = None
 
@@ -207,13 +209,15 @@ class Pipe:
 
     def _send(self, data: bytes) -> None:
         sink = self.sink
-        if sink is None or sink.is_closing():
+        # A late frame can come after the end: it is lost, as on any closed connection.
+        if sink is None or sink.is_closing() or self._is_ended:
             return
         if data:
             self.path.crossed_bytes += len(data)
             self.path.crossed_frames += 1
             sink.write(data)
         else:
+            self._is_ended = True
             sink.write_eof()
             self._on_ended()
 
