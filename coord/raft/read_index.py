@@ -99,8 +99,10 @@ def register(raft: Raft, read_id: int) -> bool:
 def can_progress(raft: Raft) -> bool:
     """The next Ready would start a round or forward a batch."""
     reads = raft.reads
+    if not (reads.local or reads.remote):
+        return False
     if raft.is_leader:
-        return reads.has_waiting and raft.has_committed_in_term
+        return raft.has_committed_in_term
     return bool(reads.local)
 
 

@@ -51,18 +51,13 @@ class Event:
 
 
 class Kernel:
-    """The clock and the heap of one run.
-
-    ``now_us`` never decreases. ``observer`` runs after every event that reached its target, and
-    gets that target.
-    """
+    """The clock and the heap of one run. ``now_us`` never decreases."""
 
     def __init__(self, seed: int, trace: Trace | None = None) -> None:
         self.now_us = 0
         self.events_run = 0
         self.streams = Streams(seed)
         self.trace = trace or Trace()
-        self.observer: Callable[[Process | None], None] | None = None
         self._heap: list[tuple[int, int, Event]] = []
         self._number = 0
         self._at_this_time = 0
@@ -94,7 +89,11 @@ class Kernel:
         """Run the next event; False if there is none."""
         if not self._heap:
             return False
-        time_us, _, event = heappop(self._heap)
+        self._run(heappop(self._heap))
+        return True
+
+    def _run(self, due: tuple[int, int, Event]) -> None:
+        time_us, _, event = due
         if time_us > self.now_us:
             self.now_us = time_us
             self._at_this_time = 0
@@ -102,32 +101,29 @@ class Kernel:
         assert self._at_this_time < EVENTS_AT_ONE_TIME_MAX, "events without end at one time"
         action, target = event.action, event.target
         if action is None:
-            return True
+            return
         if target is None:
             event.action = None
             action()
-        elif target.epoch != event.epoch or not target.alive:
-            return True
+            self.events_run += 1
         elif target.paused:
             target.backlog.append(event)
-            return True
-        else:
+        elif target.alive and target.epoch == event.epoch:
             event.action = None
             try:
                 action()
             except Killed as kill:
                 self.emit(target.name, "killed", kill.point)
                 target.crash(power=kill.power)
-        self.events_run += 1
-        if self.observer is not None:
-            self.observer(target)
-        return True
+            self.events_run += 1
+            if target.observer is not None:
+                target.observer()
 
     def run_until(self, time_us: int) -> None:
         """Run every event up to and including ``time_us``, and let the clock reach it."""
-        heap = self._heap
+        heap, run = self._heap, self._run
         while heap and heap[0][0] <= time_us:
-            self.step()
+            run(heappop(heap))
         self.now_us = max(self.now_us, time_us)
 
     def run_while(self, condition: Callable[[], bool], deadline_us: int) -> bool:

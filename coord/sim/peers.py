@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from coord.model.limits import PEER_FRAME_BYTES_MAX
-from coord.node.peer_codec import FrameSplitter, decode_body, encode_batch
+from coord.node.peer_codec import HEADER, FrameSplitter, decode_body, encode_batch
 from coord.node.peer_hello import Hello
 from coord.node.ports import PeerHandler
 from coord.node.roster import Roster, Standing
@@ -283,9 +283,13 @@ class PeerStream:
 
 def _decode(frame: bytes) -> list[Any]:
     """Fresh objects: nothing is shared between nodes."""
-    batch: list[Any] = []
-    for body in FrameSplitter(PEER_FRAME_BYTES_MAX).feed(frame):
-        messages = decode_body(body)
-        assert isinstance(messages, list), "control frames travel as hellos here"
-        batch += messages
-    return batch
+    if HEADER.unpack_from(frame)[0] == len(frame) - HEADER.size:
+        return _messages(memoryview(frame)[HEADER.size :])
+    bodies = FrameSplitter(PEER_FRAME_BYTES_MAX).feed(frame)
+    return [message for body in bodies for message in _messages(body)]
+
+
+def _messages(body: memoryview) -> list[Any]:
+    messages = decode_body(body)
+    assert isinstance(messages, list), "control frames travel as hellos here"
+    return messages

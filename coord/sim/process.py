@@ -75,6 +75,8 @@ class Process:
         self.backlog: list[Event] = []
         self.on_death: list[Callable[[bool], None]] = []
         """Called with ``power`` at each death, in order; survive it."""
+        self.observer: Callable[[], None] | None = None
+        """Called after each event of the process, its last one too."""
 
     def start(self) -> None:
         """Begin a new life."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PORT: Final = "client"
 RECONNECT_MS_MAX: Final = 100
-HURRY_MS: Final = 100
+HURRY_MS: Final = 400
 CHECK_MS: Final = 100
 TRY_AGAIN: Final = frozenset({
     errors.OverloadedError.code,

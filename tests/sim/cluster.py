@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from coord.model.types import SessionId
@@ -16,7 +17,6 @@ from coord.sim import (
     DiskConditions,
     Kernel,
     Network,
-    Process,
     Trace,
     host_name,
 )
@@ -119,13 +119,10 @@ class Cluster:
         self.final = _Final()
         self.operator = Operator(self.network)
         self.nemesis = Nemesis(self)
-        self._by_process: dict[str, Member] = {m.process.name: m for m in self.members.values()}
-        self.kernel.observer = self._observe
+        for member in self.members.values():
+            member.process.observer = partial(self._observe, member)
 
-    def _observe(self, target: Process | None) -> None:
-        member = None if target is None else self._by_process.get(target.name)
-        if member is None:
-            return
+    def _observe(self, member: Member) -> None:
         if member.has_moved():
             self.invariants.check(member)
         if self.nemesis.waiting:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from coord.sim import Streams
+from coord.sim import US_PER_MS, Streams
 from tests.sim.plan import FAULTS, PHASES, PROGRAMS, Fault, Plan
 
 PICKS: Final = 1 << 16
@@ -19,7 +19,11 @@ FAULTS_MAX: Final = 30
 LENGTH_MS_MIN: Final = 30
 OPERATIONS_MIN: Final = 100
 """A run in which nothing happens proves nothing."""
-BUSY_CHANCE: Final = 0.15
+BUSY_CHANCE: Final = 0.2
+HASTY_CHANCE: Final = 0.15
+PATIENCE_DELAYS: Final = 15
+"""A client that gives a node less than so many of the longest delays leaves it again and again: an
+attach, and a request that the leader has to settle, take that long."""
 THINK_MS_MAX: Final = 8_000
 ROLE_WEIGHTS: Final = {"any": 5, "leader": 3, "follower": 2, "learner": 1}
 """Leaders are hit more often than chance would have it."""
@@ -50,19 +54,19 @@ def draw(seed: int) -> Plan:
     """The plan of a seed."""
     stream = Streams(seed).get("plan")
     plan = Plan(seed)
-    plan.nodes = stream.choice((3, 3, 3, 3, 5))
-    plan.spares = stream.choice((0, 1, 1, 2))
-    plan.clients = stream.randrange(4, 8)
+    plan.nodes = stream.choice((3, 3, 3, 3, 3, 3, 3, 5))
+    plan.spares = stream.choice((0, 0, 1, 2))
+    plan.clients = stream.randrange(4, 7)
     plan.programs = tuple(stream.sample(PROGRAMS, len(PROGRAMS)))
     plan.zookeeper_every = stream.choice((0, 2, 3))
     plan.library_every = stream.choice((0, 1, 2, 3))
     plan.keys = stream.randrange(1, 5)
     _draw_pace(stream, plan)
-    plan.session_timeout_ms = stream.choice((1_000, 1_000, 2_000, 4_000))
-    plan.patience_ms = stream.choice((200, 600, 2_000))
+    plan.session_timeout_ms = stream.choice((1_000, 2_000, 4_000))
     plan.snapshot_ms = stream.choice((0, 0, plan.fault_ms // 10, plan.fault_ms // 30))
     plan.drift_ppm = stream.choice((0, 0, 500))
     plan.weather.delay_us_max = stream.choice((500, 2_000, 20_000, 60_000))
+    plan.patience_ms = _patience_ms(stream, plan.weather.delay_us_max)
     plan.weather.break_ppm = stream.choice((0, 0, 500, 3_000))
     for chance in ("drop_ppm", "duplicate_ppm", "reorder_ppm"):
         setattr(plan.weather, chance, stream.choice((0, 0, 2_000, 20_000)))
@@ -84,13 +88,21 @@ def _draw_pace(stream: random.Random, plan: Plan) -> None:
     if stream.random() < BUSY_CHANCE:
         plan.depth = stream.choice((1, 2, 3))
         plan.fault_ms = stream.choice((2_500, 5_000))
-        plan.think_ms = stream.choice((20, 60, 120))
+        plan.think_ms = stream.choice((30, 100, 200))
         return
     plan.depth = stream.choice((1, 1, 2))
-    plan.fault_ms = stream.choice((40_000, 60_000, 80_000))
-    wanted = stream.choice((80, 120, 160))
+    plan.fault_ms = stream.choice((20_000, 30_000, 50_000))
+    wanted = stream.choice((40, 60, 80))
     think_ms = 2 * plan.clients * plan.depth * plan.fault_ms // wanted
     plan.think_ms = min(think_ms, THINK_MS_MAX)
+
+
+def _patience_ms(stream: random.Random, delay_us_max: int) -> int:
+    """Long enough to be served, but for a few runs in which clients come and go all the time."""
+    patience_ms = stream.choice((200, 600, 2_000))
+    if stream.random() < HASTY_CHANCE:
+        return patience_ms
+    return max(patience_ms, PATIENCE_DELAYS * delay_us_max // US_PER_MS)
 
 
 def draw_faults(

@@ -16,7 +16,7 @@ from coord.protocol.native import NativeCodec
 from coord.protocol.sniff import Front, sniff
 from coord.protocol.zookeeper import ZooKeeperCodec
 from coord.raft import RaftConfig
-from coord.raft.invariants import InvariantViolation, Key, require
+from coord.raft.invariants import InvariantViolation, Key
 from coord.raft.types import HardState, Incarnation, NodeId
 from coord.sim import End, Killed, Process, ProcessClock, SimLogWriter, SimTransport, host_name
 from coord.store.applied import ApplyLimits
@@ -74,6 +74,8 @@ class Member:
         """Of the state machine that ``watch_machine`` has seen last."""
         self.may_give_up = False
         """Its disk has been made to fail in this life: it may end itself."""
+        self.gave_up: Callable[[], None] = lambda: None
+        """Told when it has: somebody should start it again."""
         self.checked_index = -1
         """Applied index at which the invariants last looked."""
         self._cluster = cluster
@@ -253,6 +255,7 @@ class Member:
         if not self.may_give_up:
             raise InvariantViolation(_NAMES.get(type(error), "healthy-nodes-stay"), str(error))
         self.reached("disk error ended a node")
+        self.gave_up()
         raise Killed("gave-up")
 
     def _died(self, power: bool) -> None:
@@ -302,11 +305,9 @@ class Member:
 
     def sent(self, messages: Sequence[Any]) -> None:
         """Messages are about to leave."""
-        require(
-            self.writer is None or not self.writer.has_failed,
-            "silent-after-failed-sync",
-            f"node {self.id} knows that its log may not hold what it says",
-        )
+        if self.writer is not None and self.writer.has_failed:
+            detail = f"node {self.id} knows that its log may not hold what it says"
+            raise InvariantViolation("silent-after-failed-sync", detail)
         for message in messages:
             if type(message) not in OWN_MESSAGES:
                 self._cluster.invariants.sent(self, message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings, target
+from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.sim.keeping import report
 from tests.sim.plan import Plan, from_json, to_json
@@ -19,6 +19,7 @@ _settings = settings(
     deadline=None,
     derandomize=True,
     max_examples=EXAMPLES,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -28,10 +29,9 @@ _settings = settings(
 @_settings
 @given(plans())
 def test_drawn_plans_hold(plan: Plan) -> None:
-    """Everything promised holds; Hypothesis is led to plans that reach many situations."""
+    """Everything promised holds."""
     result = run_plan(plan)
 
-    target(float(len([name for name, times in result.reached.items() if times])))
     assert not result.problems, report(result)
 
 

@@ -6,13 +6,17 @@ import json
 from typing import Final
 
 import pytest
+from hypothesis import find, given
 
+from coord.sim import US_PER_MS
 from tests.sim.drawing import TINY, draw
 from tests.sim.faults import TABLE
 from tests.sim.phases import IN_PHASE
 from tests.sim.plan import FAULTS, PHASES, ROLES, Fault, Knobs, Plan, from_dict, from_json, to_json
+from tests.sim.strategies import number
 
 SEEDS: Final = range(200)
+DELAYS_TO_BE_SERVED: Final = 10
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -56,6 +60,32 @@ def test_every_knob_is_tiny_in_some_plans_and_left_alone_in_others() -> None:
         values = {getattr(knobs, name) for knobs in drawn}
         assert getattr(Knobs(), name) in values, name
         assert len(values) > 1, name
+
+
+def test_most_clients_wait_until_they_can_have_been_served() -> None:
+    """Those that leave too early reconnect all the time: a few runs shall be like that."""
+    plans = [draw(seed) for seed in SEEDS]
+    hasty = [
+        plan
+        for plan in plans
+        if plan.patience_ms * US_PER_MS < DELAYS_TO_BE_SERVED * plan.weather.delay_us_max
+    ]
+
+    assert 0 < len(hasty) < len(plans) // 5
+
+
+@given(number(5, 9), number(100, 100_000))
+def test_numbers_by_digits_are_in_their_range(narrow: int, wide: int) -> None:
+    """Both ends included."""
+    assert 5 <= narrow <= 9
+    assert 100 <= wide <= 100_000
+
+
+def test_numbers_by_digits_shrink_to_the_least_and_reach_the_greatest() -> None:
+    """As integers do."""
+    assert find(number(5, 9), lambda value: value > 0) == 5
+    assert find(number(5, 9), lambda value: value == 9) == 9
+    assert find(number(100, 100_000), lambda value: value > 300) in range(301, 400)
 
 
 def test_a_fault_is_a_value() -> None:

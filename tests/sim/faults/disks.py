@@ -21,7 +21,7 @@ def _stall(strike: Strike) -> None:
 
 def _error(strike: Strike) -> None:
     """The next commit of a log fails, whatever of it is on the disk then: the process must end, and
-    is started again."""
+    is started again a while later."""
     member = strike.whom()
     if member.node is None:
         return
@@ -29,7 +29,7 @@ def _error(strike: Strike) -> None:
     error = OSError(number, errno.errorcode[number])
     member.disk.fail_log(error, stays=bool(strike.stream.randrange(2)))
     member.may_give_up = True
-    strike.later(member.start)
+    member.gave_up = lambda: strike.later(member.start)
 
 
 def _full(strike: Strike) -> None:

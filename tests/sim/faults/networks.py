@@ -12,6 +12,7 @@ from tests.sim.app_client import AppClient
 from tests.sim.strike import Cut, Strike, both_ways
 
 FLAP_US_MAX: Final = 300_000
+BURST_THINK_MS: Final = 100
 BURST_US: Final = 600_000
 """A leader that hears nobody leaves a little earlier."""
 LOSSY_PPM: Final = 200_000
@@ -38,6 +39,7 @@ def _diverge(strike: Strike) -> None:
         if not isinstance(client, AppClient) and client.process.alive:
             usual_ms = client.think_ms
             client.hurry()
+            client.think_ms = min(client.think_ms, BURST_THINK_MS)
             strike.at(BURST_US, partial(setattr, client, "think_ms", usual_ms))
     one = leaders[0] if leaders else strike.whom().id
     cut(strike, both_ways([one], strike.others(one)))
