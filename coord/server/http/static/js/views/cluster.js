@@ -9,6 +9,9 @@ import { PollingView } from "/page/js/views/polling.js";
 import { Chart } from "/page/js/views/chart.js";
 import { Membership } from "/page/js/views/membership.js";
 
+/** Heartbeats are timed too, and wait for the leader: a second without other requests says nothing. */
+const ofWork = (sample, name) => (sample.reads + sample.writes > 0 ? sample[name] : null);
+
 /** Why the leader before led no longer. */
 const REASONS = {
   "handed over": "the leader before handed over",
@@ -38,8 +41,8 @@ export class ClusterView extends PollingView {
     this.latency = new Chart(
       "Latency of requests",
       [
-        { name: "median", read: (sample) => sample.latency_p50_ms },
-        { name: "99 of 100 within", read: (sample) => sample.latency_p99_ms },
+        { name: "median", read: (sample) => ofWork(sample, "latency_p50_ms") },
+        { name: "99 of 100 within", read: (sample) => ofWork(sample, "latency_p99_ms") },
       ],
       (ms) => (ms === 0 ? "under 1 ms" : duration(ms)),
     );
