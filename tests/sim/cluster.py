@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
@@ -369,10 +370,12 @@ class Cluster:
             raise Stuck(f"no cluster to {what} within {within_us // US_PER_S} s: {self.describe()}")
 
     def close(self) -> None:
-        """The run is over: end what still runs in the clients' programs."""
-        for client in self.clients:
-            if isinstance(client, AppClient):
-                client.close()
+        """The run is over: end what still runs in the clients' programs, all of them even if one
+        cannot be ended."""
+        with ExitStack() as ending:
+            for client in self.clients:
+                if isinstance(client, AppClient):
+                    ending.callback(client.close)
 
     def describe(self) -> str:
         """One line per member, for reports."""
