@@ -17,6 +17,8 @@
 #   make damage         files of one node damaged at random: 1,000 trials (TRIALS=… SEED=…)
 #   make jepsen         break real clusters in twelve ways, 30 s each, and judge what they did
 #   make jepsen-ci      six of them, shorter, with several faults at once: four minutes
+#   make jepsen-campaign
+#                       all workloads and faults on 3 and 5 nodes, days; goes on where it stopped
 #   make http-api       the HTTP API against its own OpenAPI description, EXAMPLES=100 each, drawn
 #   make zk-differential
 #                       SEQUENCES=2000 drawn from SEED=1 play against a real ZooKeeper as well
@@ -60,7 +62,7 @@ INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help docs run test check lint types format imports fast-test sim campaign crash damage \
-	jepsen jepsen-ci http-api zk-differential bench \
+	jepsen jepsen-ci jepsen-campaign http-api zk-differential bench \
 	bench-deps node-client system-deps clean \
 	image base-image demo-image compose-test
 
@@ -153,6 +155,10 @@ jepsen-ci: $(VENV)/.has-test
 	@rm -f jepsen-runs/ci.jsonl
 	@$(BIN)/python -m jepsen_lite matrix --ci --time 15 --ok 1000 --rate 200 --again 2 \
 	  --lasts 2.5 --rests 2.5 --ledger jepsen-runs/ci.jsonl
+
+jepsen-campaign: $(VENV)/.has-test
+	@$(BIN)/python -m jepsen_lite matrix --nodes 3,5 --time 60 --ok 1000 --again 1 \
+	  --ledger docs/campaigns/jepsen.jsonl
 
 zk-differential: $(VENV)/.has-test
 	@$(BIN)/python -m tests.differential --sequences $(SEQUENCES) $(if $(SEED),--seed $(SEED))
