@@ -90,9 +90,14 @@ def _check(raft: Raft, wanted: Membership) -> None:
             raise RaftRefusal("not_a_learner")
         if not is_caught_up(raft, raft.progress[member.id]):
             raise RaftRefusal("learner_behind")
-    alive = [m for m in wanted.voters if raft.is_active(m.id)]
+    alive = [m for m in wanted.voters if _is_alive(raft, m.id)]
     if len(alive) < majority(len(wanted.voters)):
         raise RaftRefusal("too_few_alive")  # it could never commit another entry
+
+
+def _is_alive(raft: Raft, node: NodeId) -> bool:
+    """A voter that was wiped never answers, and a new leader's grace must not speak for it."""
+    return raft.is_active(node) and (node == raft.id or raft.progress[node].has_answered)
 
 
 def is_caught_up(raft: Raft, progress: Progress) -> bool:

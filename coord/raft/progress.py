@@ -26,6 +26,7 @@ class Progress:
 
     __slots__ = (
         "commit_sent",
+        "has_answered",
         "id",
         "incarnation",
         "inflight",
@@ -61,6 +62,8 @@ class Progress:
         """Commit index the follower has been told, if nothing was lost."""
         self.last_heard = now
         """Tick at which it last spoke; its creation counts, as a grace."""
+        self.has_answered = False
+        """It has spoken, to this leader, in this life."""
         self.read_round = 0
         """Newest heartbeat round it has answered in this term."""
         self.snapshot: SnapshotMeta | None = None

@@ -30,6 +30,7 @@ def progress_of(raft: Raft, message: Message) -> Progress | None:
     if progress is None or progress.incarnation != message.incarnation:
         return None
     progress.last_heard = raft.now
+    progress.has_answered = True
     return progress
 
 

@@ -265,6 +265,15 @@ def test_a_change_that_could_not_commit_is_refused() -> None:
         lab.change(1, voters(1, 3))
 
 
+def test_a_new_leader_does_not_take_a_silent_voter_for_alive() -> None:
+    """Its grace for members it has not heard of yet is no reason to rely on them."""
+    lab = Lab(3)
+    lab.elect(1, 3)
+
+    with pytest.raises(RaftRefusal, match="too_few_alive"):
+        lab.change(1, voters(1, 3))
+
+
 def test_followers_do_not_change_the_configuration() -> None:
     """Only the leader proposes configurations."""
     lab = Lab(3)
