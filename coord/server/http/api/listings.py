@@ -12,7 +12,7 @@ from coord.model import requests as rq
 from coord.model.acl import READ, permits
 from coord.model.errors import BadArgumentsError
 from coord.model.limits import NAME_BYTES_MAX, PATH_BYTES_MAX
-from coord.model.paths import ROOT, check_path, join, parent_of
+from coord.model.paths import ROOT, join, parent_of
 from coord.model.types import ReadLevel
 from coord.server.http.api.calls import Call, Endpoint, answer
 from coord.server.http.api.forms import stat_fields, stat_or_none
@@ -29,17 +29,14 @@ from coord.server.http.api.schemas import (
     obj,
     or_null,
 )
-from coord.server.http.api.waiting import Pace, wait_applied
+from coord.server.http.api.waiting import wait_applied
+from coord.server.http.api.walk import FOUND_MAX, Walk
 
 if TYPE_CHECKING:
     from coord.node.connection import Connection
 
 CHILDREN_MAX: Final = 1_000
 STATS_AT_ONCE: Final = 200
-FOUND_MAX: Final = 500
-LOOKED_AT_ONCE: Final = 500
-LOOKED_MAX: Final = 20_000
-"""Nodes that one search looks at; the next goes on from there."""
 WORD_MAX: Final = 256
 
 
@@ -129,36 +126,22 @@ async def count(call: Call) -> web.StreamResponse:
 
 async def search(call: Call) -> web.StreamResponse:
     """Paths that contain a word, whatever the case of its letters."""
-    query = call.query
-    word, under = query.text("q").casefold(), query.path("under")
-    after, limit = query.text("after"), query.number("limit", 50, 1, FOUND_MAX)
+    word, walk = call.query.text("q").casefold(), Walk(call.query, 50)
     if not 0 < len(word) <= WORD_MAX:
         raise BadArgumentsError(f"q is a word of 1 to {WORD_MAX} characters")
-    if after:
-        check_path(after)
-        if after != under and not after.startswith(under.rstrip("/") + "/"):
-            raise BadArgumentsError("after is what the answer before called next")
-    found: list[dict[str, Any]] = []
-    looked, more = 0, True
     async with call.services.long_work, call.caller() as caller:
-        await caller.ask(rq.Exists(under, False, int(ReadLevel.STALE)))
-        pace = Pace()
-        while more and looked < LOOKED_MAX and len(found) < limit:
-            page, more = call.node.reader.look(under, after, LOOKED_AT_ONCE)
-            for path, _ in page:
-                looked, after = looked + 1, path
-                if word in path.casefold() and _is_listed(call, caller.conn, path):
-                    stat = _readable_stat(call, caller.conn, path)
-                    found.append({"path": path, "stat": stat_or_none(stat)})
-                    if len(found) == limit:
-                        more = more or path != page[-1][0]
-                        break
-            await pace.pause()
+
+        def pick(path: str, _: bytes) -> dict[str, Any] | None:
+            if word not in path.casefold() or not _is_listed(call, caller.conn, path):
+                return None
+            return {"path": path, "stat": stat_or_none(_readable_stat(call, caller.conn, path))}
+
+        found = await walk.find(call, caller, pick)
     return answer({
         "found": found,
-        "more": more,
-        "next": after if more else None,
-        "looked_at": looked,
+        "more": walk.more,
+        "next": walk.next,
+        "looked_at": walk.looked,
     })  # fmt: skip
 
 

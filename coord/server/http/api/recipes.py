@@ -38,12 +38,8 @@ from coord.server.http.api.schemas import (
     obj,
     or_null,
 )
-from coord.server.http.api.waiting import Pace
+from coord.server.http.api.walk import FOUND_MAX, Walk
 
-FOUND_MAX: Final = 500
-LOOKED_AT_ONCE: Final = 500
-LOOKED_MAX: Final = 20_000
-"""Nodes that one listing looks at; the next goes on from there."""
 WAITERS_TOLD_MAX: Final = 100
 NAMES_MAX: Final = 10_000
 """Of one line that are looked at; who stands further back is not counted."""
@@ -57,34 +53,19 @@ _WORDS: Final = {"lock": "locks", "election": "elections", "group": "services"}
 
 async def _listed(call: Call, kind: str) -> web.StreamResponse:
     """The recipes of a kind below a path, with who holds and who waits."""
-    query = call.query
-    under, after = query.path("under"), query.text("after")
-    limit = query.number("limit", 100, 1, FOUND_MAX)
-    if after:
-        check_path(after)
-        if after != under and not after.startswith(under.rstrip("/") + "/"):
-            raise BadArgumentsError("after is what the answer before called next")
-    found: list[dict[str, Any]] = []
-    looked, more = 0, True
+    walk = Walk(call.query, 100)
     async with call.services.long_work, call.caller() as caller:
-        await caller.ask(rq.Exists(under, False, int(ReadLevel.STALE)))
-        pace = Pace()
         look = _Look(call, caller.conn.identities_here)
-        while more and looked < LOOKED_MAX and len(found) < limit:
-            page, more = call.node.reader.look(under, after, LOOKED_AT_ONCE)
-            for path, stat in page:
-                looked, after = looked + 1, path
-                if look.is_home(path, stat, kind):
-                    found.append(look.told(path, kind))
-                    if len(found) == limit:
-                        more = more or path != page[-1][0]
-                        break
-            await pace.pause()
+
+        def pick(path: str, stat: bytes) -> dict[str, Any] | None:
+            return look.told(path, kind) if look.is_home(path, stat, kind) else None
+
+        found = await walk.find(call, caller, pick)
     return answer({
         "revision": call.node.reader.revision,
         _WORDS[kind]: found,
-        "more": more,
-        "next": after if more else None,
+        "more": walk.more,
+        "next": walk.next,
     })  # fmt: skip
 
 

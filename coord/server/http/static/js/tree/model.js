@@ -107,23 +107,6 @@ export class Directory {
     this.isComplete ||= isLast;
   }
 
-  insert(name) {
-    const last = this.names[this.names.length - 1];
-    if (last === undefined || compareNames(last, name) < 0) {
-      this.names.push(name);
-      return;
-    }
-    const at = find(this.names, name);
-    if (at < 0) this.names.splice(-1 - at, 0, name);
-  }
-
-  remove(name) {
-    const at = find(this.names, name);
-    if (at >= 0) this.names.splice(at, 1);
-    this.stats.delete(name);
-    this.open.delete(name);
-  }
-
   /** News of one child: `stat` is null once it is gone. Whether any row differs now. */
   update(name, stat) {
     if (stat === null) {
