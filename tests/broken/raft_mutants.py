@@ -423,7 +423,7 @@ MEMBERSHIPS = (
         "if raft.log.commit < 0:",
         "no change before an entry of the term is committed",
         ("change-after-term-commit", "one-change-at-a-time"),
-        Run(12, 3, membership=True),
+        Run(27, 3, membership=True),
     ),
     Mutant(
         "two-changes-at-once",

@@ -99,7 +99,7 @@ async def test_watches_fire_and_survive_a_lost_connection(
 ) -> None:
     """A watch fires; one armed before the connection is lost fires for what changed meanwhile."""
     watcher = await connect(lab.relayed)
-    await zk.create("/w", b"")
+    await watcher.create("/w", b"")  # Its own write: its reads may lag behind another's.
     seen: asyncio.Queue[Any] = asyncio.Queue()
     watch = watcher.recipes.DataWatcher()
     watch.set_client(watcher)
