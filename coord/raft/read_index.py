@@ -99,7 +99,7 @@ def register(raft: Raft, read_id: int) -> bool:
 def can_progress(raft: Raft) -> bool:
     """The next Ready would start a round or forward a batch."""
     reads = raft.reads
-    if not (reads.local or reads.remote):
+    if not reads.has_waiting:
         return False
     if raft.is_leader:
         return raft.has_committed_in_term

@@ -133,7 +133,7 @@ _SPECIAL: dict[str, Callable[[Any], Any]] = {
 def _reader(name: str, annotation: Any) -> Callable[[Any], Any]:
     if name in _SPECIAL:
         return _SPECIAL[name]
-    return _flag if annotation in (bool, "bool") else _natural
+    return _flag if annotation == "bool" else _natural
 
 
 _READERS: dict[type[Message], list[Callable[[Any], Any]]] = {
