@@ -53,7 +53,8 @@ async def test_nobody_is_given_up_early() -> None:
         await asyncio.sleep(0)
 
     assert given_up == ["late"]
-    assert loop.time() - came_s >= TIMEOUT_MS / 1_000
+    # Added as the product adds: a difference of two times can round to less than the timeout.
+    assert loop.time() >= came_s + TIMEOUT_MS / 1_000
 
 
 async def test_the_timer_runs_again_for_who_comes_after_everyone_left() -> None:
