@@ -14,13 +14,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from jepsen_lite import checking, matrix, report
+from jepsen_lite.clusters import ports
 from jepsen_lite.clusters.cluster import ClusterError
 from jepsen_lite.clusters.starting import CLUSTERS
 from jepsen_lite.faults.catalogue import FAULTS, UnknownFaultError, kind_of
 from jepsen_lite.matrix import Cell, Ledger
-from jepsen_lite.progress import Progress
+from jepsen_lite.progress import Board, Progress
 from jepsen_lite.run import Result, Run, execute
-from jepsen_lite.scenarios import CAMPAIGN_FAULTS, CI, SCENARIOS, SMALL
+from jepsen_lite.scenarios import (
+    CAMPAIGN_FAULTS,
+    CAMPAIGN_WORKLOADS,
+    CI,
+    MATRIX_FAULTS,
+    SCENARIOS,
+    SMALL,
+)
 from jepsen_lite.settings import Settings
 from jepsen_lite.verdict import Verdict
 from jepsen_lite.workloads import WORKLOADS
@@ -29,6 +37,7 @@ USAGE: Final = 2
 NOT_STARTED: Final = 4
 INTERRUPTED: Final = 130
 NODES_MAX: Final = 9
+RUNS_AT_ONCE_MAX: Final = ports.COUNT // ports.BLOCK
 MEANING: Final = {
     Verdict.VALID: "every check passed",
     Verdict.UNKNOWN: "nothing wrong was found, but not enough was proven",
@@ -56,6 +65,13 @@ def _count(text: str) -> int:
     if value < 0:
         raise ValueError(text)
     return value
+
+
+def _sizes(text: str) -> list[int]:
+    sizes = [int(word) for word in text.split(",")]
+    if not all(1 <= size <= NODES_MAX for size in sizes):
+        raise ValueError(text)
+    return sizes
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -183,25 +199,24 @@ def _matrix(options: argparse.Namespace) -> int:
     if options.summary:
         say(matrix.summary(ledger.rows()))
         return 0
-    left = [cell for cell in todo if cell not in ledger.done()]
-    progress = Progress()
+    left = len(set(todo) - ledger.done())
+    ended: list[Cell] = []
+    board = Board()
 
-    def observe(cell: Cell, _run: Run) -> Callable[[Run], None]:
-        at = left.index(cell) + 1
-        mine = Progress(prefix=f"[{at}/{len(left)}] {cell.name}: ")
-        return mine.show
+    def show(lines: list[str]) -> None:
+        board.show([f"{len(ended)} of {left} runs have ended", *lines])
 
     def tell(cell: Cell, row: dict[str, Any]) -> None:
-        progress.end()
-        why = f"  {row['why'][0]}" if row["why"] else ""
-        say(
-            json.dumps(row)
-            if options.json
-            else f"{row['verdict']:8} {cell.name}: {row.get('ok', 0):,} ok,"
-            f" gap {row.get('longest_gap_s', 0)} s{why}"
-        )
+        ended.append(cell)
+        board.clear()
+        say(json.dumps(row) if options.json else _told_row(cell, row))
 
-    matrix.go(todo, base, ledger, observe, tell, again=options.again)
+    try:
+        matrix.go(
+            todo, base, ledger, tell, again=options.again, at_once=options.parallel, show=show
+        )
+    finally:
+        board.clear()
     wanted = set(todo)
     rows = [row for row in ledger.rows() if matrix.cell_of(row) in wanted]
     if not options.json:
@@ -213,19 +228,31 @@ def _matrix(options: argparse.Namespace) -> int:
     return 0
 
 
+def _told_row(cell: Cell, row: dict[str, Any]) -> str:
+    why = f"  {row['why'][0]}" if row["why"] else ""
+    gap_s = row.get("longest_gap_s", 0)
+    return f"{row['verdict']:8} {cell.name}: {row.get('ok', 0):,} ok, gap {gap_s} s{why}"
+
+
 def _cells(options: argparse.Namespace) -> list[Cell]:
-    nodes = [int(count) for count in options.nodes.split(",")]
+    if options.parallel > 1 and options.cluster == "remote":
+        raise UnknownFaultError("a cluster that runs already serves one run at a time")
+    nodes, where = options.nodes, options.cluster
     seeds = range(options.seed, options.seed + options.rounds)
     pairs = SMALL if options.small else CI if options.ci else ()
     if pairs:
-        where = options.cluster
         return [Cell(w, f, n, s, where) for s in seeds for n in nodes for w, f in pairs]
+    if options.campaign:
+        return list(matrix.cells(CAMPAIGN_WORKLOADS, CAMPAIGN_FAULTS, nodes, seeds, where))
     workloads = options.workloads.split(",") if options.workloads else list(WORKLOADS)
-    faults = options.faults.split(",") if options.faults else list(CAMPAIGN_FAULTS)
+    faults = options.faults.split(",") if options.faults else list(MATRIX_FAULTS)
+    for name in workloads:
+        if name not in WORKLOADS:
+            raise UnknownFaultError(f"there is no workload {name!r}: {', '.join(WORKLOADS)}")
     for fault in (part for text in faults for part in text.split("+")):
         if fault != matrix.NO_FAULT:
             kind_of(fault)
-    return list(matrix.cells(workloads, faults, nodes, seeds, options.cluster))
+    return list(matrix.cells(workloads, faults, nodes, seeds, where))
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -258,12 +285,17 @@ def parser() -> argparse.ArgumentParser:
     some = many.add_mutually_exclusive_group()
     some.add_argument("--small", action="store_true", help="twelve pairs that cover most")
     some.add_argument("--ci", action="store_true", help="six pairs with several faults at once")
-    many.add_argument("--nodes", default="3", metavar="N,…")
+    some.add_argument("--campaign", action="store_true", help="ten workloads, twelve faults")
+    many.add_argument("--nodes", type=_sizes, default=[3], metavar="N,…")
     many.add_argument("--seed", type=int, default=0)
     many.add_argument("--rounds", type=int, default=1, metavar="N", help="with other seeds")
     many.add_argument(
         "--again", type=_count, default=0, metavar="N",
         help="repeat what ends unknown, twice as long, up to N times",
+    )  # fmt: skip
+    many.add_argument(
+        "--parallel", type=int, choices=range(1, RUNS_AT_ONCE_MAX + 1), default=1, metavar="N",
+        help=f"runs at the same time, {RUNS_AT_ONCE_MAX} at most; each has its own ports",
     )  # fmt: skip
     many.add_argument("--ledger", type=Path, default=Path("jepsen-runs/ledger.jsonl"))
     many.add_argument("--summary", action="store_true", help="only show what the ledger says")

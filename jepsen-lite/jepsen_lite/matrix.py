@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from jepsen_lite import report
+from jepsen_lite import parallel, report
 from jepsen_lite.clusters.cluster import ClusterError
+from jepsen_lite.progress import Progress
 from jepsen_lite.run import Result, Run, execute
 from jepsen_lite.settings import Settings
 from jepsen_lite.verdict import Verdict
@@ -43,11 +47,13 @@ def cells(
     cluster: str = "local",
 ) -> Iterator[Cell]:
     """All combinations, by diagonals: of a campaign that was stopped early every workload has met
-    about as many faults. Several faults at once are joined by "+"."""
+    about as many faults. Every pair is run at one size, in turn along the diagonals, before any is
+    at a second. Several faults at once are joined by "+"."""
     rows = list(workloads)
     for seed in seeds:
-        for shift in range(len(faults)):
-            for count in nodes:
+        for turn in range(len(nodes)):
+            for shift in range(len(faults)):
+                count = nodes[(shift + turn) % len(nodes)]
                 for at, workload in enumerate(rows):
                     fault = faults[(at + shift) % len(faults)]
                     yield Cell(workload, fault, count, seed, cluster)
@@ -96,7 +102,8 @@ def _last_byte(file: BinaryIO) -> bytes:
 
 def row_of(cell: Cell, base: Settings, result: Result | str) -> dict[str, Any]:
     """A line of the ledger. ``result`` as text: why the run could not be done."""
-    row: dict[str, Any] = {**cell._asdict(), "time_s": base.time_s}
+    command = settings_of(cell, base).command()
+    row: dict[str, Any] = {**cell._asdict(), "time_s": base.time_s, "command": command}
     if isinstance(result, str):
         return {**row, "verdict": Verdict.UNKNOWN.value, "why": [result]}
     why = [
@@ -126,39 +133,60 @@ def go(
     todo: Iterable[Cell],
     base: Settings,
     ledger: Ledger,
-    observe: Callable[[Cell, Run], Callable[[Run], None]],
     tell: Callable[[Cell, dict[str, Any]], None],
     *,
     again: int = 0,
+    at_once: int = 1,
+    show: Callable[[list[str]], None] = lambda _lines: None,
 ) -> None:
     """Run what the ledger does not have. What passed leaves only its row behind.
 
-    ``observe`` gives each run its listener; ``tell`` hears of each row. A run that ends unknown is
-    repeated, twice as long, up to ``again`` times; its row says what was not known before.
+    ``tell`` hears of each row, ``show`` of how far those runs are that are under way, a line each.
+    More than one ``at_once``: each in a process of its own, their rows in the order in which they
+    end. A run that ends unknown is repeated, twice as long, up to ``again`` times; its row says
+    what was not known before. Raises UnknownFaultError, KeyboardInterrupt; no server is left then.
     """
     done = ledger.done()
-    for cell in todo:
-        if cell in done:
-            continue
-        before: list[str] = []
-        row = _one(cell, base, observe)
-        for _ in range(again):
-            if row["verdict"] != Verdict.UNKNOWN.value:
-                break
-            before += row["why"]
-            row = _one(cell, replace(base, time_s=2 * row["time_s"]), observe)
-        if before:
-            row["unknown_before"] = before
-        ledger.add(row)
-        tell(cell, row)
+    left = (cell for cell in todo if cell not in done)
+    work = partial(_row, base=base, again=again)
+    with closing(_results(left, work, at_once, show)) as results:
+        for cell, result in results:
+            row = row_of(cell, base, result) if isinstance(result, str) else result
+            ledger.add(row)
+            tell(cell, row)
 
 
-def _one(
-    cell: Cell, base: Settings, observe: Callable[[Cell, Run], Callable[[Run], None]]
-) -> dict[str, Any]:
+def _results(
+    left: Iterable[Cell],
+    work: parallel.Work[Cell],
+    at_once: int,
+    show: Callable[[list[str]], None],
+) -> Generator[tuple[Cell, dict[str, Any] | str], None, None]:
+    """Rows as they come; as text, why there is none."""
+    if at_once > 1:
+        yield from parallel.each(left, work, at_once, show)
+    else:
+        yield from ((cell, work(cell, lambda line: show([line]))) for cell in left)
+
+
+def _row(cell: Cell, tell: parallel.Tell, *, base: Settings, again: int) -> dict[str, Any]:
+    """Do a run, and again while it ends unknown; its row."""
+    before: list[str] = []
+    row = _one(cell, base, tell)
+    for _ in range(again):
+        if row["verdict"] != Verdict.UNKNOWN.value:
+            break
+        before += row["why"]
+        row = _one(cell, replace(base, time_s=2 * row["time_s"]), tell)
+    if before:
+        row["unknown_before"] = before
+    return row
+
+
+def _one(cell: Cell, base: Settings, tell: parallel.Tell) -> dict[str, Any]:
     """Do one run; its row."""
-    run = Run(settings_of(cell, base))
-    run.on_change = observe(cell, run)
+    progress = Progress()
+    run = Run(settings_of(cell, base), lambda run: tell(f"{cell.name}: {progress.line(run)}"))
     try:
         result = execute(run)
     except ClusterError as error:
@@ -185,22 +213,25 @@ def _keep(result: Result) -> None:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table of faults: runs, verdicts, operations, and the longest time without a
-    successful operation (median and worst)."""
+    """A Markdown table of faults: runs, verdicts, operations that succeeded, and the longest time
+    without one (median and worst of the runs that were judged); last, all together."""
     lines = [
         "| fault | runs | valid | unknown | invalid | operations | longest gap: median | worst |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for fault in dict.fromkeys(row["faults"] for row in rows):
-        ours = [row for row in rows if row["faults"] == fault]
-        gaps = sorted(row.get("longest_gap_s", 0.0) for row in ours)
-        verdicts = [
-            sum(row["verdict"] == verdict for row in ours)
-            for verdict in ("valid", "unknown", "invalid")
-        ]
-        operations = sum(row.get("ok", 0) for row in ours)
-        lines.append(
-            f"| {fault} | {len(ours)} | {verdicts[0]} | {verdicts[1]} | {verdicts[2]} |"
-            f" {operations:,} | {gaps[len(gaps) // 2]:.2f} s | {gaps[-1]:.2f} s |"
-        )
-    return "\n".join(lines)
+    faults = dict.fromkeys(row["faults"] for row in rows)
+    lines += [_summed(name, [row for row in rows if row["faults"] == name]) for name in faults]
+    return "\n".join([*lines, _summed("all", rows)])
+
+
+def _summed(name: str, rows: Sequence[dict[str, Any]]) -> str:
+    """A line of the table."""
+    counts = [
+        sum(row["verdict"] == verdict.value for row in rows)
+        for verdict in (Verdict.VALID, Verdict.UNKNOWN, Verdict.INVALID)
+    ]
+    gaps = [row["longest_gap_s"] for row in rows if "longest_gap_s" in row]
+    shown = [f"{gap:.2f} s" for gap in (median(gaps), max(gaps))] if gaps else ["", ""]
+    operations = sum(row.get("ok", 0) for row in rows)
+    fields = [name, len(rows), *counts, f"{operations:,}", *shown]
+    return f"| {' | '.join(map(str, fields))} |"

@@ -1,9 +1,12 @@
-"""What a run shows on a terminal while it goes on: one line, rewritten every second."""
+"""What a run shows on a terminal while it goes on: one line, rewritten every second; many runs at
+once: a line each."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -15,16 +18,15 @@ WIDTH = 24
 class Progress:
     """Shows runs on a terminal; silent on anything else."""
 
-    def __init__(self, stream: TextIO = sys.stderr, prefix: str = "") -> None:
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
         self._stream = stream
-        self._prefix = prefix
         self._is_shown = stream.isatty()
         self._last: tuple[float, int] = (0.0, 0)
 
     def show(self, run: Run) -> None:
         """The state of a run."""
         if self._is_shown:
-            self._stream.write(f"\r\033[K{self._prefix}{self.line(run)}")
+            self._stream.write(f"\r\033[K{self.line(run)}")
             self._stream.flush()
 
     def line(self, run: Run) -> str:
@@ -49,6 +51,33 @@ class Progress:
         if self._is_shown:
             self._stream.write("\r\033[K")
             self._stream.flush()
+
+
+class Board:
+    """What goes on at once, a line each, rewritten in place on a terminal; silent on anything
+    else."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._is_shown = stream.isatty()
+        self._height = 0
+
+    def show(self, lines: Sequence[str]) -> None:
+        """These lines instead of those before. What does not fit in one is cut off."""
+        if not self._is_shown:
+            return
+        self.clear()
+        width = shutil.get_terminal_size().columns - 1
+        self._stream.write("".join(f"{line[:width]}\n" for line in lines))
+        self._stream.flush()
+        self._height = len(lines)
+
+    def clear(self) -> None:
+        """Leave nothing behind."""
+        if self._height:
+            self._stream.write(f"\033[{self._height}F\033[J")
+            self._stream.flush()
+            self._height = 0
 
 
 def _faults(active: dict[str, list[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Named runs, and the pairs that ``make jepsen`` and its campaign go through."""
+"""Named runs, and what ``make jepsen`` and its campaign go through."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CI: Final[tuple[tuple[str, str], ...]] = (
 )
 """Pairs for ``make jepsen-ci``: several faults at once, because there is little time."""
 
-CAMPAIGN_FAULTS: Final[tuple[str, ...]] = (
+MATRIX_FAULTS: Final[tuple[str, ...]] = (
     "kill:leader",
     "kill:majority",
     "kill:all",
@@ -62,3 +62,32 @@ CAMPAIGN_FAULTS: Final[tuple[str, ...]] = (
     "snapshot",
     "wipe:one",
 )
+"""What ``jepsen-lite matrix`` gives every workload, if it is not told."""
+
+CAMPAIGN_WORKLOADS: Final[tuple[str, ...]] = (
+    "register",
+    "append",
+    "set",
+    "versions",
+    "watch",
+    "bank",
+    "cas-register",
+    "queue",
+    "session",
+    "lock",
+)
+CAMPAIGN_FAULTS: Final[tuple[str, ...]] = (
+    "kill:leader",
+    "partition:leader",
+    "pause:leader",
+    "power-loss:all",
+    "partition:one-way",
+    "reset:all",
+    "kill:majority",
+    "flapping",
+    "clock-jump",
+    "wipe:one",
+    "reorder:all",
+    "restart",
+)
+"""One or two faults of each kind, for runs of a minute."""

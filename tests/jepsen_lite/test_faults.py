@@ -16,7 +16,14 @@ from jepsen_lite.faults.catalogue import FAULTS, UnknownFaultError, kind_of, mak
 from jepsen_lite.faults.fault import Fault, NoEffectError
 from jepsen_lite.faults.schedule import Rhythm, Schedule
 from jepsen_lite.history import History
-from jepsen_lite.scenarios import CAMPAIGN_FAULTS, CI, SCENARIOS, SMALL
+from jepsen_lite.scenarios import (
+    CAMPAIGN_FAULTS,
+    CAMPAIGN_WORKLOADS,
+    CI,
+    MATRIX_FAULTS,
+    SCENARIOS,
+    SMALL,
+)
 from jepsen_lite.workloads import WORKLOADS
 
 
@@ -72,11 +79,11 @@ def test_every_name_leads_somewhere() -> None:
     pairs += [*((w, f) for w, faults in SCENARIOS.values() for f in faults)]
     for workload, _ in pairs:
         assert workload in WORKLOADS
-    for fault in (*CAMPAIGN_FAULTS, *(fault for _, fault in pairs)):
+    for fault in (*MATRIX_FAULTS, *CAMPAIGN_FAULTS, *(fault for _, fault in pairs)):
         kind_of(fault)
     assert len(SMALL) == 12
-    assert len(CAMPAIGN_FAULTS) >= 12
-    assert len(WORKLOADS) >= 10
+    assert len(set(CAMPAIGN_FAULTS)) >= 12
+    assert len(set(CAMPAIGN_WORKLOADS) & set(WORKLOADS)) >= 10
 
 
 @pytest.mark.parametrize("text", ["melt", "kill:everyone", "kill:", "flapping:one", ""])
@@ -249,7 +256,7 @@ async def test_a_fault_without_effect_is_healed_and_complained_of(tmp_path: Path
 async def test_a_fault_lasts_until_it_is_seen_to_work(tmp_path: Path) -> None:
     """On a slow machine nobody may have tried to cross a cut way yet."""
     fault = Scripted(verify=NoEffectError("not yet"), not_yet=3)
-    history, problems, unproven = await scheduled(tmp_path / "h", fault, 0.01, Rhythm(0.01, 0.01))
+    history, problems, unproven = await scheduled(tmp_path / "h", fault, 0.3, Rhythm(0.01, 0.01))
     assert not problems
     assert not unproven
     assert history.faults[0].verified == "seen"

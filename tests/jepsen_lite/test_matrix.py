@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jepsen_lite import cli, matrix, report
 from jepsen_lite.matrix import Cell, Ledger
+from jepsen_lite.progress import Board
 from jepsen_lite.run import Result, Run
 from jepsen_lite.settings import Settings
 from jepsen_lite.verdict import Judgement, Verdict
@@ -74,16 +77,16 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> type[FakeRun]:
     return kind
 
 
-def go(ledger: Ledger, out: Path, cells: list[Cell], again: int = 0) -> list[str]:
+def go(ledger: Ledger, out: Path, cells: list[Cell], again: int = 0, at_once: int = 1) -> list[str]:
     """Run what is missing; the verdicts told."""
     told: list[str] = []
     matrix.go(
         cells,
         replace(BASE, out=out),
         ledger,
-        lambda _cell, _run: lambda _run: None,
         lambda _cell, row: told.append(str(row["verdict"])),
         again=again,
+        at_once=at_once,
     )
     return told
 
@@ -135,6 +138,30 @@ def test_a_mistake_of_the_tool_does_not_end_the_campaign(
     assert ledger.rows()[0]["why"][0].startswith("the tool failed: KeyError('harness') (see")
 
 
+def test_several_runs_at_once_have_one_ledger(tmp_path: Path, fakes: type[FakeRun]) -> None:
+    """Whatever order they end in: a row for each, written by one."""
+    fakes.verdicts[:] = [Verdict.VALID]
+    ledger = Ledger(tmp_path / "ledger")
+    assert go(ledger, tmp_path / "out", CELLS, at_once=3) == ["valid"] * len(CELLS)
+    assert len(ledger.rows()) == len(CELLS)
+    assert ledger.done() == set(CELLS)
+    assert go(ledger, tmp_path / "out", CELLS, at_once=3) == []
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(120)
+@pytest.mark.xdist_group("jepsen")
+def test_real_clusters_side_by_side(tmp_path: Path) -> None:
+    """Their ports and directories are their own: all start, none sees another's data."""
+    ledger = tmp_path / "ledger"
+    words = "--workloads counter --faults none --nodes 1 --rounds 3 --time 1 --ok 60 --again 2"
+    where = ["--out", str(tmp_path / "out"), "--ledger", str(ledger)]
+    assert cli.main(["matrix", *words.split(), "--parallel", "3", *where]) == 0
+    rows = Ledger(ledger).rows()
+    assert [row["verdict"] for row in rows] == ["valid"] * 3
+    assert {row["seed"] for row in rows} == {0, 1, 2}
+
+
 def test_clusters_are_told_apart(tmp_path: Path, fakes: type[FakeRun]) -> None:
     """What passed on one says nothing of another."""
     del fakes
@@ -146,12 +173,48 @@ def test_clusters_are_told_apart(tmp_path: Path, fakes: type[FakeRun]) -> None:
 
 
 def test_the_summary_says_how_long_a_fault_hurt() -> None:
-    """Median and worst of the longest gaps, by fault."""
-    rows = [
+    """Median and worst of the longest gaps, by fault; what could not be run has none."""
+    rows: list[dict[str, Any]] = [
         {"faults": "kill", "verdict": verdict, "ok": 1_000, "longest_gap_s": gap}
         for verdict, gap in (("valid", 0.5), ("invalid", 9.0), ("valid", 0.25))
     ]
-    assert "| kill | 3 | 2 | 0 | 1 | 3,000 | 0.50 s | 9.00 s |" in matrix.summary(rows)
+    rows.append({"faults": "pause", "verdict": "unknown"})
+    shown = matrix.summary(rows)
+    assert "| kill | 3 | 2 | 0 | 1 | 3,000 | 0.50 s | 9.00 s |" in shown
+    assert "| pause | 1 | 0 | 1 | 0 | 0 |  |  |" in shown
+    assert shown.endswith("| all | 4 | 2 | 1 | 1 | 3,000 | 0.50 s | 9.00 s |")
+
+
+def test_the_documents_say_what_the_campaigns_ledger_says() -> None:
+    """Every figure; and nothing in it is left unexplained."""
+    docs = Path(__file__).parents[2] / "docs"
+    rows = Ledger(docs / "campaigns/jepsen.jsonl").rows()
+    text = (docs / "testing.md").read_text(encoding="utf-8")
+    assert matrix.summary(rows) in text
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_board_is_rewritten_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes up by as many lines as it has shown, none of which is wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", "20")
+    screen = Screen()
+    board = Board(screen)
+    board.clear()
+    board.show(["one", "two " * 10])
+    assert screen.getvalue() == "one\ntwo two two two two\n"
+    board.show([])
+    assert screen.getvalue().endswith("\n\033[2F\033[J")
+    board.clear()
+    assert screen.getvalue().count("\033[J") == 1
+    silent = io.StringIO()
+    Board(silent).show(["one"])
+    assert not silent.getvalue()
 
 
 def test_the_command_for_again_asks_for_the_same() -> None:
@@ -197,6 +260,13 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         ["matrix", "--faults", "melt"],
         ["matrix", "--small", "--ci"],
         ["matrix", "--again", "-1"],
+        ["matrix", "--parallel", "0"],
+        ["matrix", "--parallel", "11"],
+        ["matrix", "--parallel", "2", "--cluster", "remote"],
+        ["matrix", "--nodes", "3,x"],
+        ["matrix", "--nodes", "10"],
+        ["matrix", "--workloads", "nonsense"],
+        ["matrix", "--campaign", "--ci"],
         ["run", "--workload", "set", "--set", "novalue"],
         ["run", "--workload", "set", "--nodes", "0"],
         ["run", "--workload", "set", "--time", "-1"],
