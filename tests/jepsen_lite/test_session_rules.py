@@ -21,10 +21,12 @@ def _early() -> History:
 
 
 def _late() -> History:
-    """An ephemeral is there long after its client has gone."""
+    """An ephemeral is there long after its client has gone, while others are answered."""
     history = _early()
     history.ops.pop()
     history.add(Op("a", "gone", None, None, 4, 4, Outcome.OK, session=5))
+    for time_ms in (100, 200, 300):
+        history.add(Op("c", "look", "/f", None, time_ms * MS, time_ms * MS, Outcome.OK, None))
     history.add(Op("b", "look", "/e", None, 400 * MS, 401 * MS, Outcome.OK, 5))
     return history
 

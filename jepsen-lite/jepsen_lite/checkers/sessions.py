@@ -4,18 +4,23 @@ All times are the recorder's; where a fault moved the clocks of nodes, nothing i
 and late. Rules, by name: ``E1`` (an ephemeral is there while its session lives and not after),
 ``E2`` (nothing of a session succeeds after its end), ``E3`` (no session ends before a whole timeout
 has passed since its last confirmed contact), ``E4`` (one whose client is gone ends within its
-timeout and ``meta["late_ms"]`` once the cluster is whole), ``E5`` (who was told *expired* is).
+timeout and ``meta["late_ms"]`` of a whole cluster), ``E5`` (who was told *expired* is).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Final
 
 from jepsen_lite.history import FOREVER, NEVER, History, Op
 from jepsen_lite.verdict import Judgement
 
-DRIFT_PPM = 2_000
+DRIFT_PPM: Final = 2_000
 """Clocks that differ by up to this much are within the contract."""
+SILENCE_NS: Final = 300_000_000
+"""Nobody was answered for longer than this: perhaps nobody led. Less than any election takes."""
 
 
 @dataclass(slots=True)
@@ -46,6 +51,7 @@ def check(history: History) -> Judgement:
     """Whether sessions and ephemerals lived as long as they should."""
     judgement = Judgement("sessions")
     sessions = _collect(history)
+    whole = _Whole(history)
     clocks_were_right = not any(fault.name.startswith("clock") for fault in history.faults)
     for session in sessions.values():
         if clocks_were_right:
@@ -64,7 +70,7 @@ def check(history: History) -> Judgement:
             _check_look(judgement, owner, creation, look)
             if clocks_were_right:
                 _check_absent(judgement, owner, creation, look)
-                _check_late(judgement, history, owner, look)
+                _check_late(judgement, whole, owner, look)
     if not looks:
         judgement.cannot_say("nobody looked for ephemerals")
     judgement.figures = {"operations": len(history.ops), "sessions": len(sessions)}
@@ -141,19 +147,37 @@ def _check_absent(judgement: Judgement, session: _Session, creation: Op, look: O
         judgement.add("E3", sentence, look.id, creation.id)
 
 
-def _check_late(judgement: Judgement, history: History, session: _Session, look: Op) -> None:
-    late_ms = history.meta.get("late_ms")
-    if session.gone is None or late_ms is None or look.result is None:
+def _check_late(judgement: Judgement, whole: _Whole, session: _Session, look: Op) -> None:
+    """There though its client is gone: then the cluster must not have been whole for long."""
+    if session.gone is None or whole.late_ns is None or look.result is None:
         return
-    due_ns = max(session.gone.end_ns, _healed_ns(history))
-    due_ns += session.timeout_ns + late_ms * 1_000_000
+    due_ns = max(session.gone.end_ns, whole.since_ns(look)) + session.timeout_ns + whole.late_ns
     if look.invoke_ns > due_ns:
         sentence = f"{look} shows an ephemeral whose client is gone since {session.gone}"
         judgement.add("E4", sentence, look.id, session.gone.id)
 
 
-def _healed_ns(history: History) -> int:
-    """When the last fault was over; beyond all times if one was never ended."""
-    if any(fault.end_ns == NEVER for fault in history.faults):
-        return FOREVER
-    return max((fault.end_ns for fault in history.faults), default=0)
+class _Whole:
+    """Since when nothing has kept sessions from ending: no fault, and somebody was always
+    answered. A change of leaders gives every session its whole timeout again; it cannot pass
+    without a silence."""
+
+    def __init__(self, history: History) -> None:
+        late_ms = history.meta.get("late_ms")
+        self.late_ns = None if late_ms is None else late_ms * 1_000_000
+        done = sorted(
+            op.end_ns for op in history.ops if op.is_ok and op.f not in {"gone", "expired"}
+        )
+        hindered = [(a, b) for a, b in pairwise(done) if b - a > SILENCE_NS]
+        hindered += [
+            (fault.start_ns, FOREVER if fault.end_ns == NEVER else fault.end_ns)
+            for fault in history.faults
+        ]
+        hindered.sort()
+        self._starts = [start_ns for start_ns, _ in hindered]
+        self._ends = list(accumulate((end_ns for _, end_ns in hindered), max))
+
+    def since_ns(self, look: Op) -> int:
+        """As seen when ``look`` began; later than that if it is not whole."""
+        at = bisect_left(self._starts, look.invoke_ns)
+        return self._ends[at - 1] if at else NEVER

@@ -10,7 +10,7 @@ from typing import Final
 from coord_client import ConnectionState
 from jepsen_lite.clients.native import NativeStore
 from jepsen_lite.clients.store import NoNodeError, Store
-from jepsen_lite.history import Op, Outcome
+from jepsen_lite.history import Json, Op, Outcome
 from jepsen_lite.recorder import Answer, now_ns
 from jepsen_lite.workloads.workload import ROOT, Worker, Workload
 
@@ -19,8 +19,11 @@ LONG_LIVED: Final = 0.3
 LONG_LIFE: Final = 3.0
 SHORT_LIFE: Final = 0.5
 """Life of a session, at most, in time-outs."""
-LOOKS_MAX: Final = 40
-LOOK_EVERY_S: Final = 0.25
+LOOKS_MAX: Final = 60
+LOOK_EVERY_S: Final = 0.2
+LATE_MS: Final = 3_500
+"""How long after its time-out a session may end: the leader waits two seconds for contacts on their
+way and looks ten times a second; the rest is for a slow machine."""
 
 
 class Sessions(Workload):
@@ -34,6 +37,9 @@ class Sessions(Workload):
     def __init__(self, dice: random.Random, *, nodes: int, workers: int) -> None:
         super().__init__(dice, nodes=nodes, workers=workers)
         self._numbers = itertools.count(1)
+
+    def meta(self) -> dict[str, Json]:
+        return {"late_ms": LATE_MS}
 
     async def prepare(self, store: Store) -> None:
         await store.ensure(ROOT)
