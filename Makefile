@@ -188,7 +188,8 @@ bench-deps:
 
 # Installs only what is missing, so that a machine which has everything needs no network.
 SYSTEM_TOOLS := gcc:gcc strace:strace curl:curl jq:jq java:default-jre-headless javac:default-jdk-headless \
-	go:golang-go node:nodejs npm:npm chromium:chromium promtool:prometheus
+	go:golang-go node:nodejs npm:npm chromium:chromium promtool:prometheus \
+	systemd-analyze:systemd
 SYSTEM_FILES := /usr/share/java/zookeeper.jar:libzookeeper-java \
 	/usr/share/java/curator-recipes.jar:libcurator-recipes-java \
 	/usr/include/zookeeper/zookeeper.h:libzookeeper-mt-dev \

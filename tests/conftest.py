@@ -34,6 +34,7 @@ INSTALLS: Final = {
     "curl": "apt-get install curl",
     "jq": "apt-get install jq",
     "promtool": "apt-get install prometheus",
+    "systemd-analyze": "apt-get install systemd",
     "kubernetes_validate": "pip install kubernetes-validate",
     "java": "apt-get install default-jre-headless",
     "javac": "apt-get install default-jdk-headless",
