@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import coord
 from coord.app import binding, fatal_signals, http_door, logs, wiring, words
 from coord.app.failures import OK, SOFTWARE, exit_code_of
+from coord.app.leaders_file import remember_leaders
 from coord.app.parts import Parts
 from coord.app.scrub import Scrubber
 from coord.app.supervision import Notifier, parent_has_ended
@@ -178,6 +179,7 @@ class Application:
             store.close(clean=True)
             return OK
         node, writer = wiring.make_node(config, store, transport, self._parts, self._fatal)
+        remember_leaders(node, config.node.dir)
         if decision is not None:
             # Only now, with somebody to hear them, may the others send messages.
             transport.introduce(hello_after(hello, decision))

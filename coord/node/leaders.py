@@ -1,4 +1,4 @@
-"""Who has led since this node started, and why leadership moved, as this node saw it."""
+"""Who has led and why leadership moved, as this node saw it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from coord.raft.types import NO_NODE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from coord.node.ports import Clock
     from coord.raft.types import NodeId, Term
@@ -42,7 +42,7 @@ class Leadership:
 
 
 class LeaderBook:
-    """The last ``KEPT`` leaders, oldest first; ``elections`` counts all by reason."""
+    """The last ``KEPT`` leaders, oldest first. ``elections``: since the start, by reason."""
 
     def __init__(self, own_id: NodeId, clock: Clock, is_linked: Callable[[NodeId], bool]) -> None:
         self._own_id = own_id
@@ -54,6 +54,12 @@ class LeaderBook:
         self._last: tuple[Term, NodeId] | None = None
         self.kept: deque[Leadership] = deque(maxlen=KEPT)
         self.elections: Counter[str] = Counter()
+        self.on_news: Callable[[], None] = lambda: None
+        """Told when ``kept`` has grown."""
+
+    def recall(self, known: Iterable[Leadership]) -> None:
+        """What was known before this node was started again, oldest first. Before any change."""
+        self.kept.extend(known)
 
     def handing_over(self, term: Term) -> None:
         """This node leads in ``term`` and has asked another to take over."""
@@ -66,8 +72,15 @@ class LeaderBook:
         elif (term, leader) != self._last:
             reason = self._reason or self._why()
             self.elections[reason] += 1
-            self.kept.append(Leadership(int(term), int(leader), self._clock.wall_ms(), reason))
             self._last, self._reason = (term, leader), ""
+            self._keep(Leadership(int(term), int(leader), self._clock.wall_ms(), reason))
+
+    def _keep(self, new: Leadership) -> None:
+        last = self.kept[-1] if self.kept else None
+        if last is not None and (last.term, last.leader) == (new.term, new.leader):
+            return  # It still leads: only this node was started again.
+        self.kept.append(new)
+        self.on_news()
 
     def _why(self) -> str:
         if self._last is None:

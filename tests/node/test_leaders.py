@@ -64,6 +64,23 @@ def test_the_book_is_bounded() -> None:
     assert (len(scene.book.kept), scene.book.kept[0].term) == (KEPT, 10)
 
 
+def test_what_was_known_before_is_recalled() -> None:
+    """A leader that goes on leading is no news; another one is."""
+    known = Scene()
+    known.lead(1, OTHER)
+    known.lead(2, THIRD)
+    scene, news = Scene(), []
+    scene.book.recall(known.book.kept)
+    scene.book.on_news = lambda: news.append(len(scene.book.kept))
+    scene.lead(2, THIRD)
+    assert list(scene.book.kept) == list(known.book.kept)
+    assert scene.book.elections[START] == 1
+    assert not news
+    assert scene.lead(3, OTHER) == SILENCE
+    assert [it.term for it in scene.book.kept] == [1, 2, 3]
+    assert news == [3]
+
+
 def test_the_status_tells_it() -> None:
     """With disk, snapshots and digest."""
     told = Single().node.statistics().as_dict()
