@@ -48,6 +48,7 @@ async def test_a_page_signs_in_and_changes_what_is_its_user_s(api: Api) -> None:
     assert (await api.refused("GET", "/v1/nodes/own", headers=cookie)).status == 403
     late = await api.refused("PUT", "/v1/nodes/own", {"value": "y"}, headers=change)
     assert (late.status, late.json["code"]) == (401, "auth-failed")
+    assert late.headers["WWW-Authenticate"].startswith("Coord ")  # No dialog of the browser's.
 
 
 async def test_the_super_user_is_told_so(api: Api) -> None:

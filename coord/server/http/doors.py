@@ -18,8 +18,9 @@ from coord.server.http import feed_stream, metrics, page
 from coord.server.http.api.calls import BODY_BYTES_MAX
 from coord.server.http.api.routes import add_routes
 from coord.server.http.api.services import SERVICES, Services
-from coord.server.http.guards import make_guard, put_headers
+from coord.server.http.guards import HEADERS, make_guard, put_headers
 from coord.server.http.health import readiness
+from coord.server.http.problems import problem
 
 if TYPE_CHECKING:
     from coord.node.node import Node
@@ -93,6 +94,26 @@ def _is_bad_request(record: logging.LogRecord) -> bool:
     return isinstance(error, HttpProcessingError)
 
 
+class _Connection(web.RequestHandler):
+    """One client. What cannot be read as HTTP is refused like everything else."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to it, after which the connection is closed."""
+        super().handle_error(request, status, exc, message)
+        answer = problem(status, message or "the node failed to answer this; its log says why")
+        answer.headers.update(HEADERS)
+        answer.force_close()
+        return answer
+
+
 class _Refused(asyncio.Protocol):
     """A connection too many."""
 
@@ -112,29 +133,33 @@ class HttpDoor:
         self.services = Services(node, trusted)
         self._runner = web.AppRunner(
             make_application(self.services, names),
-            access_log=None,
-            logger=_parser_log(),
-            max_line_size=LINE_BYTES_MAX,
             handle_signals=False,
-            keepalive_timeout=KEEP_ALIVE_S,
             shutdown_timeout=STOP_WITHIN_S,
         )
+        self._logger = _parser_log()
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Accept. Raises OSError."""
         await self._runner.setup()
-        serve = self._runner.server
+        serve, loop = self._runner.server, asyncio.get_running_loop()
         assert serve is not None
 
         def accept() -> asyncio.BaseProtocol:
             if len(serve.connections) >= CONNECTIONS_MAX:
                 log.warning("too many HTTP connections", extra={"open": len(serve.connections)})
                 return _Refused()
-            return serve()
+            return _Connection(
+                serve,
+                loop=loop,
+                access_log=None,  # type: ignore[arg-type]  # There is none.
+                logger=self._logger,
+                max_line_size=LINE_BYTES_MAX,
+                keepalive_timeout=KEEP_ALIVE_S,
+            )
 
         self.services.start()
-        self._server = await asyncio.get_running_loop().create_server(accept, sock=sock)
+        self._server = await loop.create_server(accept, sock=sock)
 
     async def stop(self) -> None:
         """Answer what is being answered, then close."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 
 import pytest
 
 from coord.server.http import doors, guards
+from tests.node.single import Single
 from tests.server.http.conftest import House
 
 
@@ -114,3 +117,42 @@ async def test_a_large_request_is_refused(house: House) -> None:
     headers = {"X-Large": "x" * 100_000}
     async with house.client.get(house.url("/livez"), headers=headers) as answer:
         assert answer.status == 400
+        assert (await answer.json(content_type="application/problem+json"))["status"] == 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01",
+        b"GET / HTTP/9.9",
+        b"GET /\x00 HTTP/1.1",
+        b"POST /v1/login HTTP/1.1\r\nContent-Length: -1",
+        b"GET / HTTP/1.1\r\nno header",
+    ],
+)
+async def test_what_is_no_http_is_told_so(house: House, line: bytes) -> None:
+    """In the shape of every other refusal; the connection is closed, others are served on."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(line + b"\r\nHost: localhost\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.split(b" ", 2)[1] == b"400"
+    for header in ("Content-Type: application/problem+json", "X-Frame-Options: DENY"):
+        assert header.encode() in head
+    assert json.loads(body)["status"] == 400
+    async with house.client.get(house.url("/livez")) as answer:
+        assert answer.status == 200
+
+
+async def test_who_asks_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither without a word nor within one: such connections would take the place of others."""
+    monkeypatch.setattr(doors, "KEEP_ALIVE_S", 0.1)
+    door = doors.HttpDoor(Single().node)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        await door.start(sock)
+        for begun in (b"", b"GET /livez HTTP/1.1\r\nHost: loc"):
+            reader, writer = await asyncio.open_connection(*sock.getsockname())
+            writer.write(begun)
+            assert await reader.read() == b""
+            writer.close()
+        await door.stop()

@@ -37,6 +37,19 @@ def test_every_metric_is_told_and_documented() -> None:
         assert f"`{name}`" in page, name
 
 
+def test_what_is_documented_is_told() -> None:
+    """Also those that have no sample yet; writes of the log are timed where a thread does them."""
+    rows = re.findall(r"^\| (`coord_.*?) \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    documented = {
+        re.sub(r"_(bucket|count|sum)$", "", name)
+        for row in rows
+        for name in re.findall(r"`(coord_\w+)`", row)
+    }
+    text = make_exposition(Single().node)().decode()
+    told = set(re.findall(r"^# HELP (coord_\w+) ", text, re.MULTILINE))
+    assert documented == told | {"coord_log_write_seconds"}
+
+
 def test_alerts_ask_for_metrics_that_exist() -> None:
     """A rule about a metric that nobody tells never fires."""
     page = DOCS.read_text(encoding="utf-8")

@@ -79,6 +79,9 @@ def refusal(error: CoordError) -> web.Response:
     if isinstance(error, TransactionError):
         more["results"] = [{"code": word_of_code(code)} for code in error.results]
     answer = problem(status, str(error) or word_of(type(error)), **more)
+    if status is HTTPStatus.UNAUTHORIZED:
+        # What RFC 9110 asks for. Of "Basic" browsers would make a dialog of their own.
+        answer.headers["WWW-Authenticate"] = 'Coord realm="coord"'
     if status in _LATER:
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     return answer
