@@ -11,6 +11,7 @@ configured with.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -62,6 +63,15 @@ class Roster:
         self.membership = membership
         if self._vouched is not None and self._vouched[0] <= index:
             self._vouched = None
+
+    def introduction(self, own: Hello, index: int) -> Hello:
+        """``own`` as it is now, with ``index`` applied. A node that has joined is empty until its
+        log says who the members are: from then on others may believe what it shows, also in the
+        life in which it has joined."""
+        known = self.membership
+        if not known.members:
+            return replace(own, index=index)
+        return replace(own, index=index, membership=known, empty=False)
 
     def targets(self) -> dict[NodeId, str]:
         """Node id → address to dial, for everybody this node should be able to talk to."""

@@ -173,12 +173,7 @@ class PeerTransport:
     @property
     def own(self) -> Hello:
         """How this node introduces itself at the moment."""
-        known = self._roster.membership
-        return replace(
-            self._own,
-            index=self.position(),
-            membership=known if known.members else self._own.membership,
-        )
+        return self._roster.introduction(self._own, self.position())
 
     def connected(self) -> tuple[NodeId, ...]:
         """Members that batches can be sent to now, sorted."""

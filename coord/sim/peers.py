@@ -123,13 +123,7 @@ class SimTransport:
     @property
     def own(self) -> Hello:
         """How this node introduces itself at the moment."""
-        known = self._roster.membership
-        return replace(
-            self._own,
-            empty=self._own.empty and not known.members,
-            index=self.position(),
-            membership=known if known.members else self._own.membership,
-        )
+        return self._roster.introduction(self._own, self.position())
 
     # --- dialling -------------------------------------------------------------------------------
 

@@ -189,6 +189,21 @@ def test_a_joining_node_believes_nobody_who_is_no_member_himself() -> None:
     assert not roster().vouch(own, hello(2, index=50, membership=membership(1, 5)))
 
 
+def test_who_has_joined_is_believed_in_the_same_life() -> None:
+    """Where every other member was wiped once and has joined again, only such nodes can tell a
+    wiped one who the members are."""
+    joined = Roster(NodeId(2), {}, {})
+    empty = hello(2, empty=True)
+    assert joined.introduction(empty, 0) == empty
+    joined.set_members(membership(1, 2), 7)
+    shown = joined.introduction(empty, 7)
+    assert shown == hello(2, index=7, membership=membership(1, 2))
+
+    wiped = roster()
+    assert wiped.vouch(hello(1, empty=True), shown)
+    assert wiped.judge(hello(1, empty=True), shown).standing is Standing.MEMBER
+
+
 def test_a_shown_membership_is_forgotten_once_the_log_has_caught_up() -> None:
     """From then on only the log counts."""
     made = roster(1, 2, 3)

@@ -312,6 +312,20 @@ async def test_a_node_that_joins_dials_whom_its_peer_has_shown(start: Start) -> 
     await peer.close()
 
 
+async def test_a_node_says_when_it_is_not_empty_any_more(start: Start) -> None:
+    """It has joined, and its log has told it who the members are: others may believe it."""
+    joining = await start(2, peers={N1: "127.0.0.1:1"}, empty=True)
+    peer = await RawPeer.dial(joining)
+    peer.say(raw_hello(1, 10))
+    assert (await peer.next())["empty"] is True
+
+    shown = members((1, 10, "127.0.0.1:1"), (2, 20, joining.address))
+    joining.transport.set_members(shown)
+    said = await peer.next()
+    assert (said["empty"], said["membership"]) == (False, shown.encode())
+    await peer.close()
+
+
 async def test_a_candidate_is_reported_but_its_messages_are_not(start: Start) -> None:
     """A wiped node under a known id: hello yes, messages only once it is a member."""
     first = await lonely(start)
