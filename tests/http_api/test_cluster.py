@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from coord.model import requests as rq
+from coord.model.histogram import Histogram
+from coord.node.traffic import LATENCY_BOUNDS_MS
 from coord.server.http.api.cluster import _digests_agree, _leaders
 from tests.http_api.conftest import ANN, ROOT, Api
 
@@ -53,6 +56,23 @@ async def test_samples_tell_what_grew(api: Api) -> None:
     assert told["samples"][-1]["requests"] >= 1
     assert told["samples"][-1]["writes"] == 1
     assert told["samples"][-1]["applied"] >= 1
+
+
+async def test_latencies_are_those_of_reads_and_writes(api: Api) -> None:
+    """Heartbeats wait for the leader's next round, questions about the cluster for its members:
+    they say nothing of how long work takes."""
+    samples, traffic = api.door.services.samples, api.single.node.gateway.traffic
+    samples.take()
+    for kind in (rq.Ping, rq.Admin):
+        traffic.by_kind.setdefault(kind, Histogram(LATENCY_BOUNDS_MS)).observe(900)
+    samples.take()
+    told = samples.told()["samples"][-1]
+    assert [told[name] for name in told if name.startswith("latency")] == [None] * 3
+    for ms in (2, 4):
+        traffic.by_kind.setdefault(rq.Get, Histogram(LATENCY_BOUNDS_MS)).observe(ms)
+    samples.take()
+    told = samples.told()["samples"][-1]
+    assert (told["latency_ms"], told["latency_p50_ms"], told["latency_p99_ms"]) == (3, 2, 5)
 
 
 def status(**more: Any) -> dict[str, Any]:

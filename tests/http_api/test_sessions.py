@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from coord.node.leaders import SILENCE, Leadership
 from tests.http_api.conftest import ANN, BOB, Api
 
 
@@ -44,6 +45,41 @@ async def test_a_lease_that_nobody_keeps_expires(api: Api) -> None:
     told = await api.get(f"/v1/sessions/{ended['session']}")
     assert told["reason"]["last_heard_ms"] >= 1_000
     assert told["reason"]["leader"] == 1
+
+
+async def test_a_session_is_found_by_either_form_of_its_id(api: Api) -> None:
+    """The number of the answers, or what the command line and the page write."""
+    own = await api.lease()
+    number = int(own["Coord-Session"].partition(".")[0])
+    told = await api.get(f"/v1/sessions/{number}")
+    assert await api.get(f"/v1/sessions/{number:#x}") == told
+    for wrong, status in (("0x", 404), ("0xg", 404), ("2a", 404), ("0x" + "f" * 20, 400)):
+        assert (await api.refused("GET", f"/v1/sessions/{wrong}")).status == status
+    unknown = await api.refused("GET", "/v1/sessions/0xfffff")
+    assert "session 0xfffff is not known" in unknown.json["detail"]
+    kept = await api.post(f"/v1/sessions/{number:#x}/keep-alive", {}, headers=own)
+    assert kept["session"] == number
+    gone = await api.ask("DELETE", f"/v1/sessions/{number:#x}", headers=own)
+    assert gone.json["state"] == "ended"
+
+
+async def test_changes_of_the_leader_are_part_of_a_session_s_story(api: Api) -> None:
+    """Those of its life: each began its timeout anew."""
+    own = await api.lease()
+    session = own["Coord-Session"].partition(".")[0]
+    opened = await api.get(f"/v1/sessions/{session}")
+    assert opened["leaders"] == []
+    book = api.single.node.leaders
+    book.kept.append(Leadership(7, 2, opened["opened_ms"] + 1, SILENCE))
+    later = {"term": 7, "leader": 2, "since_ms": opened["opened_ms"] + 1, "reason": SILENCE}
+    assert (await api.get(f"/v1/sessions/{session}"))["leaders"] == [later]
+
+    while api.single.hands.wall_ms() <= later["since_ms"]:
+        await asyncio.sleep(0.001)
+    await api.ask("DELETE", f"/v1/sessions/{session}", headers=own)
+    told = await api.get(f"/v1/sessions/{session}")
+    book.kept.append(Leadership(8, 1, told["ended_ms"] + 1, SILENCE))
+    assert (await api.get(f"/v1/sessions/{session}"))["leaders"] == [later]
 
 
 async def test_a_lease_is_its_owner_s(api: Api) -> None:

@@ -99,8 +99,8 @@ def test_any_two_revisions_can_be_compared(tab: Tab, client: SyncClient) -> None
     page.locator(".difference li.added").get_by_text('"b": 3').wait_for()
     page.locator(".difference li.removed").get_by_text('"b": 2').wait_for()
     assert page.get_by_role("row").count() == 4
-    session = page.get_by_role("link", name=re.compile(r"^session \d+$")).first
-    assert session.get_attribute("href") == f"#/sessions/{client.session_id}"
+    session = page.get_by_role("link", name=re.compile(r"^session 0x[0-9a-f]+$")).first
+    assert session.get_attribute("href") == f"#/sessions/{client.session_id:#x}"
 
     page.get_by_role("radio", name=re.compile("^Compare from")).last.check()
     page.locator(".difference li.removed").get_by_text('"b": 1').wait_for()

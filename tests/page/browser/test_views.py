@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
+from coord.app.leaders_file import LEADERS_FILE
 from coord_client import CreateMode
 from coord_client.sync import SyncClient, connect
 
@@ -41,12 +43,16 @@ def test_a_session_and_its_end(tab: Tab, cluster: PageCluster, client: SyncClien
     """What it owns while it is open; how it ended, and what went with it."""
     client.create("/owned")
     page = tab.open("#/sessions")
-    with connect(cluster.hosts, client_name="<i>batch job") as other:
+    with (
+        connect(cluster[1].client, client_name="<i>batch job") as other,
+        other.watch("/owned"),
+    ):
         session = other.session_id
         other.create("/owned/lease", b"", mode=CreateMode.EPHEMERAL)
         panel(page, "Open").get_by_role("row").filter(has_text="<i>batch job").click()
-        page.wait_for_url(re.compile(f"#/sessions/{session}$"))
+        page.wait_for_url(re.compile(f"#/sessions/{session:#x}$"))
         panel(page, "Owns").get_by_role("link", name="/owned/lease").wait_for()
+        panel(page, "Watches").get_by_role("link", name="/owned", exact=True).wait_for()
         panel(page, "Its story so far").get_by_text("opened").wait_for()
     panel(page, "Why it ended").get_by_text("closed by its client").wait_for()
     page.get_by_text("1 ephemeral node went with it").wait_for()
@@ -106,6 +112,25 @@ def test_the_cluster(tab: Tab, cluster: PageCluster, client: SyncClient) -> None
     panel(page, "Leaders").get_by_role("listitem").first.wait_for()
     chart = page.get_by_role("img", name=re.compile("^Throughput a second, newest sample: reads"))
     chart.locator("path.line").first.wait_for(state="attached")
+
+
+def test_who_led_before_a_restart_of_all_nodes(
+    tab: Tab, cluster: PageCluster, client: SyncClient
+) -> None:
+    """Nobody is left who saw it, and it is told all the same."""
+    assert client.session_id
+    told = ask(cluster, "GET", "/v1/cluster")
+    led, term = told["leader"], told["term"]
+    for node in cluster.nodes.values():
+        while f'"term": {term},' not in (node.directory / LEADERS_FILE).read_text():
+            time.sleep(0.05)
+    for node in cluster.nodes.values():
+        node.kill()
+    cluster.run(*cluster.nodes)
+    page = tab.open("#/cluster")
+    leaders = panel(page, "Leaders").get_by_role("listitem")
+    leaders.filter(has_text=f"node {led} · term {term} ").wait_for()
+    assert f"term {term} " not in leaders.first.inner_text()
 
 
 def test_what_a_change_of_membership_would_do(

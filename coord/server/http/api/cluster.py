@@ -22,6 +22,7 @@ from coord.server.http.api.schemas import (
     COUNT,
     FLAG,
     INTEGER,
+    LEADER,
     MILLISECONDS,
     REVISION,
     TEXT,
@@ -207,7 +208,6 @@ _MEMBER: Final = obj({
     "lag": or_null(COUNT),
     "status": or_null({"type": "object"}),
 })  # fmt: skip
-_LEADER: Final = obj({"term": COUNT, "leader": COUNT, "since_ms": MILLISECONDS, "reason": TEXT})
 _SAMPLE: Final = obj({
     "wall_ms": MILLISECONDS,
     "requests": COUNT,
@@ -241,7 +241,7 @@ ENDPOINTS: Final = (
             "waiting": array(obj({"id": COUNT, "peer": TEXT})),
             "fault_tolerance": _STRENGTH,
             "digests_agree": or_null(FLAG),
-            "leaders": array(_LEADER),
+            "leaders": array(LEADER),
         }),
     ),
     Endpoint(

@@ -21,7 +21,13 @@ _PATH_PARAMETERS: Final[dict[str, Schema]] = {
         "type": "string",
         "description": "the node's path without its first slash; slashes stay, names are encoded",
     },
-    "session": number(1, REVISION_MAX),
+    "session": {
+        "description": "as a number, or in hexadecimal as the command line and the page write it",
+        "anyOf": [
+            number(1, REVISION_MAX),
+            {"type": "string", "pattern": "^0x[0-9a-f]{1,13}$"},
+        ],
+    },
 }
 _WRITES: Final = frozenset({"/v1/nodes/{path}", "/v1/acl/{path}", "/v1/transactions"})
 """Where a write may be numbered."""

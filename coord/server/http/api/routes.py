@@ -54,7 +54,7 @@ def add_routes(app: web.Application, services: Services) -> None:
     app.router.add_get("/v1/openapi.json", openapi)
     for endpoint in ENDPOINTS:
         pattern = endpoint.path.replace("{path}", "{path:.*}").replace(
-            "{session}", r"{session:\d+}"
+            "{session}", r"{session:\d+|0x[0-9a-f]+}"
         )
         app.router.add_route(endpoint.method, pattern, _handler(services, endpoint))
 

@@ -26,10 +26,10 @@ class Counts(NamedTuple):
     applied: int
     writes: int
     reads: int
-    timed: int
-    timed_ms: int
+    timed_ms: float
     latencies: tuple[int, ...]
-    """Of all operations together, by LATENCY_BOUNDS_MS."""
+    """Of the reads and writes that were timed, by LATENCY_BOUNDS_MS: heartbeats wait for the
+    leader's next round, and questions about the cluster for members that may be gone."""
 
 
 class Samples:
@@ -52,8 +52,8 @@ class Samples:
         self._last = counts
         if last is None:
             return
-        timed = counts.timed - last.timed
         grown = [now - then for now, then in zip(counts.latencies, last.latencies, strict=True)]
+        timed = sum(grown)
         gateway = self._node.gateway
         self._kept.append({
             "wall_ms": self._node.clock.wall_ms(),
@@ -62,7 +62,7 @@ class Samples:
             "applied": counts.applied - last.applied,
             "writes": counts.writes - last.writes,
             "reads": counts.reads - last.reads,
-            "latency_ms": (counts.timed_ms - last.timed_ms) / timed if timed > 0 else None,
+            "latency_ms": (counts.timed_ms - last.timed_ms) / timed if timed else None,
             "latency_p50_ms": quantile(LATENCY_BOUNDS_MS, grown, 0.5),
             "latency_p99_ms": quantile(LATENCY_BOUNDS_MS, grown, 0.99),
             "connections": len(gateway.connections),
@@ -72,15 +72,14 @@ class Samples:
     def _counts(self) -> Counts:
         gateway = self._node.gateway
         traffic = gateway.traffic
-        histograms = [it.counts for it in traffic.by_kind.values()]
+        timed = [it for kind, it in traffic.by_kind.items() if kind in READS or kind in WRITES]
         return Counts(
             *traffic.totals(gateway.connections),
             self._node.driver.applied_entries,
             sum(traffic.asked[kind] for kind in WRITES),
             sum(traffic.asked[kind] for kind in READS),
-            traffic.latencies.count,
-            traffic.latencies.sum,
-            tuple(map(sum, zip(_NONE, *histograms, strict=True))),
+            sum(it.total for it in timed),
+            tuple(map(sum, zip(_NONE, *(it.counts for it in timed), strict=True))),
         )
 
     def told(self) -> dict[str, Any]:

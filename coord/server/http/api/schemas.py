@@ -55,6 +55,13 @@ VALUE: Final[dict[str, Schema]] = {"value": TEXT, "encoding": ENCODING}
 STAT: Final[Schema] = {"$ref": "#/components/schemas/Stat"}
 ACL: Final[Schema] = {"$ref": "#/components/schemas/Acl"}
 
+LEADER: Final[Schema] = obj({
+    "term": COUNT,
+    "leader": COUNT,
+    "since_ms": MILLISECONDS,
+    "reason": TEXT,
+})  # fmt: skip
+
 COMPONENTS: Final[dict[str, Schema]] = {
     "Stat": obj({
         "created_revision": REVISION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ from coord.server.http.api.schemas import (
     COUNT,
     FLAG,
     INTEGER,
+    LEADER,
     MILLISECONDS,
     PATH,
     REVISION,
@@ -36,6 +38,7 @@ TIMEOUT_MS_MAX: Final = 2**31 - 1
 _WINDOWS_MS: Final = (1_000, 10_000, 60_000, RESULTS_AFTER_END_MS)
 """How far back to look for sessions that ended, until enough are found."""
 _ENDED_READ_MAX: Final = 20_000
+_ID_DIGITS_MAX: Final = 16
 
 
 async def listed(call: Call) -> web.StreamResponse:
@@ -101,15 +104,16 @@ async def explained(call: Call) -> web.StreamResponse:
         return answer({"state": "open", **_open_in_full(call, row)})
     found = machine.ended_session(session)
     if found is None:
-        raise NoNodeError(f"session {session} is not known (post-mortems are kept 10 minutes)")
-    return answer({"state": "ended", **_ended_in_full(found)})
+        raise NoNodeError(f"session {session:#x} is not known (post-mortems are kept 10 minutes)")
+    return answer({"state": "ended", **_ended_in_full(call, found)})
 
 
 def _session_of(call: Call) -> int:
+    """As a number or, with 0x, as the command line and the page write it."""
     text = call.request.match_info["session"]
-    if len(text) > 16:
-        raise BadArgumentsError("a session's id has at most 16 digits")
-    return int(text)
+    if len(text) > _ID_DIGITS_MAX:
+        raise BadArgumentsError(f"a session's id has at most {_ID_DIGITS_MAX} digits")
+    return int(text, 16) if text.startswith("0x") else int(text)
 
 
 def _open_in_full(call: Call, row: SessionRow) -> dict[str, Any]:
@@ -117,16 +121,27 @@ def _open_in_full(call: Call, row: SessionRow) -> dict[str, Any]:
     return {
         **_open_fields(call, row),
         "attaches": [_attach(*each) for each in row.facts.details.attaches],
+        "leaders": _leaders_since(call, row.facts.details.opened_wall_ms),
         "ephemerals": call.node.reader.owners(row.id),
         "watches": None if conn is None else call.node.registry.paths_of(conn)[:LISTED_MAX],
     }
+
+
+def _leaders_since(call: Call, opened_ms: int, ended_ms: int | None = None) -> list[dict[str, Any]]:
+    """Changes of the leader during a session's life, as this node saw them: each one began every
+    session's timeout anew."""
+    return [
+        asdict(it)
+        for it in call.node.leaders.kept
+        if opened_ms < it.since_ms and (ended_ms is None or it.since_ms <= ended_ms)
+    ]
 
 
 def _attach(revision: int, wall_ms: int, address: str) -> dict[str, Any]:
     return {"revision": revision, "wall_ms": wall_ms, "address": address}
 
 
-def _ended_in_full(found: dict[str, Any]) -> dict[str, Any]:
+def _ended_in_full(call: Call, found: dict[str, Any]) -> dict[str, Any]:
     reason = found["reason"]
     return {
         "session": found["session"],
@@ -146,6 +161,7 @@ def _ended_in_full(found: dict[str, Any]) -> dict[str, Any]:
             ],
         },
         "attaches": [_attach(*each) for each in found["attaches"]],
+        "leaders": _leaders_since(call, found["opened_wall_ms"], found["ended_wall_ms"]),
         "ephemerals": found["ephemerals"],
     }
 
@@ -261,6 +277,7 @@ ENDPOINTS: Final = (
                 **_OPEN,
                 "state": one_of("open", "ended"),
                 "attaches": array(_ATTACH),
+                "leaders": array(LEADER),
                 "ephemerals": array(PATH),
             },
             {

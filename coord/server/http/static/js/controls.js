@@ -1,7 +1,9 @@
-// Small parts that several views use: tabs, switches, empty states, problems, tables, splitters.
+// Small parts that several views use: tabs, switches, links, empty states, problems, tables, splitters.
 
 import { append, h, setAttributes } from "/page/js/dom.js";
+import { sessionName } from "/page/js/format.js";
 import { icon } from "/page/js/icons.js";
+import { address } from "/page/js/paths.js";
 
 /** Tabs: [[key, label]], the chosen one; `choose(key)` on change. Arrow keys move between them. */
 export function tabs(label, entries, chosen, choose) {
@@ -60,6 +62,12 @@ export function segments(label, entries, chosen, choose, disabled = []) {
     choose(key);
   }
   return h("div.segments", { role: "group", "aria-label": label }, buttons);
+}
+
+/** To a session's story; `word` stands before its id. */
+export function sessionLink(session, word = "") {
+  const name = sessionName(session);
+  return h("a.link", { href: address("sessions", `/${name}`) }, word, name);
 }
 
 export function badge(text, tone = "") {

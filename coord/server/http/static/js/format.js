@@ -28,6 +28,24 @@ export function bytes(size) {
   return `${PLACES.format(left)} ${units[at]}`;
 }
 
+/** Why another node, or the same one again, came to lead. */
+const CHANGES_OF_LEADER = {
+  "handed over": "the leader before handed over",
+  "link lost": "the link to the leader before was lost",
+  "silent or handed over": "the leader before fell silent or handed over",
+  superseded: "elected over the leader before",
+  start: "the first that was heard of after a start",
+};
+
+export function whyLeading(reason) {
+  return CHANGES_OF_LEADER[reason] ?? reason;
+}
+
+/** A session's id as the command line writes it. */
+export function sessionName(session) {
+  return `0x${session.toString(16)}`;
+}
+
 /** Milliseconds as one or two units: "350 ms", "4.2 s", "3 min 20 s", "2 d 4 h". */
 export function duration(ms) {
   if (ms === null || ms === undefined) return "—";

@@ -4,7 +4,7 @@ import { get } from "/page/js/api.js";
 import { app, toast } from "/page/js/app.js";
 import { openDialog } from "/page/js/dialogs.js";
 import { h, replace } from "/page/js/dom.js";
-import { bytes as size, count, counted, namedText, pathElement } from "/page/js/format.js";
+import { bytes as size, count, counted, namedText, pathElement, sessionName } from "/page/js/format.js";
 import { escaped, join } from "/page/js/paths.js";
 
 const NAMED = 50;
@@ -108,7 +108,7 @@ function goingAlone(path, stat) {
       ? h(
           "p.doubt",
           {},
-          `It is ephemeral: session ${stat.owner_session} is at work and may rely on it, as for a lock that it holds.`,
+          `It is ephemeral: session ${sessionName(stat.owner_session)} is at work and may rely on it, as for a lock that it holds.`,
         )
       : null,
     h("p.muted", {}, "Its past stays in the history for as long as that is kept."),

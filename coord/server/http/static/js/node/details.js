@@ -1,10 +1,10 @@
 // A node's metadata in human terms, and who watches it.
 
 import { get } from "/page/js/api.js";
-import { badge, facts, problemBox, table } from "/page/js/controls.js";
+import { badge, facts, problemBox, sessionLink, table } from "/page/js/controls.js";
 import { h, replace } from "/page/js/dom.js";
 import { bytes, count, counted, when } from "/page/js/format.js";
-import { address, escaped } from "/page/js/paths.js";
+import { escaped } from "/page/js/paths.js";
 import { app } from "/page/js/app.js";
 
 export function detailsTab({ path, stat, as_of: asOf }) {
@@ -43,7 +43,7 @@ function lifetime({ owner_session: owner }) {
   return [
     badge("ephemeral", "accent"),
     " goes with its owner, ",
-    h("a.link", { href: address("sessions", `/${owner}`) }, `session ${owner}`),
+    sessionLink(owner, "session "),
     h("span", {}, ownerOf(owner)),
   ];
 }
@@ -84,7 +84,7 @@ function listed({ watchers: found, node }) {
     [["Session"], ["Client"], ["Address"], ["Watches"]],
     found.map((one) => ({
       cells: [
-        one.session ? h("a.link", { href: address("sessions", `/${one.session}`) }, one.session) : "—",
+        one.session ? sessionLink(one.session) : "—",
         one.client || "unnamed",
         one.address,
         one.recursive ? "this and all below" : "this node",

@@ -2,7 +2,7 @@
 
 import { get } from "/page/js/api.js";
 import { nodeAddress } from "/page/js/app.js";
-import { badge, empty, problemBox, table } from "/page/js/controls.js";
+import { badge, empty, problemBox, sessionLink, table } from "/page/js/controls.js";
 import { h, keepFocus, replace } from "/page/js/dom.js";
 import { bytes as size, count, moment, shownName, when } from "/page/js/format.js";
 import { address, escaped } from "/page/js/paths.js";
@@ -19,6 +19,7 @@ const KINDS = {
   deleted: ["deleted", "bad"],
   acl: ["access", "doubt"],
 };
+const FORMS = { json: "JSON", text: "text", msgpack: "MessagePack", hex: "bytes" };
 
 export class HistoryTab {
   constructor() {
@@ -201,7 +202,7 @@ export class HistoryTab {
         "div.difference-head",
         {},
         h("h2", {}, `Revision ${count(from.revision)} → ${count(to.revision)}`),
-        h("span.muted.small", {}, `${moment(from.wall_ms)} → ${moment(to.wall_ms)} · as ${left.form}`),
+        h("span.muted.small", {}, `${moment(from.wall_ms)} → ${moment(to.wall_ms)} · as ${FORMS[left.form]}`),
         h("span.grow"),
         added || removed
           ? [h("span.good", {}, `+${added}`), h("span.bad", {}, `−${removed}`)]
@@ -222,7 +223,7 @@ function who({ who: users, session, address: from }) {
     {},
     users?.length ? [h("b", {}, users.join(", ")), " "] : null,
     session
-      ? h("a.link", { href: address("sessions", `/${session}`) }, `session ${session}`)
+      ? sessionLink(session, "session ")
       : h("span.muted", {}, "the cluster"),
     from ? h("span.faint", {}, ` ${from}`) : null,
   );

@@ -2,7 +2,7 @@
 
 import { get, Problem } from "/page/js/api.js";
 import { app, nodeAddress, readQuery, toast } from "/page/js/app.js";
-import { badge, empty, problemBox, tabs } from "/page/js/controls.js";
+import { badge, empty, problemBox, sessionLink, tabs } from "/page/js/controls.js";
 import { h, keepFocus, replace } from "/page/js/dom.js";
 import { bytes as size, counted, namedText, shownName, when } from "/page/js/format.js";
 import { icon } from "/page/js/icons.js";
@@ -222,7 +222,7 @@ export class NodePane {
       stat.children ? h("span", {}, h("b", {}, counted(stat.children, "child", "children"))) : null,
       h("span", {}, "changed ", when(stat.modified_ms)),
       owner
-        ? h("span", {}, "owner ", h("a.link", { href: address("sessions", `/${owner}`) }, `session ${owner}`))
+        ? h("span", {}, "owner ", sessionLink(owner, "session "))
         : null,
     );
   }

@@ -2,7 +2,7 @@
 // the active row is named to assistive technology by aria-activedescendant.
 
 import { h, replace, setAttributes, setText } from "/page/js/dom.js";
-import { bytes, count, counted, namedText, shownName } from "/page/js/format.js";
+import { bytes, count, counted, namedText, sessionName, shownName } from "/page/js/format.js";
 import { icon } from "/page/js/icons.js";
 import { parentOf, ROOT } from "/page/js/paths.js";
 
@@ -146,7 +146,7 @@ export class TreeView extends EventTarget {
     const facts = [
       counted(children, "child", "children"),
       stat ? bytes(stat.bytes) : "",
-      owner ? `ephemeral, of session ${owner}` : "",
+      owner ? `ephemeral, of session ${sessionName(owner)}` : "",
     ];
     setAttributes(element, {
       "aria-label": [namedText(row.name), ...facts.filter(Boolean)].join(", "),

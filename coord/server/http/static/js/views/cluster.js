@@ -3,23 +3,11 @@
 import { get } from "/page/js/api.js";
 import { badge, panel, table } from "/page/js/controls.js";
 import { h } from "/page/js/dom.js";
-import { bytes, count, duration, when } from "/page/js/format.js";
+import { bytes, count, duration, when, whyLeading } from "/page/js/format.js";
 import { icon } from "/page/js/icons.js";
 import { PollingView } from "/page/js/views/polling.js";
 import { Chart } from "/page/js/views/chart.js";
 import { Membership } from "/page/js/views/membership.js";
-
-/** Heartbeats are timed too, and wait for the leader: a second without other requests says nothing. */
-const ofWork = (sample, name) => (sample.reads + sample.writes > 0 ? sample[name] : null);
-
-/** Why the leader before led no longer. */
-const REASONS = {
-  "handed over": "the leader before handed over",
-  "link lost": "the link to the leader before was lost",
-  "silent or handed over": "the leader before fell silent or handed over",
-  superseded: "elected over the leader before",
-  start: "led when this node started",
-};
 
 const rate = (value) =>
   value >= 10_000
@@ -39,10 +27,10 @@ export class ClusterView extends PollingView {
       rate,
     );
     this.latency = new Chart(
-      "Latency of requests",
+      "Latency of reads and writes",
       [
-        { name: "median", read: (sample) => ofWork(sample, "latency_p50_ms") },
-        { name: "99 of 100 within", read: (sample) => ofWork(sample, "latency_p99_ms") },
+        { name: "median", read: (sample) => sample.latency_p50_ms },
+        { name: "99 of 100 within", read: (sample) => sample.latency_p99_ms },
       ],
       (ms) => (ms === 0 ? "under 1 ms" : duration(ms)),
     );
@@ -91,7 +79,7 @@ export class ClusterView extends PollingView {
           "div.stack",
           {},
           panel(`Readiness of node ${cluster.node}`, checks(ready)),
-          panel("Leaders", leaders(cluster), h("span.muted.small", {}, "newest first, as this node saw it")),
+          panel("Leaders", leaders(cluster), h("span.muted.small", {}, "newest first, as the members know them")),
         ),
       ),
     ];
@@ -241,7 +229,7 @@ function checks(ready) {
 }
 
 function leaders({ leaders: found, leader, term }) {
-  if (!found?.length) return h("p.empty", {}, "No election has been seen by this node since it started.");
+  if (!found?.length) return h("p.empty", {}, "No member knows of a leader yet.");
   return h(
     "div.panel-body",
     {},
@@ -257,7 +245,7 @@ function leaders({ leaders: found, leader, term }) {
             {},
             h("b", {}, one.leader ? `node ${one.leader}` : "nobody"),
             h("span.muted", {}, ` · term ${count(one.term)}`),
-            one.reason ? ` · ${REASONS[one.reason] ?? one.reason}` : "",
+            ` · ${whyLeading(one.reason)}`,
             h("div.small.muted", {}, when(one.since_ms)),
           ),
         ),

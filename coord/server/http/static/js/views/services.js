@@ -2,9 +2,9 @@
 
 import { get } from "/page/js/api.js";
 import { app } from "/page/js/app.js";
-import { badge, empty, panel } from "/page/js/controls.js";
+import { badge, empty, panel, sessionLink } from "/page/js/controls.js";
 import { debounced, h, keepFocus, replace, setText } from "/page/js/dom.js";
-import { count, counted, pathElement, shownName, when } from "/page/js/format.js";
+import { count, counted, pathElement, sessionName, shownName, when } from "/page/js/format.js";
 import { address, escaped } from "/page/js/paths.js";
 import { bytesOf, look } from "/page/js/values/detect.js";
 
@@ -136,7 +136,6 @@ function word(one) {
     : h("bdi", {}, shownName(text.length > WORD_MAX ? `${text.slice(0, WORD_MAX)}…` : text));
 }
 
-const session = (number) => h("a.link", { href: address("sessions", `/${number}`) }, `session ${number}`);
 const place = (path) => h("a.link", { href: address("tree", path) }, pathElement(path));
 
 function holds(title, entries, [verb, none, waiter]) {
@@ -155,7 +154,7 @@ function holds(title, entries, [verb, none, waiter]) {
               " ",
               h("b", {}, word(holder) ?? "unnamed"),
               " ",
-              h("span.muted", {}, session(holder.session)),
+              h("span.muted", {}, sessionLink(holder.session, "session ")),
             ]
           : badge(none, "doubt"),
       ),
@@ -188,7 +187,7 @@ function queue(waiters, waiting, waiter) {
         "li",
         { title: one.name },
         h("b", {}, at + 1),
-        h("span.ellipsis", {}, word(one) ?? session(one.session)),
+        h("span.ellipsis", {}, word(one) ?? sessionLink(one.session, "session ")),
       ),
     ),
     waiting > shown.length ? h("li", {}, h("b", {}, "+"), count(waiting - shown.length)) : null,
@@ -214,7 +213,7 @@ function members(entries) {
             .map((one) =>
               h(
                 "li",
-                { title: `session ${one.session}` },
+                { title: `session ${sessionName(one.session)}` },
                 h("span.dot.is-good", { "aria-hidden": "true" }),
                 h(
                   "span.ellipsis",

@@ -1,9 +1,17 @@
 // Sessions: who is connected, what they own and watch, and why those that ended did.
 
 import { get } from "/page/js/api.js";
-import { badge, empty, facts, panel, table } from "/page/js/controls.js";
+import { badge, empty, facts, panel, sessionLink, table } from "/page/js/controls.js";
 import { h } from "/page/js/dom.js";
-import { count, counted, duration, moment, pathElement, when } from "/page/js/format.js";
+import {
+  count,
+  counted,
+  duration,
+  pathElement,
+  sessionName,
+  when,
+  whyLeading,
+} from "/page/js/format.js";
 import { address } from "/page/js/paths.js";
 import { PollingView } from "/page/js/views/polling.js";
 
@@ -26,14 +34,14 @@ export class SessionsView extends PollingView {
       get("/v1/sessions", { limit: PAGE }),
       get("/v1/sessions/ended", { limit: PAGE }),
       chosen
-        ? get(`/v1/sessions/${encodeURIComponent(chosen)}`).catch((problem) => ({ problem, session: chosen }))
+        ? get(`/v1/sessions/${encodeURIComponent(chosen)}`).catch((problem) => ({ problem, name: chosen }))
         : null,
     ]);
     return { open, ended, one };
   }
 
   draw({ open, ended, one }) {
-    const chosen = one ? String(one.session) : null;
+    const chosen = one?.session ?? null;
     return [
       h(
         "div.page-head",
@@ -64,9 +72,8 @@ export class SessionsView extends PollingView {
 }
 
 const goTo = (session) => () => {
-  location.hash = address("sessions", `/${session}`);
+  location.hash = address("sessions", `/${sessionName(session)}`);
 };
-const link = (session) => h("a.link", { href: address("sessions", `/${session}`) }, session);
 
 function openPanel({ sessions, total, more }, chosen) {
   const headings = [
@@ -79,7 +86,7 @@ function openPanel({ sessions, total, more }, chosen) {
   ];
   const rows = sessions.map((one) => ({
     cells: [
-      link(one.session),
+      sessionLink(one.session),
       [one.client || h("span.faint", {}, "unnamed"), " ", one.here ? badge("here", "accent") : null],
       h("span.mono", {}, one.address),
       when(one.opened_ms),
@@ -87,7 +94,7 @@ function openPanel({ sessions, total, more }, chosen) {
       one.ephemerals || "",
     ],
     open: goTo(one.session),
-    isSelected: String(one.session) === chosen,
+    isSelected: one.session === chosen,
   }));
   const body = rows.length ? table("Open sessions", headings, rows) : empty("No session is open.");
   return panel(
@@ -104,14 +111,14 @@ function endedPanel({ sessions }, chosen) {
   const headings = [["Session"], ["How"], ["When"], ["Client"], ["Address"]];
   const rows = sessions.map((one) => ({
     cells: [
-      link(one.session),
+      sessionLink(one.session),
       badge(...(REASONS[one.reason] ?? [one.reason])),
       when(one.ended_ms),
       one.client || h("span.faint", {}, "unnamed"),
       h("span.mono", {}, one.address),
     ],
     open: goTo(one.session),
-    isSelected: String(one.session) === chosen,
+    isSelected: one.session === chosen,
   }));
   return panel(
     "Ended lately",
@@ -122,7 +129,7 @@ function endedPanel({ sessions }, chosen) {
 }
 
 function detail(one) {
-  const title = `Session ${one.session}`;
+  const title = `Session ${one.problem ? one.name : sessionName(one.session)}`;
   if (one.problem) {
     const text =
       one.problem.isMissing || one.problem.status === 410
@@ -163,37 +170,51 @@ function about(one, isOpen) {
 
 /** What happened to it, oldest first. */
 function story(one, isOpen) {
-  const steps = [step("", when(one.opened_ms), "opened", ` from ${one.address}`)];
-  for (const { wall_ms: at, address: from, revision } of one.attaches ?? []) {
-    if (revision === one.session) continue; // The first is its opening.
-    steps.push(step("", when(at), "attached again", ` from ${from}, revision ${count(revision)}`));
-  }
-  if (isOpen) return [...steps, step("is-now", "now", "open", one.here ? ", heard by this node" : "")];
-  const { reason } = one;
-  for (const { ago_ms: ago, lasted_ms: lasted } of reason.pauses ?? []) {
-    steps.push(
-      step(
-        "",
-        moment(one.ended_ms - ago),
-        "a pause of the leader itself",
-        `: node ${reason.leader} stood still for ${duration(lasted)}, which is not counted against a session`,
-      ),
-    );
-  }
-  if (reason.last_heard_ms !== undefined && reason.last_heard_ms !== null) {
-    steps.push(
-      step(
-        "",
-        moment(one.ended_ms - reason.last_heard_ms),
-        "last heard of",
-        `; then silence for ${duration(reason.last_heard_ms)}, with a timeout of ${duration(one.timeout_ms)}`,
-      ),
-    );
-  }
+  const steps = [...changesOfLeader(one), ...attaches(one), ...(isOpen ? [] : silence(one))];
+  steps.sort((a, b) => a.at - b.at);
+  const end = isOpen
+    ? step("is-now", "now", "open", one.here ? ", heard by this node" : "")
+    : step("is-end", when(one.ended_ms), ENDINGS[one.reason.kind] ?? one.reason.kind, ending(one));
   return [
-    ...steps,
-    step("is-end", when(one.ended_ms), ENDINGS[reason.kind] ?? reason.kind, ending(one, reason)),
+    step("", when(one.opened_ms), "opened", ` from ${one.address}`),
+    ...steps.map(({ at, what, more }) => step("", when(at), what, more)),
+    end,
   ];
+}
+
+function changesOfLeader({ leaders }) {
+  return leaders.map(({ since_ms: at, leader, term, reason }) => ({
+    at,
+    what: `node ${leader} leads`,
+    more: ` in term ${count(term)}: ${whyLeading(reason)}; the timeout began anew`,
+  }));
+}
+
+function attaches(one) {
+  return one.attaches
+    .filter(({ revision }) => revision !== one.session) // The first is its opening.
+    .map(({ wall_ms: at, address: from, revision }) => ({
+      at,
+      what: "attached again",
+      more: ` from ${from}, revision ${count(revision)}`,
+    }));
+}
+
+/** What the leader that ended it says of its silence. */
+function silence({ ended_ms: ended, timeout_ms: timeout, reason }) {
+  const steps = reason.pauses.map(({ ago_ms: ago, lasted_ms: lasted }) => ({
+    at: ended - ago,
+    what: "a pause of the leader itself",
+    more: `: node ${reason.leader} stood still for ${duration(lasted)}, which is not counted against a session`,
+  }));
+  const { last_heard_ms: silent } = reason;
+  if (silent !== null)
+    steps.push({
+      at: ended - silent,
+      what: "last heard of",
+      more: `; then silence for ${duration(silent)}, with a timeout of ${duration(timeout)}`,
+    });
+  return steps;
 }
 
 const ENDINGS = {
@@ -202,10 +223,10 @@ const ENDINGS = {
   "all ended": "ended with all others, as the cluster was restored",
 };
 
-function ending(one, reason) {
+function ending({ ended_revision: revision, ephemerals, reason }) {
   const decided =
     reason.kind === "expired" && reason.leader ? `; decided by node ${reason.leader}, leading then` : "";
-  return ` at revision ${count(one.ended_revision)}${decided}; ${counted(one.ephemerals.length, "ephemeral node")} went with it`;
+  return ` at revision ${count(revision)}${decided}; ${counted(ephemerals.length, "ephemeral node")} went with it`;
 }
 
 function step(mark, time, what, more) {
