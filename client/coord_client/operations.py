@@ -136,6 +136,6 @@ class Fate:
 
     def _expired(self, *, definite: bool) -> None:
         fate = "was not applied" if definite else "may have been applied: its result is not known"
-        error = SessionExpiredError(f"session {self._session_id} has ended; this write {fate}")
+        error = SessionExpiredError(f"session {self._session_id:#x} has ended; this write {fate}")
         error.definite = definite
         self.write.fail(error)

@@ -307,7 +307,9 @@ class Admin:
             return [{"state": "open", **self._open_session(session)}]
         ended = self._store.machine.ended_session(session)
         if ended is None:
-            raise NoNodeError(f"session {session} is not known (post-mortems are kept 10 minutes)")
+            raise NoNodeError(
+                f"session {session:#x} is not known (post-mortems are kept 10 minutes)"
+            )
         public = {key: value for key, value in ended.items() if key not in _PRIVATE}
         return [{"state": "ended", **public}]
 
@@ -340,7 +342,7 @@ class Admin:
             return _outcome(machine.sessions.results_of(session, seq))
         ended = machine.ended_session(session)
         if ended is None:
-            raise SessionExpiredError(f"session {session} is no longer known")
+            raise SessionExpiredError(f"session {session:#x} is no longer known")
         _check_secret(ended["secret_hash"], arguments["secret"])
         if seq > ended["last_seq"]:
             return ["not applied", 0, 0, []]

@@ -153,7 +153,7 @@ class Attachments:
             return
         row = self._store.machine.sessions.get(SessionId(request.session_id))
         if row is None:
-            text = f"session {request.session_id} has ended; `coord why-session` tells why"
+            text = f"session {request.session_id:#x} has ended; `coord why-session` tells why"
             self._fail(conn, xid, SessionExpiredError(text))
         elif not hmac.compare_digest(sha256(request.secret).digest(), row.secret_hash):
             self._fail(conn, xid, AuthFailedError("the session's secret does not match"))
@@ -210,7 +210,7 @@ class Attachments:
         if applied.kind == commands.CLOSE_SESSION and self._gateway.answer(conn, applied):
             self._gateway.close(conn)
         else:
-            error = SessionExpiredError(f"session {applied.session} has expired")
+            error = SessionExpiredError(f"session {applied.session:#x} has expired")
             self._gateway.end(conn, "expired", str(error))
 
     def _opened(self, applied: Applied) -> None:
@@ -234,7 +234,7 @@ class Attachments:
         pending = self._pending.pop(nonce, None)
         old = self._gateway.attached.get(applied.session)
         if old is not None and old.generation < applied.generation:
-            error = SessionMovedError(f"session {old.session} is attached elsewhere")
+            error = SessionMovedError(f"session {old.session:#x} is attached elsewhere")
             self._gateway.end(old, "moved", str(error))
         if pending is not None and pending.conn is not None:
             self._forwarder.progress += 1
@@ -246,7 +246,7 @@ class Attachments:
             pending = self._pending.pop(key)
             self._forwarder.progress += 1
             if pending.conn is not None:
-                text = f"session {session} has ended; `coord why-session` tells why"
+                text = f"session {session:#x} has ended; `coord why-session` tells why"
                 self._fail(pending.conn, pending.xid, SessionExpiredError(text))
 
     def _attach(self, pending: _Pending, applied: Applied, last_seq: int) -> None:
@@ -313,7 +313,7 @@ class Attachments:
             return NotReadyError(
                 f"this node has not applied revision {entry.revision} yet; try another node"
             )
-        return SessionExpiredError(f"session {request.session_id} is not of this cluster")
+        return SessionExpiredError(f"session {request.session_id:#x} is not of this cluster")
 
     def lost(self, conn: Connection) -> None:
         """The client has gone."""

@@ -55,7 +55,7 @@ def admit(
     else:
         row = store.machine.sessions.get(session)
         if row is None:
-            raise SessionExpiredError(f"session {session} is not known here")
+            raise SessionExpiredError(f"session {session:#x} is not known here")
         if not hmac.compare_digest(sha256(secret).digest(), row.secret_hash):
             raise AuthFailedError("the session's secret does not match")
     cast("_Codec", conn.codec).is_read_only = True

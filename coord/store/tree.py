@@ -531,7 +531,7 @@ class Tree:
         row = self.sessions.get(session)
         assert row is not None, "an ephemeral's session is open"
         if row.ephemerals >= self.ephemerals_max:
-            raise LimitError(f"session {session} has {row.ephemerals} ephemeral nodes, the most")
+            raise LimitError(f"session {session:#x} has {row.ephemerals} ephemeral nodes, the most")
         self._count(session, 1)
         self._put_new(self.ephemerals, U64.pack(session) + key, raw)
         return session
