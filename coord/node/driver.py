@@ -510,7 +510,9 @@ class Driver:
         try:
             held = self.store.snapshots.receive_chunk(chunk.meta, chunk.offset, chunk.data)
         except StorageError:
-            return  # Unanswered, the leader offers it again after a pause; there may be room then.
+            # Unanswered, the leader offers it again after a pause; there may be room then.
+            self.raft.chunk_dropped(chunk.meta.checksum)
+            return
         self.raft.chunk_stored(chunk.meta.checksum, held)
         if held >= chunk.meta.length:
             self._install_due = chunk.meta

@@ -28,7 +28,8 @@ The driver's contract
 10. A ``snapshot_chunk`` that arrived: append its data if the file named by ``meta.checksum`` is
     exactly ``offset`` long, then call ``chunk_stored(checksum, length of the file)`` in any case
     (no data: the leader asks how much is there). Keep the partial file for as long as it may be
-    useful. If it cannot be stored: drop it and ``chunk_failed``.
+    useful. If the file cannot be used: drop it and ``chunk_failed``. If there is no room just now:
+    ``chunk_dropped``, and the leader offers it again.
 11. When the file is complete (``done``, and its length is ``meta.length``): ``chunk_stored`` as
     usual, wait until every earlier Ready is durable and applied or discarded, verify, install
     durably, then ``snapshot_installed(meta)``; if it does not verify, ``chunk_failed``. From the

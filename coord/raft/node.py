@@ -233,6 +233,11 @@ class RaftNode:
         """This node holds the snapshot file with that checksum up to ``next_offset``."""
         snapshots.chunk_stored(self._raft, checksum, next_offset)
 
+    def chunk_dropped(self, checksum: bytes) -> None:
+        """The piece could not be stored just now: the file stays as far as it is there, and the
+        leader asks again."""
+        snapshots.chunk_dropped(self._raft, checksum)
+
     def chunk_failed(self, checksum: bytes) -> None:
         """The snapshot could not be stored or did not verify; what there was is dropped."""
         snapshots.chunk_failed(self._raft, checksum)

@@ -21,7 +21,8 @@ class Ready:
       acknowledgements), even if this one has nothing to write itself: see ``must_wait``;
     - apply ``committed`` once durable here (applied ≤ durable), then call ``applied(index)``;
     - answer ``read_states`` once applied ≥ their index; fail reads in ``reads_dropped``;
-    - ``snapshot_chunk``: store it, then call ``chunk_stored`` or ``chunk_failed``;
+    - ``snapshot_chunk``: store it, then call ``chunk_stored``, or ``chunk_dropped`` or
+      ``chunk_failed`` if that is not possible now, or at all;
     - ``refused_snapshot``: a follower could not use this file; see whether it is still sound.
 
     Several may be outstanding: the driver need not wait for one to be persisted before the next.

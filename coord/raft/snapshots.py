@@ -156,10 +156,16 @@ def chunk_stored(raft: Raft, checksum: bytes, next_offset: int) -> None:
     _report(raft, checksum, next_offset, failed=False)
 
 
-def chunk_failed(raft: Raft, checksum: bytes) -> None:
-    """The driver could not store or verify the file and has dropped it."""
+def chunk_dropped(raft: Raft, checksum: bytes) -> None:
+    """The driver could not take the piece just now. The leader, told nothing, offers it again; if
+    it was the last one, nothing is being installed until then."""
     if raft.installing is not None and raft.installing.checksum == checksum:
         raft.installing = None
+
+
+def chunk_failed(raft: Raft, checksum: bytes) -> None:
+    """The driver could not store or verify the file and has dropped it."""
+    chunk_dropped(raft, checksum)
     _report(raft, checksum, 0, failed=True)
 
 

@@ -297,6 +297,22 @@ def test_the_log_stands_still_during_an_installation() -> None:
     assert peer.node.last_index == 5
 
 
+def test_a_last_chunk_that_was_not_taken_leaves_the_log_as_it_was() -> None:
+    """The disk had no room for it: entries are taken meanwhile, nothing is said of it, and a newer
+    snapshot is installed when there is room."""
+    lab, peer = follower()
+    meta = snapshot(9, 3)
+    install(lab, meta, 3)
+
+    peer.node.chunk_dropped(meta.checksum)
+
+    lab.feed(say(m.AppendEntries, 1, 2, 3, 4, 2, 5, run(5, 3, b"x")))
+    assert peer.node.last_index == 5
+    assert lab.sent(m.SnapshotProgress) == []
+    install(lab, snapshot(12, 3), 3)
+    assert [chunk.meta.index for chunk in peer.chunks] == [9, 12]
+
+
 def test_entries_that_arrive_before_the_last_chunk_is_taken_make_it_superfluous() -> None:
     """A snapshot that a racing append has overtaken is dropped, not installed."""
     lab, peer = follower()

@@ -33,6 +33,7 @@ INPUTS: Final = (
     "applied",
     "chunk_stored",
     "chunk_failed",
+    "chunk_dropped",
     "snapshot_available",
     "snapshot_unavailable",
     "compacted",
