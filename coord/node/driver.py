@@ -137,8 +137,8 @@ class Driver:
         """Readys that wait for their turn of durability. Invariant: seqs grow, and the first is
         not durable yet."""
         self._committed: list[LogSlice] = []
-        self._applying: Generator[None, None, Any] | None = None
-        """The batch ``_current`` on its way into the tree; if that is empty, a fold."""
+        self._applying: Generator[None, None, AppliedBatch] | None = None
+        """The batch ``_current`` on its way into the tree."""
         self._apply_pause_due = False
         self._reads: deque[tuple[int, Index]] = deque()
         self._leadership: tuple[Term, NodeId] = (raft.term, raft.leader)
@@ -244,9 +244,7 @@ class Driver:
     def stop(self) -> None:
         """Do nothing any more; a write in flight is left to the log writer."""
         self.stopped = True
-        if self._applying is not None:
-            self._applying.close()
-            self._applying = None
+        self._drop_applying()
 
     def fail(self, error: BaseException) -> None:
         """The node cannot go on: nothing is acknowledged from here on."""
@@ -273,7 +271,7 @@ class Driver:
         if self._outgoing:
             self._send()
         self._note_leadership()
-        if self._committed or self._applying is not None:
+        if self._has_applying_to_do():
             self._apply()
         if raft.has_ready() or self._outgoing:
             self.wake()
@@ -400,42 +398,65 @@ class Driver:
         if self._apply_pause_due or self._installing:
             return
         deadline_ms = self._clock.monotonic_ms() + APPLY_BUDGET_MS
-        machine = self.store.machine
-        while self._applying is not None or self._committed or machine.must_fold:
-            if self._applying is None:
-                self._current = [] if machine.must_fold else self._take_committed()
-                self._applying = (
-                    machine.apply_steps(self._current) if self._current else machine.fold_steps()
-                )
+        while self._has_applying_to_do():
             try:
-                while True:
-                    next(self._applying)
-                    if self._clock.monotonic_ms() >= deadline_ms:
-                        self._pause_apply(0)
-                        return
-            except StopIteration as end:
-                self._applying = None
-                if self._current:
-                    self._applied(end.value)
+                has_waited = self._apply_step()
             except self._fatal_failures as error:
                 self._applying = None
                 self.fail(error)
                 return
             except self._storage_failures as error:
-                # A local failure is never a result: nothing was applied, stall and try again.
-                self._applying = None
-                self._committed[:0] = self._current
-                self._apply_failures += 1
-                if self._apply_failures >= APPLY_FAILURES_TO_END and self.store.writes_allowed():
-                    self.fail(self._given_up(error))
-                    return
-                if self._apply_failures % APPLY_FAILURES_TO_LEAVE == 0:
-                    self._events.on_apply_stalled()
-                self._pause_apply(APPLY_RETRY_MS)
+                self._apply_failed(error)
                 return
-            if self._clock.monotonic_ms() >= deadline_ms and self._committed:
-                self._pause_apply(0)
+            if has_waited or self._clock.monotonic_ms() >= deadline_ms:
+                if self._has_applying_to_do():
+                    self._pause_apply(0)
                 return
+
+    def _has_applying_to_do(self) -> bool:
+        return bool(self._committed) or self._applying is not None or self._machine_folds()
+
+    def _machine_folds(self) -> bool:
+        machine = self.store.machine
+        return machine.is_folding or machine.must_fold
+
+    def _apply_step(self) -> bool:
+        """A step of the batch on its way; between two batches, one of the fold. True: there was
+        only a fold to go on with, which nobody waits for."""
+        machine = self.store.machine
+        if self._applying is None and self._machine_folds():
+            machine.fold_step()
+            if not self._committed or machine.must_fold:
+                return not machine.must_fold
+        if self._applying is None:
+            self._current = self._take_committed()
+            self._applying = machine.apply_steps(self._current)
+        try:
+            next(self._applying)
+        except StopIteration as end:
+            self._applying = None
+            self._applied(end.value)
+        return False
+
+    def _apply_failed(self, error: Exception) -> None:
+        """A local failure is never a result: nothing was applied, stall and try again."""
+        if self._applying is not None:
+            self._applying = None
+            self._committed[:0] = self._current
+        self._apply_failures += 1
+        if self._apply_failures >= APPLY_FAILURES_TO_END and self.store.writes_allowed():
+            self.fail(self._given_up(error))
+            return
+        if self._apply_failures % APPLY_FAILURES_TO_LEAVE == 0:
+            self._events.on_apply_stalled()
+        self._pause_apply(APPLY_RETRY_MS)
+
+    def _drop_applying(self) -> None:
+        """End what is on its way into the tree as if it had not begun."""
+        if self._applying is not None:
+            self._applying.close()
+            self._applying = None
+        self.store.machine.drop_fold()
 
     def _given_up(self, error: Exception) -> CorruptionError:
         self.store.distrust_tree()
@@ -526,9 +547,7 @@ class Driver:
             return
         self._install_due = None
         self._installing = True
-        if self._applying is not None:
-            self._applying.close()
-            self._applying = None
+        self._drop_applying()
         self._committed.clear()
 
         def done(error: BaseException | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from coord.model import commands
-from coord.model.errors import CorruptionError, StorageError
+from coord.model.errors import CorruptionError
 from coord.store.raft_log import LogWrite
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Housekeeping:
         self._reaped: set[tuple[str, int, int]] = set()
         self.has_more_to_reap = False
         """The last look found as many as it takes on: look again soon."""
+        self._folds = 0
+        """Of the machine, at the last look."""
         self.snapshots_taken = 0
         self.last_error: str | None = None
         self.on_snapshot_refused: Callable[[SnapshotMeta], None] = lambda _meta: None
@@ -39,13 +41,11 @@ class Housekeeping:
     def check(self) -> None:
         """Fold what an idle node has left in memory; take a snapshot if the log has outgrown the
         last one."""
-        try:
-            self._store.machine.fold()
-        except CorruptionError as error:
-            self._driver.fail(error)
-            return
-        except StorageError:
-            pass  # The next apply meets it too, and stalls.
+        machine = self._store.machine
+        if machine.folds == self._folds:
+            machine.begin_fold()
+            self._driver.wake()
+        self._folds = machine.folds
         if self._store.snapshots.should_take():
             self.take_snapshot(lambda _outcome: None)
 

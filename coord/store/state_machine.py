@@ -49,7 +49,7 @@ from coord.store.schema import (
 )
 from coord.store.sessions import Result, SessionRow, SessionTable, session_key
 from coord.store.state import State, initialise, load_state
-from coord.store.write_behind import BehindTable, BehindWriter, Layer, WriteBehind
+from coord.store.write_behind import BehindTable, BehindWriter, Finish, Layer, WriteBehind
 from coord.store.writes import apply_writes
 
 _SAMPLE_MASK: Final = DIGEST_SAMPLE_ENTRIES - 1
@@ -68,11 +68,13 @@ class StateMachine:
         Raises CorruptionError, NewerFormatError.
         """
         self._env = env
-        env.finish = self._finish_fold
+        env.freeze = self._freeze
         self._tables = open_tables(env)
         self._limits = limits or ApplyLimits()
         self._keys = PathKeys()
         self._busy = False
+        self._frozen = 0
+        """Index after which the fold under way began."""
         self.sessions = SessionTable()
         self.digests: deque[tuple[int, int]] = deque(maxlen=DIGEST_SAMPLES_KEPT)
         self.cluster_id = b""
@@ -198,6 +200,7 @@ class StateMachine:
         the last step. Closing the generator early applies nothing.
         """
         assert not self._busy, "batches are applied one after the other"
+        assert not self._is_sample_due, "the fold that samples the digest here has begun"
         self._busy = True
         try:
             with self._env.write() as txn:
@@ -218,44 +221,80 @@ class StateMachine:
 
     @property
     def must_fold(self) -> bool:
-        """No more may be applied before a fold: much has gathered, or a digest is sampled here."""
+        """No more may be applied before a fold begins: much has gathered, or a digest is sampled
+        here. After one that failed: before one succeeds."""
         return self._env.is_fold_due() or self._is_sample_due
+
+    @property
+    def is_folding(self) -> bool:
+        """A fold is under way; entries may be applied meanwhile."""
+        return self._env.is_folding
+
+    @property
+    def folds(self) -> int:
+        """Folds so far."""
+        return self._env.folds
 
     @property
     def _is_sample_due(self) -> bool:
         applied = self._state.applied
-        sampled = self.digests[-1][0] if self.digests else 0
-        return not applied & _SAMPLE_MASK and applied > sampled
+        if applied & _SAMPLE_MASK or (self._env.is_folding and self._frozen == applied):
+            return False
+        return applied > (self.digests[-1][0] if self.digests else 0)
 
     def fold(self) -> None:
-        """Write what was applied to the engine, in one transaction.
+        """Write what was applied to the engine, at once.
 
-        Raises StorageError: then nothing has changed.
+        Raises StorageError: then what is there is as it was.
         """
         if self._env.has_pending or self._is_sample_due:
             self._env.fold()
 
+    def fold_step(self) -> None:
+        """Begin a fold, or take a step of the one under way. Raises as ``fold`` does."""
+        if not self._env.is_folding:
+            self._env.begin_fold()
+        self._env.fold_step()
+
+    def begin_fold(self) -> None:
+        """Begin one, if anything is to be folded and none is under way."""
+        if self._env.has_pending and not self._env.is_folding:
+            self._env.begin_fold()
+
+    def drop_fold(self) -> None:
+        """End the fold under way, if there is one, as if it had not begun."""
+        self._env.drop_fold()
+
     def fold_steps(self) -> Steps:
-        """``fold`` in steps; nothing may be applied meanwhile."""
-        return self._env.fold_steps()
+        """``fold`` in steps; entries may be applied between them."""
+        self.fold_step()
+        while self._env.is_folding:
+            yield
+            self.fold_step()
 
-    def _finish_fold(self, txn: WriteTxn, digest: int, size: int) -> Callable[[], None]:
-        """The state record, and a sample where one is due, go into the fold's transaction."""
-        state = self._state
-        state = state._replace(digest=(state.digest + digest) & MASK, size=state.size + size)
+    def _freeze(self) -> Finish:
+        """The state record, and a sample where one is due, go into the fold's transaction: they
+        are those of the entry after which it began."""
+        frozen, is_sample_due = self._state, self._is_sample_due
+        self._frozen = frozen.applied
         meta = cast("BehindTable", self._tables.meta).base
-        samples = list(self.digests)
-        if self._is_sample_due:
-            samples.append((state.applied, state.digest))
-            packed: bytes = msgpack.packb(samples[-DIGEST_SAMPLES_KEPT:])
-            txn.put(SAMPLES, seal(SAMPLES, packed), db=meta)
-        txn.put(STATE, state.encode(), db=meta)
 
-        def adopt() -> None:
-            self._env.head = self._state = state
-            self.digests = deque(samples, maxlen=DIGEST_SAMPLES_KEPT)
+        def finish(txn: WriteTxn, digest: int, size: int) -> Callable[[], None]:
+            state = _with(frozen, digest, size)
+            samples = list(self.digests)
+            if is_sample_due:
+                samples.append((state.applied, state.digest))
+                packed: bytes = msgpack.packb(samples[-DIGEST_SAMPLES_KEPT:])
+                txn.put(SAMPLES, seal(SAMPLES, packed), db=meta)
+            txn.put(STATE, state.encode(), db=meta)
 
-        return adopt
+            def adopt() -> None:
+                self._env.head = self._state = _with(self._state, digest, size)
+                self.digests = deque(samples, maxlen=DIGEST_SAMPLES_KEPT)
+
+            return adopt
+
+        return finish
 
     def _run(self, txn: BehindWriter) -> Run:
         return Run(
@@ -365,6 +404,11 @@ class StateMachine:
                 result = (row.code, row.revision, body)
                 rows[row.session] = session.finish(row.seq, row.acked, result)
                 unfolded[row.session] = None
+
+
+def _with(state: State, digest: int, size: int) -> State:
+    """With what a fold adds."""
+    return state._replace(digest=(state.digest + digest) & MASK, size=state.size + size)
 
 
 def cut_batch(slices: list[LogSlice]) -> tuple[list[LogSlice], list[LogSlice]]:

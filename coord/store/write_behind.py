@@ -6,6 +6,9 @@ serves some four thousand entries instead of thirty, and a record that changes o
 written once. A fold is one transaction, the applied index included: what is on disk is always the
 state after some entry. A failed fold changes nothing here or there and may be tried again.
 
+A fold writes what was committed when it began, in steps, and commits go on between them: whoever
+waits for a commit waits for one step, not for thousands of records.
+
 Layers of a table, newest first: ``fresh`` (the open write transaction), ``dirty`` (committed, not
 folded), the engine, of which ``clean`` remembers what was folded lately. Records of most tables are
 sealed (``schema.seal``) when they are folded; the layers hold them with room for the checksum.
@@ -33,18 +36,18 @@ from coord.store.schema import CRC_BYTES, REMEMBERED, SEALED_BY_WRITER, seal
 if TYPE_CHECKING:
     from coord.store.state import State
 
-FOLD_CHANGES: Final = 4_096
-"""Changed records, counted anew by each commit, that make a fold due: as often as a digest is
-sampled, and written in steps. Fewer would write more: a fold rewrites every page it touches, and a
-thousand random records touch most pages of a small tree."""
+FOLD_CHANGES: Final = 16_384
+"""Changed records, counted anew by each commit, that make a fold due: so many that in most loads
+only samples of the digest do, every 4,096 entries. Fewer would write more: a fold rewrites every
+page it touches, and a thousand random records touch most pages of a small tree."""
 FOLD_BYTES: Final = 16 * MIB
-"""The same for their bytes."""
+"""The same for their bytes. As much again may gather while a fold is under way."""
 
 CLEAN_RECORDS_MAX: Final = 16_384
 """Folded records that a table remembers; past it all are forgotten."""
 CLEAN_BYTES_MAX: Final = 16 * MIB
-STEP_RECORDS: Final = 1_024
-"""Records written between two pauses of a large fold."""
+STEP_RECORDS: Final = 128
+"""Records written in one step of a fold, in half a millisecond."""
 
 Layer = dict[bytes, bytes | None]
 """Key to record; None: deleted."""
@@ -53,6 +56,8 @@ Steps = Generator[None, None, None]
 Finish = Callable[[WriteTxn, int, int], Callable[[], None]]
 """Called at the end of a fold with what it adds to digest and size of the replicated records;
 returns what to do once the fold is committed."""
+Frozen = list[tuple["BehindTable", Changed]]
+"""What a fold writes."""
 
 _CRC: Final = Struct(">I")
 _crc_of: Final = _CRC.unpack_from
@@ -85,11 +90,14 @@ class BehindTable:
         self.clean_bytes = 0
         """Of the records in ``clean``."""
 
-    def settle(self) -> None:
-        """What was dirty is in the engine now."""
-        clean = self.clean
+    def settle(self, folded: Changed) -> None:
+        """These records are in the engine now; what has changed since stays dirty."""
+        clean, dirty = self.clean, self.dirty
+        for key, record in folded:
+            if dirty[key] is record:
+                del dirty[key]
         if self.is_remembered:
-            for key, record in self.dirty.items():
+            for key, record in folded:
                 self.clean_bytes -= len(clean.pop(key, b""))
                 if record is not None:
                     clean[key] = record
@@ -97,7 +105,6 @@ class BehindTable:
             if len(clean) > CLEAN_RECORDS_MAX or self.clean_bytes > CLEAN_BYTES_MAX:
                 clean.clear()
                 self.clean_bytes = 0
-        self.dirty.clear()
 
     def shown(self, key: bytes, record: bytes | None) -> bytes | None:
         """A record of a layer as readers get it: sealed."""
@@ -125,8 +132,9 @@ class WriteBehind:
         self.witness: int | None = None
         self.head: State | None = None
         """What the newest commit stands at; None before the first."""
-        self.finish: Finish = _nothing
-        """The state machine's part of a fold."""
+        self.freeze: Callable[[], Finish] = lambda: _nothing
+        """The state machine's part of a fold: called as one begins, and what it returns at its
+        end."""
         self.folds = 0
         self._engine = engine
         self._tables: dict[str, BehindTable] = {}
@@ -135,7 +143,13 @@ class WriteBehind:
         self._txn = engine.read()
         self.engine_get: Any = self._txn.get
         self._is_closed = False
-        self._is_folding = False
+        self._steps: Steps | None = None
+        """The fold under way."""
+        self._frozen_changes = 0
+        self._frozen_bytes = 0
+        """What it writes, by the measures of ``is_fold_due``."""
+        self._has_failed = False
+        """The last fold has."""
 
     # --- Environment ----------------------------------------------------------------------------
 
@@ -176,6 +190,7 @@ class WriteBehind:
         """Close without folding: what is not folded is in the log. Idempotent."""
         if not self._is_closed:
             self._is_closed = True
+            self.drop_fold()
             self._txn.close()
             self._engine.close()
 
@@ -184,56 +199,82 @@ class WriteBehind:
     @property
     def has_pending(self) -> bool:
         """Something was committed and is not folded."""
-        return self._changes > 0
+        return self._changes > 0 or self._steps is not None
+
+    @property
+    def is_folding(self) -> bool:
+        """A fold is under way."""
+        return self._steps is not None
 
     def is_fold_due(self) -> bool:
-        """Enough has gathered."""
-        return self._changes >= FOLD_CHANGES or self._bytes >= FOLD_BYTES
+        """Enough has gathered, and nothing may be committed before a fold of it has begun; or the
+        last fold has failed, and nothing before one has succeeded."""
+        return self._changes >= FOLD_CHANGES or self._bytes >= FOLD_BYTES or self._has_failed
+
+    def begin_fold(self) -> None:
+        """Begin to write what was committed until now."""
+        assert self._steps is None, "one fold at a time"
+        frozen = [(table, list(table.dirty.items())) for table in self._tables.values()]
+        self._frozen_changes, self._changes = self._changes, 0
+        self._frozen_bytes, self._bytes = self._bytes, 0
+        self._steps = self._fold(frozen, self.freeze())
+
+    def fold_step(self) -> None:
+        """One step of the fold under way. After the last nothing of it is pending.
+
+        Raises StorageError, CorruptionError: then nothing has changed, and none is under way.
+        """
+        assert self._steps is not None, "a fold has begun"
+        try:
+            next(self._steps)
+        except StopIteration:
+            self._steps, self._has_failed = None, False
+        except BaseException as error:
+            self.drop_fold()
+            self._has_failed = True
+            if isinstance(error, self.damage):
+                raise CorruptionError(f"{self.name}: {error}") from error
+            if isinstance(error, self.failures):
+                raise StorageError(f"{self.name}: cannot be written: {error}") from error
+            raise
+
+    def drop_fold(self) -> None:
+        """End the fold under way, if there is one, as if it had not begun."""
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
+            self._changes += self._frozen_changes
+            self._bytes += self._frozen_bytes
 
     def fold(self) -> None:
-        """Write everything that gathered, in one transaction of the engine.
+        """Write everything that was committed, at once. Raises as ``fold_step`` does."""
+        self._end_fold()
+        self.begin_fold()
+        self._end_fold()
 
-        Raises StorageError: then nothing has changed.
-        """
-        for _ in self.fold_steps():
-            pass
+    def _end_fold(self) -> None:
+        while self._steps is not None:
+            self.fold_step()
 
-    def fold_steps(self) -> Steps:
-        """``fold`` in steps of about a thousand records. Nothing may be committed meanwhile.
-
-        Closing the generator early changes nothing.
-        """
-        if self._is_folding:
-            raise StorageError(f"{self.name}: what has gathered is being written; try again")
-        self._is_folding = True
-        try:
-            adopt = yield from self._write()
-        except self.damage as error:
-            raise CorruptionError(f"{self.name}: {error}") from error
-        except self.failures as error:
-            raise StorageError(f"{self.name}: cannot be written: {error}") from error
-        finally:
-            self._is_folding = False
-        for table in self._tables.values():
-            table.settle()
-        self._changes = self._bytes = 0
+    def _fold(self, frozen: Frozen, finish: Finish) -> Steps:
+        adopt = yield from self._write(frozen, finish)
+        for table, changed in frozen:
+            table.settle(changed)
         self.folds += 1
         self._renew()
         adopt()
 
-    def _write(self) -> Generator[None, None, Callable[[], None]]:
+    def _write(self, frozen: Frozen, finish: Finish) -> Generator[None, None, Callable[[], None]]:
         digest = size = 0
         with self._engine.write() as txn:
-            for table in self._tables.values():
+            for table, changed in frozen:
                 write = _fold_sealing if table.is_lazy else _fold_as_is
-                changed = list(table.dirty.items())
                 for at in range(0, len(changed), STEP_RECORDS):
                     terms = write(txn, table.base, changed[at : at + STEP_RECORDS])
                     digest += terms[0]
                     size += terms[1]
-                    if len(changed) > at + STEP_RECORDS:
-                        yield
-            adopt = self.finish(txn, digest, size)
+                    yield
+            adopt = finish(txn, digest, size)
             txn.commit()
         return adopt
 

@@ -20,13 +20,15 @@ def folds(member: Recorded) -> None:
 
 @workload
 def fold_in_steps(member: Recorded) -> None:
-    """A large fold pauses while the log goes on."""
+    """A large fold goes on while entries are written and applied."""
     founded(member)
     for batch in range(2):
         names = [f"/wide{batch}-{number}" for number in range(2_500)]
         member.do(*[member.create(name, b"x" * 50) for name in names])
-        for _ in member.store.machine.fold_steps():
+        for step, _ in enumerate(member.store.machine.fold_steps()):
             member.append(*member.sets(2))
+            if step % 3:
+                member.apply()
         member.apply()
         member.store.machine.fold()
 

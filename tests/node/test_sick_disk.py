@@ -105,11 +105,12 @@ def test_a_fold_that_meets_damage_ends_the_node(
     """Also one that only housekeeping asks for."""
     error = CorruptionError("page 3")
 
-    def fold() -> None:
+    def fold_step() -> None:
         raise error
 
-    monkeypatch.setattr(single.store.machine, "fold", fold)
-    single.pass_ms(1_100)
+    single.client().call(put("/a", b"1"))
+    monkeypatch.setattr(single.store.machine, "fold_step", fold_step)
+    single.pass_ms(2_100)
     assert single.fatal is error
 
 

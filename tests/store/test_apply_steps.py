@@ -17,7 +17,7 @@ from coord.model.errors import (
     NewerFormatError,
     StorageError,
 )
-from coord.model.limits import EPHEMERALS_PER_SESSION_MAX
+from coord.model.limits import DIGEST_SAMPLE_ENTRIES, EPHEMERALS_PER_SESSION_MAX
 from coord.model.znode import CreateMode
 from coord.raft.types import EntryKind
 from coord.store.kv import Environment
@@ -82,20 +82,66 @@ def test_a_long_batch_pauses_every_five_hundred_operations(log: Log) -> None:
     for _ in log.machine.fold_steps():
         paused += 1
         assert contents(log.engine) == engine
-        with pytest.raises(StorageError, match="try again"):
-            log.machine.fold()
     assert paused >= 4 * STEP_OPERATIONS // STEP_RECORDS
     assert not log.machine.must_fold
     assert contents(log.engine) != engine
+
+
+def test_entries_are_applied_between_the_steps_of_a_fold(log: Log) -> None:
+    """What is written is the state after the entry with which it began; the rest stays pending."""
+    log.apply_all(*creating(1_000))
+    begun = log.machine.applied_index
+    for number, _ in enumerate(log.machine.fold_steps()):
+        log.apply_all(commands.encode_write(requests.Set(f"/n{number}", b"", -1), 0, 0, 0, 0, None))
+    lost = StateMachine(WriteBehind(log.engine))
+    assert lost.applied_index == begun < log.machine.applied_index
+    again = Log(MemoryEnvironment())
+    again.apply_all(*creating(1_000))
+    assert again.machine.digest == lost.digest != log.machine.digest
+    check_structure(log.env)
+
+
+def test_a_digest_is_sampled_where_its_fold_began(log: Log) -> None:
+    """Though entries are applied before it ends; after a failed one no more before the next."""
+    log.apply_all(*creating(DIGEST_SAMPLE_ENTRIES - log.machine.applied_index))
+    sampled = log.machine.applied_index
+    assert log.machine.must_fold
+    assert isinstance(log.engine, FailingEnvironment)
+    log.engine.left = 200
+    next(log.machine.fold_steps())
+    assert not log.machine.must_fold
+    with pytest.raises(StorageError, match="disk failed"):
+        log.machine.fold()
+    assert log.machine.must_fold
+    log.engine.left = None
+    steps = log.machine.fold_steps()
+    next(steps)
+    assert log.machine.must_fold
+    for _ in steps:
+        pass
+    log.apply_all(*creating(1, "/m"))
+    assert not log.machine.must_fold
+    whole = Log(MemoryEnvironment())
+    whole.apply_all(*creating(DIGEST_SAMPLE_ENTRIES))
+    assert list(log.machine.digests) == [(sampled, whole.machine.digest)]
+
+
+def test_whoever_needs_all_of_it_folded_does_not_wait(log: Log) -> None:
+    """The fold under way is ended at once, and another made of what came since."""
+    log.apply_all(*creating(1_000))
+    next(log.machine.fold_steps())
+    log.apply_all(*creating(10, "/m"))
+    log.machine.fold()
+    assert not log.machine.is_folding
+    assert StateMachine(WriteBehind(log.engine)).applied_index == log.machine.applied_index
 
 
 def test_a_fold_that_is_dropped_changes_nothing(log: Log) -> None:
     """The driver may drop it half-way too."""
     log.apply_all(*creating(2_000))
     engine, view = contents(log.engine), log.reader.subtree("/")
-    steps = log.machine.fold_steps()
-    next(steps)
-    steps.close()
+    next(log.machine.fold_steps())
+    log.machine.drop_fold()
     assert contents(log.engine) == engine
     assert log.reader.subtree("/") == view
     log.machine.fold()

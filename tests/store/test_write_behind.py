@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -22,7 +23,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), KEYS, st.binary(max_size=3)),
         st.tuples(st.just("delete"), KEYS),
-        st.tuples(st.sampled_from(["commit", "abort", "fold"])),
+        st.tuples(st.sampled_from(["commit", "abort", "fold", "step", "step", "drop"])),
     ),
     max_size=30,
 )
@@ -43,7 +44,16 @@ def shown(txn: ReadTxn, table: Table, *, is_lazy: bool) -> dict[bytes, bytes]:
     return {key: unseal("t", key, value) if is_lazy else value for key, value in found.items()}
 
 
+@pytest.fixture(scope="module")
+def small_steps() -> Iterator[None]:
+    """A fold of a few records takes several steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write_behind, "STEP_RECORDS", 1)
+        yield
+
+
 @pytest.mark.parametrize("name", ["nodes", "journal"])
+@pytest.mark.usefixtures("small_steps")
 @given(steps=STEPS)
 def test_it_shows_what_a_dict_would(name: str, steps: list[tuple[Any, ...]]) -> None:
     """Committed changes for readers, its own too for the writer, sealed wherever they lie."""
@@ -54,6 +64,8 @@ def test_it_shows_what_a_dict_would(name: str, steps: list[tuple[Any, ...]]) -> 
     room = NO_CRC if is_lazy else b""
     committed: dict[bytes, bytes] = {}
     writing: dict[bytes, bytes] = {}
+    begun: dict[bytes, bytes] = {}
+    folded: dict[bytes, bytes] = {}
     txn = env.write()
     for what, *arguments in steps:
         if what == "put":
@@ -68,9 +80,21 @@ def test_it_shows_what_a_dict_would(name: str, steps: list[tuple[Any, ...]]) -> 
         elif what == "abort":
             txn.abort()
             writing, txn = dict(committed), env.write()
+        elif what == "drop":
+            env.drop_fold()
+        elif what == "step":
+            if not env.is_folding:
+                env.begin_fold()
+                begun = committed
+            env.fold_step()
+            if not env.is_folding:
+                folded = begun
         else:
             env.fold()
             assert not env.has_pending
+            folded = committed
+        with engine.read() as stable:
+            assert shown(stable, engine.table(name), is_lazy=is_lazy) == folded
         with env.read() as view:
             assert shown(view, table, is_lazy=is_lazy) == committed
         assert shown(txn, table, is_lazy=is_lazy) == writing
