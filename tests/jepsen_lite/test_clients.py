@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from coord.model import errors
+from coord.model import requests as rq
+from coord.protocol.native_client import Reply
+from coord_client.operations import NEVER_MS, Kind, Operation
 from jepsen_lite import history_file
 from jepsen_lite.clients import native
 from jepsen_lite.clients.store import (
@@ -167,3 +171,23 @@ async def test_a_fault_of_the_harness_is_not_an_outcome(tmp_path: Path) -> None:
     """It ends the run: nothing may be concluded from it."""
     with pytest.raises(ZeroDivisionError):
         await recorded(tmp_path / "h", ZeroDivisionError())
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+async def test_a_session_has_ended_only_if_the_service_says_so(
+    tmp_path: Path, is_answered: bool
+) -> None:
+    """The library's close never raises; taken for an end, an unanswered one accuses the service."""
+    with history_file.Writer(tmp_path / "h", History()) as writer:
+        store = native.NativeStore(
+            "127.0.0.1:1", writer, session_timeout_s=4.0, request_timeout_s=2.0
+        )
+        waiter: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        close = Operation(rq.Close(), waiter, Kind.WRITE, NEVER_MS)
+        store._session.submit(close)
+        if is_answered:
+            close.waiter.set_result(Reply(1, 0, 5, ()))
+            await store.end_session()
+        else:
+            with pytest.raises(InDoubtError):
+                await store.end_session()

@@ -116,6 +116,7 @@ class _Waiting:
         call.revision, call.body = reply.revision, body_of(call.kind, reply.body, parts)
         # A close of a session that had expired meanwhile is done, too, but not by this write.
         closed_anyway = call.kind == "close" and reply.xid == 0
+        self._session.was_closed |= call.kind == "close"
         if call.kind == "children" and reply.body[2]:
             call.revision = UNKNOWN_REVISION  # a page: a model only lists all of them
         self._session.ended(self, Outcome.INFO if closed_anyway else Outcome.OK)
@@ -151,6 +152,8 @@ class RecordedSession(Session):
         super().__init__(settings, spread, on_push)
         self._writer = writer
         self._waiting: dict[_Waiting, None] = {}
+        self.was_closed = False
+        """The service has said that the session has ended, as its client asked."""
 
     # --- the machine's entrances ------------------------------------------------------------------
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from coord.model import errors
 from coord.model.znode import CreateMode
@@ -92,14 +91,19 @@ class NativeStore(Store):
         self._node = node
         self.session_timeout_s = session_timeout_s
         self._dial = _Dial()
+        self._writer = writer
         self.client = Client(
             hosts,
             SessionSettings(round(session_timeout_s * 1_000), name),
             request_timeout_s=request_timeout_s,
-            machine=partial(RecordedSession, writer),
+            machine=self._make_session,
             dial=self._dial,
         )
         self._is_open = False
+
+    def _make_session(self, *arguments: Any) -> RecordedSession:
+        self._session = RecordedSession(self._writer, *arguments)
+        return self._session
 
     @property
     def session_id(self) -> int:
@@ -117,6 +121,12 @@ class NativeStore(Store):
         if self._is_open:
             with contextlib.suppress(errors.CoordError):
                 await self.client.close()
+
+    async def end_session(self) -> None:
+        """Close, and be told that the session has ended. Raises InDoubtError if nobody says so."""
+        await self.close()
+        if not self._session.was_closed:
+            raise store.InDoubtError("the close was not answered")
 
     def vanish(self) -> None:
         """Be gone as if the machine had lost power: the service hears nothing any more."""

@@ -114,7 +114,7 @@ class Sessions(Workload):
 
     @staticmethod
     async def _close(store: NativeStore) -> Answer:
-        await store.close()
+        await store.end_session()
         return Answer()
 
     @staticmethod
