@@ -59,6 +59,23 @@ def test_a_session_and_its_end(tab: Tab, cluster: PageCluster, client: SyncClien
     panel(page, "Went with it").get_by_role("link", name="/owned/lease").wait_for()
 
 
+def test_a_list_stays_where_it_was_scrolled_to(
+    tab: Tab, cluster: PageCluster, client: SyncClient
+) -> None:
+    """It is asked for again every few seconds, while somebody reads it."""
+    assert client.session_id
+    for number in range(12):
+        ask(cluster, "POST", "/v1/sessions", timeout_ms=60_000, client=f"reader-{number}")
+    tab.page.set_viewport_size({"width": 1200, "height": 300})
+    page = tab.open("#/sessions")
+    listed = page.locator(".tall")
+    panel(page, "Open").get_by_text("reader-11").wait_for(state="attached")
+    listed.evaluate("it => it.scrollTo(0, 40)")
+    ask(cluster, "POST", "/v1/sessions", timeout_ms=60_000, client="late reader")
+    panel(page, "Open").get_by_text("late reader").wait_for(state="attached")
+    assert listed.evaluate("it => it.scrollTop") == 40
+
+
 def test_why_a_session_expired(tab: Tab, cluster: PageCluster, client: SyncClient) -> None:
     """Its silence, its timeout, and who decided."""
     assert client.session_id

@@ -231,8 +231,8 @@ function checks(ready) {
 function leaders({ leaders: found, leader, term }) {
   if (!found?.length) return h("p.empty", {}, "No member knows of a leader yet.");
   return h(
-    "div.panel-body",
-    {},
+    "div.panel-body.tall",
+    { tabindex: 0, role: "region", "aria-label": "Leaders, newest first" },
     h(
       "ol.line-of",
       {},

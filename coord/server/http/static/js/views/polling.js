@@ -54,11 +54,19 @@ export class PollingView {
   }
 
   render() {
-    const top = this.element.scrollTop;
+    const places = scrolled(this.element).map(([name, it]) => [name, it.scrollTop, it.scrollLeft]);
     const problem = this.problem ? problemBox(this.problem, () => this.refresh()) : null;
     keepFocus(this.element, () =>
       replace(this.element, problem, ...(this.answer === null ? [] : this.draw(this.answer))),
     );
-    this.element.scrollTop = top;
+    const drawn = new Map(scrolled(this.element));
+    for (const [name, top, left] of places) drawn.get(name)?.scrollTo(left, top);
   }
+}
+
+/** What scrolls by itself, by a name that it keeps: [[name, element]]. */
+function scrolled(root) {
+  const within = [...root.querySelectorAll(".tall, .table-wrap")];
+  const nameOf = (it) => `${it.closest("section")?.getAttribute("aria-label")} ${it.className}`;
+  return [["", root], ...within.map((it) => [nameOf(it), it])];
 }
