@@ -71,7 +71,7 @@ class Recorder:
     ) -> Op:
         """Run ``action`` as one operation. A refusal is a fail, doubt is an info; any other
         exception is a fault of the harness and is not caught."""
-        op = Op(process, f, key, value, now_ns())
+        op, session = Op(process, f, key, value, now_ns()), store.session_id
         try:
             answer = await action()
         except RefusedError as refusal:
@@ -81,7 +81,8 @@ class Recorder:
         else:
             op.outcome, op.result, op.revision = Outcome.OK, answer.result, answer.revision
         op.complete_ns = now_ns()
-        op.session, op.node = store.session_id, store.node
+        # A session that ended meanwhile (by this very operation, perhaps) is the one that did it.
+        op.session, op.node = store.session_id or session, store.node
         return self.note(op)
 
     def note(self, op: Op) -> Op:

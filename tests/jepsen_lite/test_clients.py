@@ -173,6 +173,27 @@ async def test_a_fault_of_the_harness_is_not_an_outcome(tmp_path: Path) -> None:
         await recorded(tmp_path / "h", ZeroDivisionError())
 
 
+async def test_what_ends_a_session_is_noted_under_it(tmp_path: Path) -> None:
+    """The store has none any more when the close is over; without it nobody knows who closed."""
+
+    class Closing(NoStore):
+        session = 7
+
+        @property
+        def session_id(self) -> int:
+            return self.session
+
+    closing = Closing()
+
+    async def close() -> Answer:
+        closing.session = 0
+        return Answer()
+
+    with history_file.Writer(tmp_path / "h", History()) as writer:
+        op = await Recorder(writer).perform(1, closing, "close", None, None, close)
+    assert op.session == 7
+
+
 @pytest.mark.parametrize("is_answered", [False, True])
 async def test_a_session_has_ended_only_if_the_service_says_so(
     tmp_path: Path, is_answered: bool

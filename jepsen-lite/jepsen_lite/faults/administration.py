@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 from coord.model.errors import CoordError
 from jepsen_lite.clusters.cluster import Ability, Cluster
-from jepsen_lite.clusters.watching import harness
+from jepsen_lite.clusters.watching import harness, status_of
 from jepsen_lite.faults.fault import Fault, NoEffectError, names
 from jepsen_lite.faults.targets import choose
 
@@ -106,13 +106,21 @@ class Wipe(Fault):
     def __init__(self, cluster: Cluster, dice: random.Random, word: str | None = None) -> None:
         super().__init__(cluster, dice, word)
         self.struck: list[Any] = []
+        self.lost: dict[int, str] = {}
+        """Node → the incarnation that went with its disk; empty if nobody could be asked."""
 
     async def start(self) -> list[str]:
-        self.struck = list(await choose(self.word(), self.cluster, self.dice))
+        await self.aim()
         for node in self.struck:
             await self.take_down(node)
             node.wipe()
         return names(self.struck)
+
+    async def aim(self) -> None:
+        """Choose whom to strike, and note who they are now."""
+        self.struck = list(await choose(self.word(), self.cluster, self.dice))
+        for node in self.struck:
+            self.lost[node.id] = await incarnation_of(self.cluster, node)
 
     async def verify(self) -> str:
         left = [node.name for node in self.struck if node.directory.exists()]
@@ -125,26 +133,41 @@ class Wipe(Fault):
             await self.bring_back(node)
         async with asyncio.timeout(BACK_WITHIN_S):
             for node in self.struck:
-                while not await is_voter(self.cluster, node):
+                while not await has_rejoined(self.cluster, node, self.lost[node.id]):
                     await asyncio.sleep(0.1)
         self.struck = []
 
 
-async def is_voter(cluster: Cluster, node: Any) -> bool:
-    """Whether some other node counts this one among the voters, with data of its own."""
+async def incarnation_of(cluster: Cluster, node: Any) -> str:
+    """Who this node is now, as another lists it; empty if nobody says."""
+    listed = await _entry_of(cluster, node)
+    return listed["incarnation"] if listed else ""
+
+
+async def has_rejoined(cluster: Cluster, node: Any, lost: str) -> bool:
+    """Whether another node counts this one among the voters, as somebody else than ``lost``, and it
+    follows a leader. Until then its vote is missing: one more loss might be one too many."""
+    listed = await _entry_of(cluster, node)
+    if listed is None or listed["role"] != "voter" or listed["incarnation"] == lost:
+        return False
+    status = await status_of(node.direct)
+    return status is not None and bool(status["leader"])
+
+
+async def _entry_of(cluster: Cluster, node: Any) -> dict[str, Any] | None:
+    """What some other node lists of this one; None if it lists nothing, is in the middle of a
+    change, or nobody answers."""
     for other in cluster.nodes:
         if other is node:
             continue
         try:
             async with harness(other.direct) as client:
                 members = await client.admin.members()
-            async with harness(node.direct) as client:
-                status = await client.admin.status()
         except (CoordError, OSError):
             continue
-        roles = {member["id"]: member["role"] for member in members.members}
-        return roles.get(node.id) == "voter" and not members.is_joint and bool(status["leader"])
-    return False
+        listed = (member for member in members.members if member["id"] == node.id)
+        return None if members.is_joint else next(listed, None)
+    return None
 
 
 class Membership(Wipe):
@@ -159,7 +182,7 @@ class Membership(Wipe):
 
     async def start(self) -> list[str]:
         self._removed = False
-        self.struck = list(await choose(self.word(), self.cluster, self.dice))
+        await self.aim()
         (node,) = self.struck
         await self._change("remove", node)
         self._removed = True

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from jepsen_lite.clusters.cluster import Ability, Cluster
 from jepsen_lite.clusters.disk import Counts
-from jepsen_lite.faults.administration import BACK_WITHIN_S, is_voter
+from jepsen_lite.faults.administration import BACK_WITHIN_S, has_rejoined, incarnation_of
 from jepsen_lite.faults.fault import Fault, NoEffectError, names
 from jepsen_lite.faults.targets import choose
 
@@ -212,13 +212,14 @@ class Corruption(Fault):
         return f"{self._flipped} bits were flipped; {did}"
 
     async def stop(self) -> None:
+        lost = {node.id: await incarnation_of(self.cluster, node) for node in self.struck}
         for node in self.struck:
             await self.take_down(node)
             node.wipe()
             await self.bring_back(node)
         async with asyncio.timeout(BACK_WITHIN_S):
             for node in self.struck:
-                while not await is_voter(self.cluster, node):
+                while not await has_rejoined(self.cluster, node, lost[node.id]):
                     await asyncio.sleep(POLL_S)
         self.struck = []
 
