@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.disk_errors.cluster import FaultyCluster
@@ -12,10 +10,6 @@ from tests.disk_errors.faults import LOG, TREE
 pytestmark = [pytest.mark.integration, pytest.mark.needs("gcc"), pytest.mark.timeout(900)]
 
 STORAGE = 74
-SUCCEEDED_WITHIN_S = 3.0
-"""The promise for a leader whose disk is stuck: 2 s until it steps down, and an election."""
-TRIES = 5
-"""A busy machine can only add to the time: one success in as many tries shows the promise."""
 
 
 @pytest.mark.parametrize("role", ["leader", "follower"])
@@ -37,18 +31,15 @@ async def test_a_failed_commit_of_the_log_ends_the_process(
 
 
 async def test_a_leader_whose_disk_is_stuck_is_succeeded(cluster: FaultyCluster) -> None:
-    """Another leader acknowledges writes within three seconds; the stuck node follows when its
-    disk lets go, and has lost nothing."""
-    took_s: list[float] = []
-    while not took_s or min(took_s) >= SUCCEEDED_WITHIN_S:
-        assert len(took_s) < TRIES, took_s
-        leader = await cluster.leader()
-        cluster.switches[leader].on("stuck", LOG)
-        stuck_at = time.monotonic()
-        took_s.append(await cluster.wait_for_writes(5) - stuck_at)
-        assert await cluster.leader(other_than=leader) != leader
-        cluster.switches[leader].off()
-        await cluster.wait_for_writes(20)
+    """Another leader acknowledges writes; the stuck node follows when its disk lets go, and has
+    lost nothing. That three seconds are enough is shown in virtual time, to which no busy machine
+    adds anything (``tests/sim/test_stuck_leader.py``)."""
+    leader = await cluster.leader()
+    cluster.switches[leader].on("stuck", LOG)
+    await cluster.wait_for_writes(5)
+    assert await cluster.leader(other_than=leader) != leader
+    cluster.switches[leader].off()
+    await cluster.wait_for_writes(20)
     await cluster.audit()
 
 
