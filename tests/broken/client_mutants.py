@@ -30,7 +30,7 @@ RETRIES: Final = (
         _SESSION,
         "                writes.append(operation)\n",
         "                operation.seq = 0\n                kept.append(operation)\n",
-        "sessions",
+        "mutes",
         drill=True,
     ),
     one(
@@ -38,9 +38,9 @@ RETRIES: Final = (
         (49,),
         "an outcome that nobody knows is not called a failure",
         _OPERATIONS,
-        'self._expired(definite=outcome == "not applied")',
-        "self._expired(definite=True)",
-        "sessions",
+        "        del error\n        self._expired(definite=False)\n",
+        "        del error\n        self._expired(definite=True)\n",
+        "mutes",
     ),
     one(
         "lost-write-called-failed",
@@ -49,7 +49,7 @@ RETRIES: Final = (
         _OPERATIONS,
         "            return self.seq != 0\n",
         "            return False\n",
-        "sessions",
+        "deadlines",
     ),
     one(
         "refused-writes-reordered",
@@ -60,6 +60,7 @@ RETRIES: Final = (
         "    def _session_refused",
         "        self._queue.extendleft(self._returned)\n        self._returned = []\n\n"
         "    def _session_refused",
+        "refusals",
     ),
     one(
         "old-answers-forgotten",
@@ -68,6 +69,7 @@ RETRIES: Final = (
         _SESSION,
         "            return seq - 1\n",
         "            return min(self._next_seq - 2, seq)\n",
+        "lost-answers",
     ),
 )
 
@@ -81,7 +83,7 @@ HOLDS: Final = (
         "        self._quiet_ms = now_ms\n        self._probe_sent_ms = None\n"
         "        if self._confirmed_ms is not None:\n"
         "            self._confirmed_ms = now_ms\n",
-        "long-cuts",
+        "deaf-nodes",
     ),
     one(
         "lock-without-fence",
@@ -116,7 +118,7 @@ HOLDS: Final = (
         _SEQUENCE,
         "        self._client.clean_up(self._leave())\n",
         "        self._creating = None\n",
-        "holds",
+        "contended",
     ),
 )
 

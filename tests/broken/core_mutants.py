@@ -13,31 +13,32 @@ DRILLS: Final = frozenset({"acknowledged-before-durable", "read-without-confirma
 FOCUSES: Final = {
     "conflict-stays-on-disk": "divergence",
     "delayed-append-truncates": "noise",
-    "all-votes-count": "members",
+    "all-votes-count": "joint-elections",
     "learner-campaigns": "learners",
     "wiped-disk-votes": "members",
     "two-changes-at-once": "changes",
-    "change-before-first-commit": "changes",
-    "old-majority-not-asked": "members",
+    "change-before-first-commit": "young-leaders",
+    "old-majority-not-asked": "joint-elections",
     "voters-replaced-at-once": "members",
     "configuration-not-persisted": "restarts",
-    "truncated-configuration-stays": "members",
-    "removed-leader-stays": "leaders-removed",
-    "old-configuration-stays": "snapshots",
+    "truncated-configuration-stays": "changes-in-vain",
+    "removed-leader-stays": "leaders-demoted",
+    "old-configuration-stays": "changed-meanwhile",
     "snapshot-races-with-append": "divergence-snapshots",
     "append-during-install": "divergence-snapshots",
-    "snapshot-keeps-conflict": "divergence-snapshots",
+    "snapshot-keeps-conflict": "stranded",
     "second-snapshot-during-install": "late-snapshots",
     "heartbeat-commits-blindly": "divergence",
     "vote-cleared-within-term": "terms",
-    "stale-votes-count": "noise",
-    "predecessor-term-unchecked": "divergence",
+    "stale-votes-count": "slow-votes",
+    "predecessor-term-unchecked": "third-leaders",
     "commit-of-unverified-tail": "probes",
     "no-check-quorum": "partitions",
     "no-pre-vote": "terms",
-    "no-stickiness": "partitions",
-    "old-confirmation-accepted": "noise",
-    "overtaken-write-counts": "disks",
+    "no-stickiness": "deaf-followers",
+    "old-confirmation-accepted": "late-confirmations",
+    "overtaken-write-counts": "stalled-divergence",
+    "vote-for-shorter-log": "lagging-candidates",
     "stuck-leader-stays": "stuck",
     "transfer-never-ends": "elections",
     "leader-trusts-itself-after-stall": "pauses",
@@ -51,6 +52,12 @@ _CORE: Final = tuple(
 
 _DRIVER = "coord.node.driver"
 _LOG = "coord.store.raft_log"
+_IN_ANY_ORDER: Final = Edit(
+    "coord.store.state_machine",
+    'assert piece.first == run.index + 1, "entries',
+    'assert piece.first >= 1, "entries',
+)
+"""Without the assertion that would end the process before anybody could notice."""
 
 CORE: Final = (
     one(
@@ -148,32 +155,26 @@ DRIVER: Final = (
         "while self._reads and self._reads[0][1] <= applied:",
         "while self._reads:",
     ),
-    one(
+    Mutant(
         "failed-apply-skipped",
         (35,),
         "a batch whose transaction failed is applied again, whole",
-        _DRIVER,
-        "                self._committed[:0] = self._current\n",
-        "                self.raft.applied(self._current[-1].last)\n",
-        "disks",
+        (
+            Edit(
+                _DRIVER,
+                "            self._committed[:0] = self._current\n",
+                "            self.raft.applied(self._current[-1].last)\n",
+            ),
+            _IN_ANY_ORDER,
+        ),
+        "failing-trees",
     ),
-    one(
+    Mutant(
         "committed-kept-across-install",
         (14,),
         "what a snapshot covers is not applied after it",
-        _DRIVER,
-        "        self._committed.clear()\n",
-        "",
-        "snapshots",
-    ),
-    one(
-        "install-overtakes-writes",
-        (14, 16),
-        "a snapshot is installed once every earlier write is durable",
-        _DRIVER,
-        "if meta is None or self._waiting:",
-        "if meta is None:",
-        "snapshots",
+        (Edit(_DRIVER, "        self._committed.clear()\n", ""), _IN_ANY_ORDER),
+        "late-trees",
     ),
 )
 
@@ -204,7 +205,7 @@ LOG: Final = (
         _LOG,
         "for key in list(txn.scan_keys(self._log, key_of(index))):",
         "for key in list(txn.scan_keys(self._log, key_of(index)))[:1]:",
-        "divergence",
+        "cut-back",
     ),
     one(
         "straddling-run-removed",
@@ -213,7 +214,7 @@ LOG: Final = (
         _LOG,
         "if run.last >= index:",
         "if run.last > index:",
-        "divergence",
+        "cut-within-a-run",
     ),
     one(
         "install-keeps-conflict",
@@ -222,7 +223,7 @@ LOG: Final = (
         _LOG,
         "if view.term(meta.index) == meta.term:",
         "if meta.index <= view.last:",
-        "divergence-snapshots",
+        "stranded",
     ),
     one(
         "install-keeps-old-log",

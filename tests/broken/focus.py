@@ -4,32 +4,26 @@ rare coincidence has a focus: fewer kinds of fault, more of each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from coord.sim import Conditions, DiskConditions, Streams
+from tests.broken import directed_clients, directed_core
+from tests.broken.steps import SLOW_DISK, Focus, draw_scripts
 from tests.sim.drawing import draw, draw_faults
-from tests.sim.plan import Plan
+from tests.sim.plan import Fault, Knobs, Plan
 
-
-@dataclass(frozen=True, slots=True)
-class Focus:
-    """Faults of these ``kinds``, ``calm_ms`` apart in the mean, at ``who`` if
-    that is given; fields of the plan and its knobs that are set instead of drawn."""
-
-    kinds: tuple[str, ...]
-    calm_ms: int = 200
-    length_ms: int = 1_500
-    who: str = ""
-    plan: dict[str, Any] = field(default_factory=dict)
-    knobs: dict[str, Any] = field(default_factory=dict)
-
-
-_SLOW_DISK: Final = DiskConditions(write_us_min=150_000, write_us_max=400_000)
+PLAIN: Final[dict[str, Any]] = {
+    "knobs": Knobs(),
+    "weather": Conditions(),
+    "disk": DiskConditions(),
+    "snapshot_ms": 0,
+    "drift_ppm": 0,
+}
+"""A good day: whatever goes wrong is what the focus is about."""
 _BUSY: Final = {"clients": 6, "depth": 3, "think_ms": 20}
 
 FOCUSES: Final[dict[str, Focus]] = {
-    "crashes": Focus(("kill", "kill-all", "power", "power-all")),
     "partitions": Focus(("isolate", "one-way", "halves", "partial", "flap")),
     "divergence": Focus(
         ("isolate", "halves"),
@@ -59,11 +53,6 @@ FOCUSES: Final[dict[str, Focus]] = {
         },
         knobs={"max_slice_bytes": 200},
     ),
-    "snapshots": Focus(
-        ("kill", "isolate", "pause", "wipe"),
-        plan={"snapshot_ms": 120},
-        knobs={"log_entries_kept": 1, "snapshot_chunk_bytes": 1_000},
-    ),
     "members": Focus(
         ("add", "promote", "remove", "replace", "wipe", "isolate", "kill"), plan={"spares": 2}
     ),
@@ -74,26 +63,6 @@ FOCUSES: Final[dict[str, Focus]] = {
         ("clients", "vanish", "transfer", "isolate", "kill"),
         calm_ms=1_200,
         plan={"session_timeout_ms": 1_000, "fault_ms": 10_000},
-    ),
-    "long-cuts": Focus(
-        ("isolate", "halves", "one-way"),
-        calm_ms=2_000,
-        length_ms=9_000,
-        plan={
-            "session_timeout_ms": 1_000,
-            "fault_ms": 10_000,
-            "library_every": 1,
-            "programs": ("register", "counter", "ephemerals"),
-        },
-    ),
-    "slow-ends": Focus(
-        ("clients", "clients", "transfer"),
-        calm_ms=500,
-        plan={
-            "session_timeout_ms": 1_000,
-            "fault_ms": 10_000,
-            "disk": _SLOW_DISK,
-        },
     ),
     "holds": Focus(
         ("clients", "isolate", "kill", "break", "one-way"),
@@ -121,7 +90,7 @@ FOCUSES: Final[dict[str, Focus]] = {
     "changes": Focus(
         ("add", "remove", "replace", "promote", "transfer"),
         calm_ms=100,
-        plan={"spares": 2, "fault_ms": 3_000, "disk": _SLOW_DISK},
+        plan={"spares": 2, "fault_ms": 3_000, "disk": SLOW_DISK},
     ),
     "learners": Focus(
         ("add", "isolate"),
@@ -129,9 +98,6 @@ FOCUSES: Final[dict[str, Focus]] = {
         length_ms=4_000,
         who="learner",
         plan={"spares": 2, "fault_ms": 5_000},
-    ),
-    "leaders-removed": Focus(
-        ("remove", "add"), calm_ms=1_000, who="leader", plan={"spares": 1, "fault_ms": 5_000}
     ),
     "restarts": Focus(
         ("add", "replace", "kill", "kill-all"),
@@ -166,6 +132,8 @@ FOCUSES: Final[dict[str, Focus]] = {
         knobs={"max_slice_bytes": 1},
     ),
     "upgrade": Focus(("upgrade", "kill", "wipe")),
+    **directed_core.FOCUSES,
+    **directed_clients.FOCUSES,
 }
 
 
@@ -175,14 +143,19 @@ def draw_in(focus: str, seed: int) -> Plan:
     if not focus:
         return plan
     chosen = FOCUSES[focus]
+    if chosen.is_plain:
+        plan = replace(plan, **PLAIN)
     plan = replace(plan, knobs=replace(plan.knobs, **chosen.knobs), **chosen.plan)
+    return replace(plan, faults=_faults(chosen, plan.fault_ms, Streams(seed)))
+
+
+def _faults(chosen: Focus, fault_ms: int, streams: Streams) -> tuple[Fault, ...]:
+    stream = streams.get("focus")
+    if chosen.scripts:
+        return draw_scripts(stream, chosen.scripts, fault_ms, chosen.calm_ms)
     faults = draw_faults(
-        Streams(seed).get("focus"),
-        chosen.kinds,
-        plan.fault_ms,
-        calm_ms=chosen.calm_ms,
-        length_ms=chosen.length_ms,
+        stream, chosen.kinds, fault_ms, calm_ms=chosen.calm_ms, length_ms=chosen.length_ms
     )
     if chosen.who:
         faults = tuple(replace(fault, who=chosen.who, phase="") for fault in faults)
-    return replace(plan, faults=faults)
+    return faults

@@ -59,7 +59,7 @@ EXPIRY: Final = (
         _BATCHES,
         "return [token for session, token in contact.pings if session not in refused]",
         "return [token for _, token in contact.pings]",
-        "slow-ends",
+        "late-pings",
     ),
     one(
         "ending-session-touched",
@@ -68,7 +68,7 @@ EXPIRY: Final = (
         _EXPIRY,
         "if tracker.is_handed_out(session) or not",
         "if not",
-        "slow-ends",
+        "late-pings",
     ),
     Mutant(
         "contact-confirmed-alone",
@@ -88,7 +88,7 @@ EXPIRY: Final = (
                 "self._tracker.overdue(now_ms)",
             ),
         ),
-        "long-cuts",
+        "lonely-leaders",
     ),
     one(
         "attach-is-no-contact",
@@ -135,6 +135,7 @@ ORDER: Final = (
         _GATEWAY,
         "if conn.in_flight or round_id > self._rounds.confirmed:",
         "if round_id > self._rounds.confirmed:",
+        "pipelines",
     ),
     one(
         "write-overtakes-read",
@@ -153,22 +154,13 @@ ORDER: Final = (
         "",
     ),
     one(
-        "old-generation-answered",
-        (47,),
-        "what the log says to an older connection is not told to the newer",
-        _GATEWAY,
-        "if not in_flight or applied.generation != conn.generation:",
-        "if not in_flight:",
-        "sessions",
-    ),
-    one(
         "connections-kept-across-install",
         (14, 47),
         "an installation sends every client to attach again",
         "coord.node.node",
         'self.gateway.end_all("draining", "this node has installed a snapshot; reconnect")',
         "self.gateway.flush()",
-        "snapshots",
+        "installs",
     ),
     one(
         "fate-told-too-early",
@@ -177,7 +169,7 @@ ORDER: Final = (
         _ADMIN,
         'return ["not yet", 0, 0, []]',
         'return ["not applied", 0, 0, []]',
-        "sessions",
+        "fates",
     ),
     one(
         "fate-off-by-one",
@@ -186,7 +178,7 @@ ORDER: Final = (
         _ADMIN,
         'if seq > ended["last_seq"]:',
         'if seq >= ended["last_seq"]:',
-        "sessions",
+        "fates",
     ),
 )
 
@@ -225,7 +217,7 @@ MEMBERS: Final = (
         "coord.node.features",
         "                return 0\n",
         "                continue\n",
-        "upgrade",
+        "half-upgrades",
     ),
 )
 

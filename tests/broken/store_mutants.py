@@ -31,6 +31,7 @@ EXACTLY_ONCE: Final = (
         _WRITES,
         "seq != last + 1 or",
         "seq <= last or",
+        "gaps",
     ),
     one(
         "result-of-neighbour",
@@ -47,6 +48,7 @@ EXACTLY_ONCE: Final = (
         _WRITES,
         "if fields[2] != current or",
         "if",
+        "moved",
     ),
     one(
         "result-lost-at-restart",
@@ -66,7 +68,7 @@ TREES: Final = (
         "coord.store.conditions",
         "    if node.mzxid != token:",
         "    if node.mzxid < token:",
-        "holds",
+        "contended",
         drill=True,
     ),
     one(
@@ -146,7 +148,7 @@ SESSIONS: Final = (
         _ENDS,
         "    if row.generation != generation:\n",
         "    if row.generation < generation:\n",
-        "sessions",
+        "returns",
     ),
     one(
         "attach-keeps-generation",
@@ -163,7 +165,7 @@ SESSIONS: Final = (
         _ENDS,
         '            "results": row.results,',
         '            "results": row.results[::-1],',
-        "sessions",
+        "fates",
     ),
 )
 
@@ -220,7 +222,7 @@ RECOVERY: Final = (
             ),
             Edit("coord.store.snapshot_store", "        old.close()\n", "        del old\n"),
         ),
-        "snapshots",
+        "installs",
     ),
     one(
         "arrived-snapshot-counts",
@@ -229,7 +231,7 @@ RECOVERY: Final = (
         "coord.store.snapshot_store",
         "tuple(meta for meta in self._shelf.kept() if meta.index <= applied)",
         "tuple(meta for meta in self._shelf.kept() if meta.index <= applied or True)",
-        "snapshots",
+        "unfinished-installs",
     ),
     Mutant(
         "cut-behind-newest-snapshot",

@@ -70,7 +70,7 @@ def test_all_changes_of_a_bug_are_made_and_undone() -> None:
 @pytest.mark.parametrize("focus", FOCUSES)
 def test_every_kind_of_run_can_be_drawn(focus: str) -> None:
     """Its faults and settings are those that plans have."""
-    assert {fault.kind for fault in draw_in(focus, 1).faults} <= set(FOCUSES[focus].kinds)
+    assert {fault.kind for fault in draw_in(focus, 1).faults} <= FOCUSES[focus].all_kinds()
     assert {mutant.focus for mutant in MUTANTS} <= {"", *FOCUSES}
 
 

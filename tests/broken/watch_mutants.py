@@ -17,9 +17,11 @@ FIRING: Final = (
         (54,),
         "a one-shot watch fires once",
         _REGISTRY,
-        "        once = self._data.pop(path, None)\n",
-        "        once = dict(self._data.get(path, {}))\n",
-        "watches",
+        "            del owned.data[path]\n            heard.setdefault(owner, []).append(fired)\n"
+        "            self._forget_if_empty(owner, owned)\n",
+        "            heard.setdefault(owner, []).append(fired)\n"
+        "            self._data.setdefault(path, {})[owner] = None\n",
+        "one-shots",
     ),
     one(
         "child-watch-misses-deletion",
@@ -83,7 +85,7 @@ FIRING: Final = (
         "coord.watch.notify",
         "in groupby(events, _revision_of):",
         "in ((event.revision, (event,)) for event in events):",
-        "watches",
+        "transactions",
     ),
     one(
         "transaction-told-in-part",
@@ -92,7 +94,7 @@ FIRING: Final = (
         "coord.watch.notify",
         "        parts = split(list(of_revision), with_values=with_values)\n",
         "        parts = split(list(of_revision)[-1:], with_values=with_values)\n",
-        "watches",
+        "transactions",
     ),
 )
 
@@ -104,7 +106,7 @@ RESUMING: Final = (
         _REARM,
         "        if Stat.unpack(stat).mzxid > revision:",
         "        if Stat.unpack(stat).mzxid < 0:",
-        "watches",
+        "one-shots",
         drill=True,
     ),
     one(
@@ -114,7 +116,7 @@ RESUMING: Final = (
         _REARM,
         "        if Stat.unpack(stat).pzxid > revision:",
         "        if Stat.unpack(stat).pzxid < 0:",
-        "watches",
+        "one-shots",
     ),
     one(
         "resume-skips-a-change",
@@ -123,7 +125,7 @@ RESUMING: Final = (
         _STREAMS,
         "self.reader.changes_after(revision, REPLAY_CHANGES)",
         "self.reader.changes_after(min(revision + 1, self.reader.revision), REPLAY_CHANGES)",
-        "watches",
+        "resumes",
         drill=True,
     ),
     one(
@@ -154,7 +156,7 @@ RESUMING: Final = (
             ),
             Edit("coord.store.history", "if revision < journal.floor:", "if revision < 0:"),
         ),
-        "watches",
+        "forgotten-pasts",
     ),
     one(
         "bookmark-ahead-of-events",

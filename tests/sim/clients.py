@@ -286,7 +286,7 @@ class SimClient:
         session, secret, _generation, timeout_ms, last_seq, _info = reply.body
         if not self._session:
             self._session, self._secret = session, secret
-            self.history.sessions[session] = SessionLife(session, timeout_ms)
+            self.history.sessions[session] = SessionLife(session, timeout_ms, secret)
         if session != self._session:
             self._breach("attach", f"to {session} instead of {self._session}")
             return

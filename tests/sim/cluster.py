@@ -227,6 +227,7 @@ class Cluster:
             "counter": programs.Counter,
             "sequence": programs.Sequence,
             "tree": lambda: programs.Tree(name, stream),
+            "transactions": lambda: programs.Transactions(name, stream),
             "restricted": lambda: programs.Restricted(name, stream),
             "ephemerals": lambda: programs.Ephemerals(name, stream),
         }

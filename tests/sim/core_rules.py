@@ -10,10 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from coord.raft.invariants import InvariantViolation, Key, require
-from coord.raft.messages import AppendEntries, PreVoteResponse
+from coord.raft.messages import (
+    AppendEntries,
+    Heartbeat,
+    InstallSnapshot,
+    PreVoteRequest,
+    PreVoteResponse,
+    VoteRequest,
+    VoteResponse,
+)
 from coord.raft.quorum import majority
 from coord.raft.state import Role
-from coord.raft.types import NO_NODE, EntryKind, Index, Membership, Term
+from coord.raft.types import NO_NODE, EntryKind, Index, Membership, NodeId, Term
 
 if TYPE_CHECKING:
     from coord.raft import RaftNode
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from coord.raft.types import Member
 
 _SCAN_BYTES: Final = 1 << 20
+_FROM_LEADER: Final = (AppendEntries, Heartbeat, InstallSnapshot)
 _CAMPAIGNS: Final = (Role.PRE_CANDIDATE, Role.CANDIDATE)
 
 
@@ -32,6 +41,10 @@ class _Seen:
         """Who would vote for it, and in which term."""
         self.commit_max: Index | None = None
         """As far as the append that is being handled lets it commit."""
+        self.heard = (Term(0), 0)
+        """A leader's term, and the tick at which it was last heard."""
+        self.refuses: tuple[NodeId, int] | None = None
+        """A candidate that the request being handled must not help, and the grants to it before."""
         self.note(raft)
 
     def is_like(self, raft: Raft) -> bool:
@@ -69,14 +82,21 @@ class CoreRules:
 
     def delivered(self, key: Key, node: RaftNode, message: Any) -> None:
         """A message is about to be handed in."""
-        seen = self._seen[key]
+        seen, raft = self._seen[key], node._raft
         seen.commit_max = None
-        if isinstance(message, AppendEntries):
-            run = message.entries
-            verified = message.prev_index if run is None else run.last
-            seen.commit_max = max(verified, node._raft.log.commit)
+        if isinstance(message, _FROM_LEADER):
+            if message.term >= raft.term:
+                seen.heard = (message.term, raft.now)
+            if isinstance(message, AppendEntries):
+                run = message.entries
+                verified = message.prev_index if run is None else run.last
+                seen.commit_max = max(verified, raft.log.commit)
         elif isinstance(message, PreVoteResponse) and message.granted:
             seen.grants.add(((message.frm, message.incarnation), message.term))
+        elif isinstance(message, PreVoteRequest | VoteRequest) and _must_refuse(
+            raft, seen, message
+        ):
+            seen.refuses = (message.frm, _grants_to(raft, message.frm))
 
     def after(self, key: Key, node: RaftNode) -> None:
         """Any call has returned."""
@@ -87,6 +107,13 @@ class CoreRules:
             if commit > verified:
                 detail = f"{key} commits {commit}, the append vouched for {verified}"
                 raise InvariantViolation("commit-within-verified", detail)
+        if seen.refuses is not None:
+            (candidate, before), seen.refuses = seen.refuses, None
+            require(
+                _grants_to(raft, candidate) == before,
+                "followers-stand-by-their-leader",
+                f"{key} hears {raft.leader} and helps {candidate} to replace it",
+            )
         if seen.is_like(raft):
             return
         if raft.term == seen.term and seen.vote != raft.vote:
@@ -125,6 +152,27 @@ class CoreRules:
         strangers = _keys(raft.electorate.membership.voters) - before
         detail = f"{key} lets {sorted(strangers)} vote, who were no members before"
         require(not strangers, "voters-learn-first", detail)
+
+
+def _must_refuse(raft: Raft, seen: _Seen, message: PreVoteRequest | VoteRequest) -> bool:
+    """It has just heard the leader of its term, which has not asked for this election, and knows
+    nothing to the contrary (a link that broke)."""
+    if not raft.config.check_quorum or raft.role is not Role.FOLLOWER or raft.leader == NO_NODE:
+        return False
+    if isinstance(message, VoteRequest) and message.transfer:
+        return False
+    term, tick = seen.heard
+    is_recent = term == raft.term and raft.now - tick < raft.config.election_ticks_min
+    return is_recent and not raft.stickiness_void and message.term > raft.term
+
+
+def _grants_to(raft: Raft, candidate: NodeId) -> int:
+    """How many answers on their way help this candidate."""
+    return sum(
+        message.granted
+        for message in (*raft.messages, *raft.messages_after)
+        if isinstance(message, PreVoteResponse | VoteResponse) and message.to == candidate
+    )
 
 
 def _keys(members: tuple[Member, ...]) -> set[Key]:

@@ -83,6 +83,8 @@ class SessionLife:
 
     session: int
     timeout_ms: int
+    secret: bytes = b""
+    """With it anybody may ask after its writes; empty where the wire has no such question."""
     confirmed_us: int = -1
     told_expired_us: int = -1
     hold_until_us: int = -1
@@ -98,6 +100,18 @@ class Repeat:
     """An answered write that was sent again under its number, and what it was told then."""
 
     op: Op
+    code: int
+    revision: int
+    body: tuple[Any, ...]
+
+
+class Fate(NamedTuple):
+    """What a node said became of a numbered write. ``outcome``: applied (the rest is its answer),
+    not applied, not yet, or unknown."""
+
+    session: int
+    seq: int
+    outcome: str
     code: int
     revision: int
     body: tuple[Any, ...]
@@ -235,6 +249,8 @@ class History:
     """What clients saw that no service may do, however the log explains it."""
     sessions: dict[int, SessionLife] = field(default_factory=dict)
     repeats: list[Repeat] = field(default_factory=list)
+    fates: list[Fate] = field(default_factory=list)
+    """What nodes said of writes that they were asked after."""
     transcripts: list[Transcript] = field(default_factory=list)
     subscriptions: list[Subscription] = field(default_factory=list)
     clocks_within_bounds: bool = True

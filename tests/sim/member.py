@@ -162,7 +162,10 @@ class Member:
         options = StoreOptions(
             NodeId(self.id),
             self._random.randbytes,
-            limits=self._limits()(history_entries=knobs.history_entries),
+            limits=self._limits()(
+                history_entries=knobs.history_entries,
+                results_after_end_ms=knobs.results_after_end_ms,
+            ),
             snapshots=SnapshotPolicy(knobs.log_bytes_min, knobs.log_entries_kept),
         )
         store = self.store = open_memory_store(self.disk, options)

@@ -45,6 +45,9 @@ CLASSES: Final = {
 }
 """Kinds of fault by class; each kind is a method of ``nemesis``."""
 FAULTS: Final = tuple(kind for kinds in CLASSES.values() for kind in kinds)
+DIRECTED: Final = ("mute", "absent", "fates", "strand", "demote")
+"""Kinds that are about one thing: they are not in the swarm of drawn plans, whose seeds keep their
+meaning when one is added."""
 ROLES: Final = ("any", "leader", "follower", "learner")
 """Whom a fault strikes; ``n1``, ``n2``, … name one machine. Who is not there is anybody."""
 PHASES: Final = ("", "uncommitted", "election", "snapshot", "joint", "transfer")
@@ -76,7 +79,7 @@ class Fault:
     pick: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in FAULTS or self.phase not in PHASES:
+        if self.kind not in (*FAULTS, *DIRECTED) or self.phase not in PHASES:
             raise ValueError(f"no such fault: {self}")
 
 
@@ -99,6 +102,8 @@ class Knobs:
     log_entries_kept: int = 100
     """How many entries behind a node may be and still catch up from the log."""
     history_entries: int = 100_000
+    results_after_end_ms: int = 600_000
+    """How long it is known what became of an ended session's writes."""
     fold_entries: int = 1_024
     """Session rows are written, and what is too old is dropped, at multiples of this index; a
     multiple of 64."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from coord.model import requests as rq
 from coord.model.acl import ALL, OPEN, READ, READ_ONLY, WRITE, Acl
 from coord.model.znode import CreateMode, Stat
 from coord.node.identity import digest_of
 from tests.sim.checkers import registers
-
-if TYPE_CHECKING:
-    from tests.sim.history import Op
+from tests.sim.codes import CREATE, SET
+from tests.sim.history import Op, Outcome
 
 ANY: Final = -1
 LINEARIZABLE: Final = 0
@@ -254,6 +253,32 @@ class Tree:
 
     def answered(self, op: Op) -> None:
         """Nothing to remember."""
+
+
+class Transactions:
+    """Two nodes that are made, changed and removed together; little of it is refused."""
+
+    def __init__(self, name: str, stream: random.Random) -> None:
+        self._paths = tuple(f"{TREE}/{name}-{part}" for part in "ab")
+        self._stream = stream
+        self._written = 0
+        self._are_there = False
+
+    def next(self) -> Intent:
+        """Of what is possible, as far as that is known."""
+        self._written += 1
+        value = b"%d" % self._written
+        if not self._are_there:
+            return multi(*(create(path, value) for path in self._paths))
+        if self._stream.random() < 0.7:
+            return multi(*(set_data(path, value) for path in self._paths))
+        return multi(*(delete(path) for path in self._paths))
+
+    def answered(self, op: Op) -> None:
+        """Done or refused, it shows whether they are there."""
+        if op.outcome is Outcome.OK:
+            kind = op.args[0][0][0]
+            self._are_there = kind == CREATE or (kind == SET and op.code == 0)
 
 
 class Ephemerals:

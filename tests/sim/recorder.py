@@ -197,7 +197,7 @@ class SessionRecorder:
                 life.told_expired_us = self._process.kernel.now_us
             self._life = life = None
         if life is None and machine.session_id:
-            life = SessionLife(machine.session_id, machine.timeout_ms)
+            life = SessionLife(machine.session_id, machine.timeout_ms, machine._secret)
             self._life = self._history.sessions[machine.session_id] = life
         if life is not None:
             life.hold_until_us = max(life.hold_until_us, machine.hold_until_ms * US_PER_MS)

@@ -12,7 +12,7 @@ from tests.sim.checkers import exactly_once, wgl
 from tests.sim.checkers.wgl import ANY_VERSION, FOREVER, Call, State, Verdict
 from tests.sim.codes import RESULT_UNKNOWN
 from tests.sim.handmade import Handmade
-from tests.sim.history import History, Op, Outcome, Repeat
+from tests.sim.history import Fate, History, Op, Outcome, Repeat
 
 # --- exactly once -------------------------------------------------------------------------------
 
@@ -217,3 +217,47 @@ def test_a_repeat_with_another_answer_is_named(change: dict[str, Any], rule: str
 
     (problem,) = exactly_once.check(history)
     assert problem.startswith(f"exactly_once/{rule}: ")
+
+
+def test_an_answer_that_was_forgotten_is_named() -> None:
+    """The client library, too, acknowledges only what it has been answered."""
+    made = Handmade()
+    made.open_session()
+    made.create("/r").code = RESULT_UNKNOWN
+
+    (problem,) = exactly_once.check(made.history)
+    assert problem.startswith("exactly_once/forgotten: ")
+
+
+# --- what became of a write -----------------------------------------------------------------------
+
+
+def _asked_after(outcome: str, seq: int, revision: int = 0) -> list[str]:
+    """What is wrong with such an answer about the writes of a session: two, and it has ended."""
+    made = Handmade()
+    session = made.open_session()
+    made.create("/r", b"0")
+    made.set("/r", b"1")
+    made.expire_session()
+    made.history.fates.append(Fate(session, seq, outcome, 0, revision, ()))
+    return exactly_once.check(made.history)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seq", "revision"),
+    [("applied", 2, 3), ("not applied", 3, 0), ("unknown", 2, 0), ("not yet", 2, 0)],
+)
+def test_the_fate_of_a_write_is_told(outcome: str, seq: int, revision: int) -> None:
+    """Its own revision; that it never happened; or nothing certain."""
+    assert _asked_after(outcome, seq, revision) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seq", "revision"),
+    [("applied", 2, 2), ("applied", 3, 4), ("not applied", 2, 0)],
+)
+def test_a_false_fate_is_named(outcome: str, seq: int, revision: int) -> None:
+    """Another write's result; one that never happened; one that did."""
+    (problem,) = _asked_after(outcome, seq, revision)
+
+    assert problem.startswith("exactly_once/fate: ")

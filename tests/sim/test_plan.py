@@ -12,7 +12,18 @@ from coord.sim import US_PER_MS
 from tests.sim.drawing import TINY, draw
 from tests.sim.faults import TABLE
 from tests.sim.phases import IN_PHASE
-from tests.sim.plan import FAULTS, PHASES, ROLES, Fault, Knobs, Plan, from_dict, from_json, to_json
+from tests.sim.plan import (
+    DIRECTED,
+    FAULTS,
+    PHASES,
+    ROLES,
+    Fault,
+    Knobs,
+    Plan,
+    from_dict,
+    from_json,
+    to_json,
+)
 from tests.sim.strategies import number
 
 SEEDS: Final = range(200)
@@ -47,7 +58,8 @@ def test_every_kind_role_and_phase_is_drawn_and_done() -> None:
     """No name without an act, none that swarm selection leaves out."""
     faults = [fault for seed in SEEDS for fault in draw(seed).faults]
 
-    assert set(TABLE) == set(FAULTS) == {fault.kind for fault in faults}
+    assert set(TABLE) == {*FAULTS, *DIRECTED}
+    assert {fault.kind for fault in faults} == set(FAULTS)
     assert {fault.who for fault in faults} == set(ROLES)
     assert {fault.phase for fault in faults} == set(PHASES) == {"", *IN_PHASE}
 

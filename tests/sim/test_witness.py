@@ -143,6 +143,15 @@ def _session_goes_back(made: Handmade) -> None:
     late.revision, late.code, late.body = early.revision, early.code, early.body
 
 
+def _asked_for_the_other_way_round(made: Handmade) -> None:
+    """What was sent again was sent in another order."""
+    ops = made.history.ops
+    first, second = _of_kind(made, "set")[:2]
+    one, two = ops.index(first), ops.index(second)
+    ops[one], ops[two] = second, first
+    first.sent_again = second.sent_again = True
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
@@ -161,6 +170,7 @@ def _session_goes_back(made: Handmade) -> None:
         (_hole_in_log, "log"),
         (_falling_term, "log"),
         (_session_goes_back, "session-order"),
+        (_asked_for_the_other_way_round, "client-order"),
         (_state_differs, "state"),
         (_state_has_more, "state"),
     ],

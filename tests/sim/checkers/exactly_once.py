@@ -6,11 +6,16 @@ from collections.abc import Iterator
 
 from tests.sim.codes import RESULT_UNKNOWN
 from tests.sim.history import FINAL_READER, History, Op, Outcome
+from tests.sim.replay import replay_of
 
 
 def check(history: History) -> list[str]:
     """Whatever the final reads show: the value of a counter, the children of a sequence."""
-    problems = [*_check_repeats(history)]
+    problems = [
+        *_check_repeats(history),
+        *_check_forgotten(history),
+        *_check_fates(history),
+    ]
     for op in history.ops:
         if op.client != FINAL_READER or op.outcome is not Outcome.OK or op.code != 0:
             continue
@@ -30,6 +35,32 @@ def _check_repeats(history: History) -> Iterator[str]:
         elif (again.code, again.revision, again.body) != (op.code, op.revision, op.body):
             told = f"code {again.code} revision {again.revision} {again.body!r:.120}"
             yield f"exactly_once/repeat: {op}, sent again, was told {told}"
+
+
+def _check_forgotten(history: History) -> Iterator[str]:
+    """What is not answered is not acknowledged, so the answer is there when it is sent again."""
+    for op in history.ops:
+        if op.seq and op.code == RESULT_UNKNOWN:
+            yield f"exactly_once/forgotten: the answer to {op} was never acknowledged"
+
+
+def _check_fates(history: History) -> Iterator[str]:
+    """Who asks after a write is told its answer, or that it never happened, if it never does."""
+    if not history.fates:
+        return
+    done = {
+        (answer.session, answer.seq): answer
+        for answer in replay_of(history).answers.values()
+        if answer.executed and answer.seq
+    }
+    for fate in history.fates:
+        answer = done.get((fate.session, fate.seq))
+        if fate.outcome == "not applied" and answer is not None:
+            yield f"exactly_once/fate: {fate}, applied by entry {answer.index}"
+        elif fate.outcome == "applied" and (
+            answer is None or (answer.index, answer.code) != (fate.revision, fate.code)
+        ):
+            yield f"exactly_once/fate: {fate}, the model says {answer}"
 
 
 def check_counter(history: History, path: str, final: int) -> list[str]:

@@ -31,6 +31,7 @@ def check(history: History) -> list[str]:
     problems += _check_invoked(history, executed)
     problems += _check_real_time(history.ops)
     problems += _check_session_order(history.ops)
+    problems += _check_client_order(history.ops)
     problems += _check_final_tree(history)
     return problems
 
@@ -240,6 +241,21 @@ def _check_session_order(ops: list[Op]) -> list[str]:
         before = last.get(op.session)
         if before is not None and before.revision > op.revision:
             problems.append(f"witness/session-order: {op} follows {before}")
+        last[op.session] = op
+    return problems
+
+
+def _check_client_order(ops: list[Op]) -> list[str]:
+    """Writes that a client numbers take effect in the order in which they were asked for, those
+    included that had to be sent again."""
+    problems = []
+    last: dict[int, Op] = {}
+    for op in ops:
+        if not op.is_write or not op.seq or op.outcome is not Outcome.OK:
+            continue
+        before = last.get(op.session)
+        if before is not None and before.seq > op.seq:
+            problems.append(f"witness/client-order: {op} was asked for after {before}")
         last[op.session] = op
     return problems
 

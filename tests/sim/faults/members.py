@@ -5,6 +5,8 @@ join, promotes, removes and replaces them, and upgrades them one by one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -12,8 +14,9 @@ from coord.model import requests as rq
 from coord.model.limits import SECRET_BYTES
 from coord.node.reconfig import ACTION as RECONFIGURE
 from coord.protocol.native_client import Reply
+from coord.raft import RaftRefusal
 from coord.raft.types import Member as Listed
-from coord.raft.types import MemberRole
+from coord.raft.types import MemberRole, Membership
 from coord.sim import US_PER_S
 from tests.sim import programs, upgrade
 from tests.sim.member import Member
@@ -55,6 +58,23 @@ def _remove(strike: Strike) -> None:
     voters = [m.id for m in _members(strike) if m.role is MemberRole.VOTER]
     if one not in voters or len(voters) > VOTERS_LEFT_MIN:
         _change(strike, "remove", one, lambda _reply: _retire(strike, one))
+
+
+def _demote(strike: Strike) -> None:
+    """The leader is to be a learner and stays connected: what no command does, and the core can."""
+    leaders = [member for member in strike.cluster.running() if member.leads]
+    if not leaders or leaders[0].node is None:
+        return
+    node = leaders[0].node
+    members = node.raft.membership.members
+    if sum(member.role is MemberRole.VOTER for member in members) > VOTERS_LEFT_MIN:
+        wanted = (
+            replace(member, role=MemberRole.LEARNER) if member.id == node.id else member
+            for member in members
+        )
+        with suppress(RaftRefusal):
+            node.raft.propose_membership(Membership(tuple(wanted)))
+            node.driver.wake()
 
 
 def _replace(strike: Strike) -> None:
@@ -167,6 +187,7 @@ TABLE: Final[dict[str, Callable[[Strike], None]]] = {
     "add": _add,
     "promote": _promote,
     "remove": _remove,
+    "demote": _demote,
     "replace": _replace,
     "upgrade": _upgrade,
     "inspect": _inspect,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from coord.sim import host_name
+from coord.sim import US_PER_MS, US_PER_S, host_name
 from tests.sim.app_client import AppClient
 from tests.sim.strike import Cut, Strike, both_ways
 
@@ -15,6 +15,10 @@ FLAP_US_MAX: Final = 300_000
 BURST_THINK_MS: Final = 100
 BURST_US: Final = 600_000
 """A leader that hears nobody leaves a little earlier."""
+GATHERED_US: Final = US_PER_S
+"""A client that has lost patience with one node is with another by then."""
+SUCCEEDED_US: Final = 3 * US_PER_S // 2
+"""Another leads by then."""
 LOSSY_PPM: Final = 200_000
 
 
@@ -43,6 +47,28 @@ def _diverge(strike: Strike) -> None:
             strike.at(BURST_US, partial(setattr, client, "think_ms", usual_ms))
     one = leaders[0] if leaders else strike.whom().id
     cut(strike, both_ways([one], strike.others(one)))
+
+
+def _strand(strike: Strike) -> None:
+    """All clients gather at the leader, and it is cut off together with them: its log grows while
+    the others elect another, whom one client finds. They meet when both have much to say."""
+    leaders = [member.id for member in strike.cluster.running() if member.leads]
+    one = leaders[0] if leaders else strike.whom().id
+    others, network = strike.others(one), strike.cluster.network
+    clients = [client.process.name for client in strike.cluster.active()]
+    away = {
+        name: [pair for node in map(host_name, others) for pair in ((name, node), (node, name))]
+        for name in clients
+    }
+    apart = both_ways([one], others)
+    alone_us = GATHERED_US + strike.cluster.plan.patience_ms * US_PER_MS
+    found_us = alone_us + SUCCEEDED_US
+    for pairs in away.values():
+        _each(network.cut, pairs)
+        strike.at(found_us + strike.length_us, partial(_each, network.heal, pairs))
+    strike.at(alone_us, partial(_each, network.cut, apart))
+    strike.at(found_us, partial(_each, network.heal, away[strike.stream.choice(clients)]))
+    strike.at(found_us + strike.length_us, partial(_each, network.heal, apart))
 
 
 def _one_way(strike: Strike) -> None:
@@ -142,6 +168,7 @@ def _lossy(strike: Strike) -> None:
 TABLE: Final[dict[str, Callable[[Strike], None]]] = {
     "isolate": _isolate,
     "diverge": _diverge,
+    "strand": _strand,
     "one-way": _one_way,
     "halves": _halves,
     "partial": _partial,
