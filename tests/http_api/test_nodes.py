@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import io
 
 import pytest
@@ -72,6 +73,34 @@ async def test_a_megabyte_fits_and_no_more(api: Api) -> None:
         api.url("/v1/nodes/big"), data=io.BytesIO(bytes(3_000_000)), headers=headers
     ) as answer:
         assert answer.status == 413
+
+
+async def test_a_compressed_body_is_refused(api: Api) -> None:
+    """Whole or cut off: what it would unfold to has no bound, and a part of it is no value."""
+    await api.post("/v1/nodes/kept", {"value": "as it was"})
+    packed = gzip.compress(b"other")
+    for body in (packed, packed[:1], b"no gzip"):
+        headers = {"Content-Type": BYTES, "Content-Encoding": "gzip"}
+        refused = await api.refused("PUT", "/v1/nodes/kept", data=body, headers=headers)
+        assert (refused.status, refused.json["definite"]) == (415, True)
+    assert (await api.get("/v1/nodes/kept"))["value"] == "as it was"
+    plain = {"Content-Type": BYTES, "Content-Encoding": "identity"}
+    assert (await api.ask("PUT", "/v1/nodes/kept", data=b"new", headers=plain)).status == 200
+
+
+async def test_a_body_in_broken_pieces_is_refused(api: Api) -> None:
+    """And nothing of it is stored."""
+    await api.post("/v1/nodes/kept", {"value": "as it was"})
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write(
+        b"PUT /v1/nodes/kept HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3\r\nnew\r\nno number\r\n"
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    assert head.split(b" ", 2)[1] == b"400"
+    assert b"application/problem+json" in head
+    assert (await api.get("/v1/nodes/kept"))["value"] == "as it was"
 
 
 async def test_names_of_any_characters(api: Api) -> None:

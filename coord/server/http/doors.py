@@ -156,6 +156,8 @@ class HttpDoor:
                 logger=self._logger,
                 max_line_size=LINE_BYTES_MAX,
                 keepalive_timeout=KEEP_ALIVE_S,
+                # A few kilobytes can unfold to what keeps the loop for seconds.
+                auto_decompress=False,
             )
 
         self.services.start()

@@ -98,6 +98,8 @@ class Call:
                 return await self.request.read()
         except TimeoutError:
             raise BadArgumentsError(f"the body did not arrive within {BODY_S:.0f} s") from None
+        except web.RequestPayloadError:
+            raise BadArgumentsError("the body is not what its headers say") from None
 
     async def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises BadArgumentsError."""

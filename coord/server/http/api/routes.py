@@ -63,6 +63,8 @@ def _handler(services: Services, endpoint: Endpoint) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.method == "POST" and request.content_type != JSON:
             return problem(415, f"send {JSON}", code="bad-arguments", definite=True)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return problem(415, "send the body as it is", code="bad-arguments", definite=True)
         try:
             identities = services.identities_of(request)
             asked = Asked(address_of(request), identities, session_of(request))
