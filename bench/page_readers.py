@@ -1,6 +1,6 @@
 """What open pages ask of a node, without the browsers: for each page its files, the first rows of a
-directory, one node, and the feed; and, when the feed says that more has changed than it tells, the
-rows in sight, as seldom as the page does.
+directory, one node, and the feed; and, when the feed says that rows in sight have changed and not
+how, those rows, as seldom as the page does.
 
     python -m bench.page_readers http://127.0.0.1:2381 --pages 50 --directory /big
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import math
 import random
 import re
 import sys
@@ -25,7 +24,6 @@ ROWS_FIRST: Final = 200
 ROWS_IN_SIGHT: Final = 45
 LOOK_EVERY_S: Final = 4.0
 LOOK_SPREAD: Final = (0.2, 1.2)
-POLL_S: Final = 0.1
 """The same as in coord/server/http/static/js/tree."""
 NAMED: Final = re.compile(r'(?:src|href|from) ?=?"(/page/[^"]+)"')
 
@@ -38,7 +36,8 @@ class Page:
         self.directory = directory
         self.heard = heard
         self.is_open = asyncio.Event()
-        self._look_at_s = math.inf
+        self._in_sight: frozenset[str] = frozenset()
+        self._is_doubtful = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -67,7 +66,8 @@ class Page:
         params = {"level": "stale", "limit": str(rows)}
         async with session.get(f"/v1/children{self.directory}", params=params) as answer:
             answer.raise_for_status()
-            await answer.read()
+            children = (await answer.json())["children"]
+        self._in_sight = frozenset(child["name"] for child in children[:ROWS_IN_SIGHT])
         self.heard["looks"] += 1
 
     async def _listen(self, session: aiohttp.ClientSession) -> None:
@@ -79,19 +79,18 @@ class Page:
                 *blocks, buffer = (buffer + part).split(b"\n\n")
                 for block in blocks:
                     self.is_open.set()
-                    if self._hear(block) and self._look_at_s == math.inf:
-                        wait_s = LOOK_EVERY_S * random.uniform(*LOOK_SPREAD)
-                        self._look_at_s = asyncio.get_running_loop().time() + wait_s
+                    if self._hear(block):
+                        self._is_doubtful.set()
 
     async def _look_now_and_then(self, session: aiohttp.ClientSession) -> None:
         while True:
-            await asyncio.sleep(POLL_S)
-            if asyncio.get_running_loop().time() >= self._look_at_s:
-                self._look_at_s = math.inf
-                await self._look(session, ROWS_IN_SIGHT)
+            await self._is_doubtful.wait()
+            await asyncio.sleep(LOOK_EVERY_S * random.uniform(*LOOK_SPREAD))
+            self._is_doubtful.clear()
+            await self._look(session, ROWS_IN_SIGHT)
 
     def _hear(self, block: bytes) -> bool:
-        """Count a message; whether it says that there is more to see."""
+        """Count a message; whether rows in sight are not any more as they were read."""
         self.heard["bytes"] += len(block)
         fields = dict(line.partition(b": ")[::2] for line in block.split(b"\n"))
         kind = fields[b"event"].decode()
@@ -100,7 +99,8 @@ class Page:
             return kind == "reset"
         news: dict[str, Any] = json.loads(fields[b"data"])["dirs"].get(self.directory, {})
         self.heard["children told"] += len(news.get("entries", ()))
-        return bool(news.get("more"))
+        self.heard["names told"] += len(news.get("names", ()))
+        return bool(news.get("more")) or not self._in_sight.isdisjoint(news.get("names", ()))
 
 
 async def hold(url: str, count: int, directory: str) -> Counter[str]:

@@ -6,7 +6,8 @@
 Sets go to nodes of that directory, in a closed loop of 1 and of 64 connections, by turns with and
 without the pages (A B B A …), all of them on the node that leads: the dearest place. The pages are
 what a browser asks of a node (``page_readers``), since the browsers themselves would take the
-processors away from what is measured.
+processors away from what is measured; they run at the lowest priority, as people's browsers run on
+other machines.
 """
 
 from __future__ import annotations
@@ -50,7 +51,17 @@ class CoordWithPages(Coord):
 def open_pages(servers: CoordWithPages, count: int) -> Iterator[None]:
     """Pages that stay open while the body runs; prints what they heard."""
     url = f"http://{servers.address(servers.leader(), 2)}"
-    argv = [sys.executable, "-m", "bench.page_readers", url, "--pages", str(count)]
+    argv = [
+        "nice",
+        "-n",
+        "19",
+        sys.executable,
+        "-m",
+        "bench.page_readers",
+        url,
+        "--pages",
+        str(count),
+    ]
     argv += ["--directory", DIRECTORY]
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

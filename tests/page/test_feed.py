@@ -189,10 +189,10 @@ async def test_too_much_at_once_is_said_to_be(
     feed.close()
 
 
-async def test_one_directory_with_much_news_is_said_to_be_so(
+async def test_of_much_news_of_one_directory_only_the_names_are_told(
     feed: Feed, client: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are told as ever."""
+    """A page asks for those in its sight. The others are told as ever."""
     monkeypatch.setattr(feeds, "ENTRIES_MAX", 2)
     page = Page(feed, "/", "/a")
     page.hear()
@@ -200,8 +200,38 @@ async def test_one_directory_with_much_news_is_said_to_be_so(
         client.call(create(f"/a/{name}"))
     feed.tick()
     told = page.dirs()
-    assert (told["/a"]["more"], told["/a"]["entries"]) == (True, [])
+    assert told["/a"]["entries"] == []
+    assert (told["/a"]["names"], told["/a"]["more"]) == (["p", "q", "r"], False)
     assert [name for name, _ in told["/"]["entries"]] == ["a"]
+    feed.close()
+
+
+async def test_a_tick_is_cut_into_steps(
+    feed: Feed, client: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is written between them is told now or by the next tick, and nothing is lost."""
+    monkeypatch.setattr(feeds, "LOOK_A_STEP", 2)
+    monkeypatch.setattr(feeds, "PAGES_A_STEP", 1)
+    early, leaving = Page(feed, "/a"), Page(feed, "/a")
+    for page in (early, leaving):
+        page.hear()
+    for name in "pqrst":
+        client.call(create(f"/a/{name}"))
+    steps = feed.steps()
+    next(steps)
+    client.call(create("/a/u"))
+    late = Page(feed, "/a")
+    late.hear()
+    feed.leave(leaving.listener)
+
+    assert len(list(steps)) == 3
+    client.call(create("/a/v"))
+    feed.tick()
+
+    assert not leaving.hear()
+    told = [name for _, data in early.hear() for name, _ in data["dirs"]["/a"]["entries"]]
+    assert set(told) == set("pqrstuv")
+    assert "v" in late.dirs()["/a"]["entries"][-1]
     feed.close()
 
 

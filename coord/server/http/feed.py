@@ -2,15 +2,17 @@
 
 One look at the journal every tick serves all pages. It gathers which nodes were touched and
 tells how they are now, so that a node written a thousand times costs what one written once does,
-and fifty pages on one directory cost one encoding. What is too much to tell is said to be: the
-page then asks for the rows in its sight.
+and fifty pages on one directory cost one encoding. Of many only the names are told: a page asks for
+those in its sight. Of too many it is told that there are: then it asks for all rows in its sight.
+
+A tick's work is cut into steps, and whoever uses the cluster is served between two of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from coord.model.acl import READ, Identity, permits
@@ -31,16 +33,21 @@ many."""
 QUIET_S: Final = 4.0
 """Without news the pulse still beats this often; a page that hears nothing for three times as long
 takes the node for lost."""
-LOOK_MAX: Final = 400
-"""Changes looked at in one tick, in some 2 ms. When there are more, none is told: everything may
+LOOK_MAX: Final = 2_000
+"""Changes looked at in one tick, in some 10 ms. When there are more, none is told: everything may
 have changed."""
+LOOK_A_STEP: Final = 50
+PAGES_A_STEP: Final = 3
+STEP_S: Final = 0.005
+"""Between two steps of a tick, each of a fraction of a millisecond."""
 ENTRIES_MAX: Final = 100
-"""Children told of one directory in one message."""
+"""Children told of one directory in one message; of more only the names, at most LOOK_MAX."""
 WAITING_MAX: Final = 8
 """Messages that may wait for a page that reads slowly; one more, and it is told to start over."""
 
 Touched = dict[str, dict[str, None]]
 """Directory → names of its children that changed, in order."""
+Steps = Generator[None, None, None]
 
 
 class Token(NamedTuple):
@@ -147,7 +154,9 @@ class Feed:
         if touched is None:
             listener.put(_message("reset", now, {"revision": now.revision}))
         else:
-            self._tell([listener], touched, now)
+            message = _News(self._node.reader, touched, now).message(listener)
+            if message:
+                listener.put(message)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -155,7 +164,8 @@ class Feed:
         try:
             while self._listeners:
                 await asyncio.sleep(self.tick_s)
-                self.tick()
+                for _ in self.steps():
+                    await asyncio.sleep(STEP_S)
         finally:
             self._task = None
 
@@ -165,33 +175,39 @@ class Feed:
         return min(QUIET_S, TICK_S * max(1.0, len(self._listeners) / PAGES_A_TICK))
 
     def tick(self) -> None:
-        """Tell every page what has happened since the last tick."""
+        """All steps of a tick at once."""
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Steps:
+        """Tell every page what has happened since the last tick. A page that comes meanwhile has
+        heard of it as it came."""
         told, now = self._told, self._now()
+        listeners = tuple(self._listeners)
+        news = None
         if now != told:
-            self._told = now
             touched = None
             if now.history == told.history:
-                touched = gather(self._node.reader, told.revision)
-            self._tell(self._listeners, touched, now)
+                touched = yield from gather_steps(self._node.reader, told.revision, now.revision)
+            self._told = now
+            news = _News(self._node.reader, touched, now)
+        pulse = self._next_pulse()
+        for at, listener in enumerate(listeners):
+            if at and not at % PAGES_A_STEP:
+                yield
+            if listener in self._listeners:
+                for message in (news and news.message(listener), pulse):
+                    if message:
+                        self._put(listener, message)
+
+    def _next_pulse(self) -> bytes:
+        """b"": it is as it was, and was told a moment ago."""
         pulse = _message("pulse", None, pulse_of(self._node))
         self._quiet_s += self.tick_s
-        if pulse != self._pulse or self._quiet_s >= QUIET_S:
-            self._pulse, self._quiet_s = pulse, 0.0
-            for listener in self._listeners:
-                self._put(listener, pulse)
-
-    def _tell(self, listeners: Iterable[Listener], touched: Touched | None, now: Token) -> None:
-        """``touched`` None: too much, or unknown."""
-        news = _News(self._node.reader, touched)
-        for listener in listeners:
-            told = [
-                f"{json.dumps(path)}:{news.of(path)}"
-                for path in listener.directories
-                if news.has(path) and news.may_hear(path, listener.identities)
-            ]
-            if told:
-                body = f'{{"revision":{now.revision},"dirs":{{{",".join(told)}}}}}'
-                self._put(listener, _frame("changes", now, body))
+        if pulse == self._pulse and self._quiet_s < QUIET_S:
+            return b""
+        self._pulse, self._quiet_s = pulse, 0.0
+        return pulse
 
     def _put(self, listener: Listener, message: bytes) -> None:
         if not listener.put(message):
@@ -200,23 +216,45 @@ class Feed:
 
 
 def gather(reader: TreeReader, since: int) -> Touched | None:
-    """What was touched after ``since``; None if that is too much or no longer known.
+    """What was touched after ``since``; None if that is too much or no longer known."""
+    steps = gather_steps(reader, since, reader.revision)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Touched | None = end.value
+            return found
+
+
+def gather_steps(
+    reader: TreeReader, since: int, until: int
+) -> Generator[None, None, Touched | None]:
+    """What was touched after ``since`` and up to ``until``, perhaps a little more; None if that is
+    too much or no longer known.
 
     A creation or deletion touches the parent too: the parent's row shows how many children it has.
     """
-    if reader.revision - since > LOOK_MAX:
-        return None
     touched: Touched = {}
     count = 0
-    try:
-        for change in reader.touched_after(since, LOOK_MAX + 1):
-            count += 1
-            _touch(touched, change.path)
-            if change.old is None or not change.exists:
-                _touch(touched, parent_of(change.path))
-    except CompactedError:
-        return None
-    return None if count > LOOK_MAX else touched
+    while since < until:
+        if until - since > LOOK_MAX - count:
+            return None
+        before = since
+        try:
+            for change in reader.touched_after(since, LOOK_A_STEP):
+                count += 1
+                since = change.revision
+                _touch(touched, change.path)
+                if change.old is None or not change.exists:
+                    _touch(touched, parent_of(change.path))
+        except CompactedError:
+            return None
+        if count > LOOK_MAX:
+            return None
+        if since == before:
+            break
+        yield
+    return touched
 
 
 def _touch(touched: Touched, path: str) -> None:
@@ -228,38 +266,58 @@ def _touch(touched: Touched, path: str) -> None:
 
 
 class _News:
-    """One tick's news by directory, encoded once for all pages. ``touched`` None: of everything."""
+    """One tick's news, encoded once for all pages that may hear the same. ``touched`` None: of
+    everything."""
 
-    def __init__(self, reader: TreeReader, touched: Touched | None) -> None:
+    def __init__(self, reader: TreeReader, touched: Touched | None, now: Token) -> None:
         self._reader = reader
         self._touched = touched
+        self._now = now
         self._encoded: dict[str, str] = {}
+        self._messages: dict[tuple[str, ...], bytes] = {}
 
-    def has(self, path: str) -> bool:
+    def message(self, listener: Listener) -> bytes:
+        """What this page is told of the directories that it follows; b"": nothing."""
+        paths = tuple(
+            path
+            for path in listener.directories
+            if self._has(path) and self._may_hear(path, listener.identities)
+        )
+        if not paths:
+            return b""
+        message = self._messages.get(paths)
+        if message is None:
+            told = ",".join(f"{json.dumps(path)}:{self._of(path)}" for path in paths)
+            body = f'{{"revision":{self._now.revision},"dirs":{{{told}}}}}'
+            message = self._messages[paths] = _frame("changes", self._now, body)
+        return message
+
+    def _has(self, path: str) -> bool:
         return self._touched is None or path in self._touched
 
-    def may_hear(self, path: str, identities: tuple[Identity, ...]) -> bool:
+    def _may_hear(self, path: str, identities: tuple[Identity, ...]) -> bool:
         """READ on a directory lets its children be listed; of one that is gone all may hear."""
         found = self._reader.acl(path)
         return found is None or permits(found[0], READ, identities)
 
-    def of(self, path: str) -> str:
-        """The directory's stat (null: it is gone), children as [name, stat or null], and whether
-        there are more that changed."""
+    def _of(self, path: str) -> str:
         encoded = self._encoded.get(path)
         if encoded is None:
             encoded = self._encoded[path] = json.dumps(self._describe(path), separators=(",", ":"))
         return encoded
 
     def _describe(self, path: str) -> dict[str, Any]:
+        """The directory's stat (null: it is gone), children as [name, stat or null], names of
+        children where these are too many, and whether anything else may have changed."""
         reader = self._reader
-        names = None if self._touched is None else self._touched[path]
-        is_more = names is None or len(names) > ENTRIES_MAX
-        told = () if is_more or names is None else names
+        names = () if self._touched is None else tuple(self._touched[path])
+        is_many = len(names) > ENTRIES_MAX
+        told = () if is_many else names
         return {
             "stat": _stat(reader.stat(path)),
             "entries": [[name, _stat(reader.stat(join(path, name)))] for name in told],
-            "more": is_more,
+            "names": names if is_many else (),
+            "more": self._touched is None,
         }
 
 

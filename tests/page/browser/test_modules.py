@@ -152,3 +152,31 @@ def test_a_fresh_look_at_some_rows_leaves_the_others(page: Page) -> None:
       return [look("a", "deg", 7, false), look(undefined, "bc", 6, false), look("g", "", 4, true)];
     """
     assert run(page, "tree/model", body) == ["adegik", "bcegik", "aceg"]
+
+
+def test_rows_in_sight_are_read_again_when_they_were_named(page: Page) -> None:
+    """Not for what lies elsewhere; a name that is not known may be new among them."""
+    body = """
+      const make = isComplete => {
+        const d = new m.Directory("/", 0);
+        d.append([..."acegik"].map(name => ({ name, stat: { children: 0 } })), 9, isComplete);
+        return d;
+      };
+      const after = (isComplete, name) => {
+        const d = make(isComplete);
+        d.touch(name);
+        return d.isDoubtful(0, 2);
+      };
+      const told = make(true);
+      told.touch("c");
+      told.update("c", { children: 1 });
+      const gone = make(true);
+      gone.touch("c");
+      gone.reconcile(undefined, [{ name: "a", stat: {} }, { name: "e", stat: {} }], 8, false);
+      return [
+        after(true, "c"), after(true, "k"), after(true, "d"), after(false, "z"),
+        told.isDoubtful(0, 2), gone.isDoubtful(0, 1), make(true).isUnseen(0, 2),
+      ];
+    """
+    found = run(page, "tree/model", body)
+    assert found == [True, False, True, False, False, False, False]

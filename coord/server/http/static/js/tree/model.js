@@ -28,6 +28,8 @@ export class Directory {
     /** News has passed this directory by: all but the rows `looked` may be out of date. */
     this.isStale = false;
     this.looked = null;
+    /** Names of which it is known that they have changed, and not how. */
+    this.touched = new Set();
   }
 
   doubt() {
@@ -35,10 +37,46 @@ export class Directory {
     this.looked = null;
   }
 
+  /** News of one child: it has changed. */
+  touch(name) {
+    if (find(this.names, name) >= 0) this.touched.add(name);
+    else if (this.isInPrefix(name)) this.doubt();
+  }
+
+  isInPrefix(name) {
+    const last = this.names[this.names.length - 1];
+    return this.isComplete || (last !== undefined && compareNames(name, last) <= 0);
+  }
+
   /** Whether any of these rows may be out of date, or was read without its stat. */
   isDoubtful(first, last) {
-    if (this.isStale) return !(this.looked && this.looked[0] <= first && last <= this.looked[1]);
-    return this.names.slice(first, last + 1).some((name) => this.stats.get(name) === undefined);
+    if (this.isStale && !this.hasLooked(first, last)) return true;
+    return this.isUnread(first, last) || this.namesOf(first, last).some((name) => this.touched.has(name));
+  }
+
+  /** Whether any of these rows has never been read, or not since the directory became doubtful. */
+  isUnseen(first, last) {
+    if (this.isStale && this.looked && !this.hasLooked(first, last)) return true;
+    return this.isUnread(first, last);
+  }
+
+  isUnread(first, last) {
+    return this.namesOf(first, last).some((name) => this.stats.get(name) === undefined);
+  }
+
+  hasLooked(first, last) {
+    return this.looked !== null && this.looked[0] <= first && last <= this.looked[1];
+  }
+
+  namesOf(first, last) {
+    return this.names.slice(first, last + 1);
+  }
+
+  /** A child as it is now. */
+  keep(name, stat) {
+    this.insert(name);
+    this.stats.set(name, stat);
+    this.touched.delete(name);
   }
 
   get knownRows() {
@@ -61,10 +99,7 @@ export class Directory {
 
   /** The next page of children, `total` of the whole list. */
   append(children, total, isComplete) {
-    for (const { name, stat } of children) {
-      this.insert(name);
-      this.stats.set(name, stat);
-    }
+    for (const { name, stat } of children) this.keep(name, stat);
     this.isComplete = isComplete;
     this.total = isComplete ? this.names.length : total;
   }
@@ -83,6 +118,7 @@ export class Directory {
     const at = find(this.names, name);
     if (at >= 0) this.names.splice(at, 1);
     this.stats.delete(name);
+    this.touched.delete(name);
     this.open.delete(name);
   }
 
@@ -99,10 +135,7 @@ export class Directory {
       if (found.has(this.names[at])) at += 1;
       else this.remove(this.names[at]);
     }
-    for (const { name, stat } of children) {
-      this.insert(name);
-      this.stats.set(name, stat);
-    }
+    for (const { name, stat } of children) this.keep(name, stat);
     this.total = this.isComplete && isLast ? this.names.length : total;
     this.isComplete ||= isLast;
   }
@@ -114,13 +147,8 @@ export class Directory {
       this.remove(name);
       return was;
     }
-    const last = this.names[this.names.length - 1];
-    const isInPrefix = this.isComplete || (last !== undefined && compareNames(name, last) <= 0);
-    if (find(this.names, name) < 0) {
-      if (!isInPrefix) return false;
-      this.insert(name);
-    }
-    this.stats.set(name, stat);
+    if (find(this.names, name) < 0 && !this.isInPrefix(name)) return false;
+    this.keep(name, stat);
     return true;
   }
 }

@@ -127,10 +127,9 @@ export class TreePane {
 
   /** Read the rows in sight of what the stream could not tell, once in a while. */
   lookAgain() {
-    if (this.timer || !this.stale().length) return;
-    const isNew = this.stale().some(
-      ([path]) => this.tree.directory(path).looked || !this.tree.directory(path).isStale,
-    );
+    const stale = this.stale();
+    if (this.timer || !stale.length) return;
+    const isNew = stale.some(([path, rows]) => this.tree.directory(path).isUnseen(...rows));
     // All pages hear at once that there is more to see; they do not all ask at once.
     const wait = isNew ? LOOK_FIRST_MS : LOOK_EVERY_MS * (0.2 + Math.random());
     this.timer = setTimeout(() => {
@@ -151,7 +150,7 @@ export class TreePane {
     this.drawFoot();
   }
 
-  onDirectory(path, { stat, entries, more }) {
+  onDirectory(path, { stat, entries, names, more }) {
     const directory = this.tree.directory(path);
     if (path === ROOT && stat) this.tree.rootStat = stat;
     if (!directory) return;
@@ -164,10 +163,9 @@ export class TreePane {
       directory.update(name, childStat);
     }
     directory.total = stat.children;
-    if (more) {
-      directory.doubt();
-      this.lookAgain();
-    }
+    for (const name of names) directory.touch(name);
+    if (more) directory.doubt();
+    if (more || names.length) this.lookAgain();
   }
 
   /** The stream tells what comes after `revision`: what was read before may have changed since. */

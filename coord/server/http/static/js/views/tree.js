@@ -78,7 +78,7 @@ export class TreeView {
     if (path === ROOT) this.node.onStat(directory.stat);
     const own = directory.entries.find(([name]) => name === nameOf(path));
     if (own) this.node.onStat(own[1]);
-    else if (directory.more) this.node.loadSoon();
+    else if (directory.more || directory.names.includes(nameOf(path))) this.node.loadSoon();
   }
 
   onFirstOpen({ revision }) {
