@@ -48,6 +48,7 @@ DRILLS: Final = (
     Drill("ephemeral-outlives-session", "session"),
     Drill("deposed-leader-expires", "session", "pause:leader"),
     Drill("follower-contact-ignored", "session"),
+    Drill("contact-ends-watching", "session"),
     Drill("resume-skips-a-change", "watch", "reset:all"),
     Drill("resume-without-replay", "watch", "reset:all"),
     Drill("retried-under-new-number", "once", "reset:all"),
