@@ -5,12 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 from coord.app.leaders_file import LEADERS_FILE
 from coord_client import CreateMode
 from coord_client.sync import SyncClient, connect
+from tests.zookeeper_clients.lab import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -138,9 +138,8 @@ def test_who_led_before_a_restart_of_all_nodes(
     assert client.session_id
     told = ask(cluster, "GET", "/v1/cluster")
     led, term = told["leader"], told["term"]
-    for node in cluster.nodes.values():
-        while f'"term": {term},' not in (node.directory / LEADERS_FILE).read_text():
-            time.sleep(0.05)
+    kept = [node.directory / LEADERS_FILE for node in cluster.nodes.values()]
+    wait_until(lambda: all(f'"term": {term},' in file.read_text() for file in kept), "kept")
     for node in cluster.nodes.values():
         node.kill()
     cluster.run(*cluster.nodes)
