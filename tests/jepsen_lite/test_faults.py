@@ -246,7 +246,7 @@ async def test_a_schedule_strikes_again_and_again_and_leaves_nothing(tmp_path: P
 async def test_a_fault_without_effect_is_healed_and_complained_of(tmp_path: Path) -> None:
     """It would go unnoticed otherwise."""
     fault = Scripted(verify=NoEffectError("it rained"))
-    history, problems, unproven = await scheduled(tmp_path / "h", fault, 0.1)
+    history, problems, unproven = await scheduled(tmp_path / "h", fault, 0.4)
     assert problems[0] == "scripted:x had no effect: it rained"
     assert unproven == ["scripted:x"]
     assert not fault.is_on
@@ -280,7 +280,7 @@ async def test_a_fault_that_breaks_is_healed(tmp_path: Path) -> None:
     """Whatever it had got to."""
     fault = Scripted(start=RuntimeError("a fault of the harness"))
     with pytest.raises(ExceptionGroup):
-        await scheduled(tmp_path / "h", fault, 0.1)
+        await scheduled(tmp_path / "h", fault, 0.4)
     assert not fault.is_on
 
 
@@ -296,7 +296,7 @@ async def test_what_cannot_be_healed_is_complained_of(
     error: Exception, words: str, tmp_path: Path
 ) -> None:
     """The run goes on to its own look at the cluster."""
-    _, problems, _ = await scheduled(tmp_path / "h", Scripted(stop=error), 0.1)
+    _, problems, _ = await scheduled(tmp_path / "h", Scripted(stop=error), 0.4)
     assert problems[0] == f"scripted:x{words}"
 
 
