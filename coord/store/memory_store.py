@@ -33,6 +33,7 @@ class _TreeFile:
     would survive the loss of power."""
 
     def __init__(self, inode: int, image: Image) -> None:
+        self.device = 1
         self.inode = inode
         self.image: Image | None = image
         self.synced = True
@@ -78,6 +79,8 @@ class SimDisk:
         self.shelf_error: StorageError | None = None
         """Raised by whatever writes a snapshot while it is set: an injected disk fault."""
         self.boot = 1
+        self.tells_boots = True
+        """Its machine can tell one boot from the next."""
         self._inodes = 0
         self._log_env: MemoryEnvironment | None = None
 
@@ -124,6 +127,16 @@ class SimDisk:
             if tree.env is not None:
                 tree.env.commit_error = error
 
+    def replace_trees(self, *, device: int) -> None:
+        """While no process used it, somebody copied the data directory, from ``device`` if that is
+        another disk: the trees are other files than were written, and whether whole is unknown."""
+        for tree in self.trees.values():
+            tree.device, tree.inode, tree.image = device, self.next_inode(), None
+
+    def remove_trees(self) -> None:
+        """While no process used it, somebody removed the trees."""
+        self.trees.clear()
+
     def wipe(self) -> None:
         """Somebody removed the data directory while no process used it."""
         self.log_image = None
@@ -169,9 +182,9 @@ class MemoryTrees:
         self._disk = disk
 
     def identity(self, generation: int) -> FileIdentity | None:
-        """Device 1 and the number of the file."""
+        """Device and number of the file."""
         tree = self._disk.trees.get(generation)
-        return None if tree is None else FileIdentity(1, tree.inode)
+        return None if tree is None else FileIdentity(tree.device, tree.inode)
 
     def newest(self) -> int:
         """The greatest generation on the disk."""
@@ -183,7 +196,7 @@ class MemoryTrees:
         require(
             tree.image is not None,
             "only-trusted-trees-are-opened",
-            f"generation {generation} was written and not synced before power was lost",
+            f"generation {generation} is not what was written, or was not synced when power failed",
         )
         assert tree.image is not None
         tree.env = MemoryEnvironment.from_image(tree.image, sync=False)
@@ -321,7 +334,7 @@ def open_memory_store(disk: SimDisk, options: StoreOptions) -> MemberStore:
         MemoryTrees(disk),
         shelf,
         log,
-        f"boot {disk.boot}",
+        f"boot {disk.boot}" if disk.tells_boots else "",
         lambda tree: StateMachine(tree, options.limits),
         # The simulator's checkers say more about a log that has lost entries than a refusal.
         refuses_lost_entries=False,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from coord.sim import Conditions, DiskConditions, Streams
 from tests.broken import directed_clients, directed_core
 from tests.broken.steps import SLOW_DISK, Focus, draw_scripts
-from tests.sim.drawing import draw, draw_faults
+from tests.sim.drawing import draw_faults, draw_usual
 from tests.sim.plan import Fault, Knobs, Plan
 
 PLAIN: Final[dict[str, Any]] = {
@@ -139,7 +139,7 @@ FOCUSES: Final[dict[str, Focus]] = {
 
 def draw_in(focus: str, seed: int) -> Plan:
     """The plan of a seed, within a focus ("": any run)."""
-    plan = draw(seed)
+    plan = draw_usual(seed)
     if not focus:
         return plan
     chosen = FOCUSES[focus]

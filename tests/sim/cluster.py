@@ -23,17 +23,19 @@ from coord.sim import (
 )
 from tests.sim import apps, programs
 from tests.sim.app_client import AppClient
+from tests.sim.chores import EndState, Setup
 from tests.sim.clients import SimClient
 from tests.sim.healing import Settled, banish, choose_core
-from tests.sim.history import FINAL_READER, History, Op, Outcome
+from tests.sim.history import FINAL_READER, History
 from tests.sim.invariants import Invariants
 from tests.sim.library import LibraryClient
 from tests.sim.member import Member
+from tests.sim.more_programs import Asker, Directory, Limited, Reader
 from tests.sim.nemesis import Nemesis
 from tests.sim.operator import Operator
 from tests.sim.plan import Plan
-from tests.sim.programs import Intent
 from tests.sim.zk_client import ZkClient
+from tests.sim.zk_more import AskingClient, ReadOnlyClient
 
 SETUP_US: Final = 30 * US_PER_S
 SETUP_TIMEOUT_MS: Final = 30_000
@@ -49,49 +51,20 @@ ROOM_US: Final = 200 * US_PER_MS
 
 PAIRED: Final = frozenset({"holder", "restricted"})
 """These come in pairs: one alone contends with nobody."""
-Client = SimClient | LibraryClient | ZkClient | AppClient
+PlainClient = SimClient | LibraryClient | ZkClient
+Client = PlainClient | AppClient
+_CLIENTS: Final[dict[str, tuple[type[PlainClient], ...]]] = {
+    "restricted": (SimClient,),
+    "limited": (SimClient, LibraryClient),
+    "reader": (ReadOnlyClient,),
+    "asker": (AskingClient,),
+}
+"""Programs that not every client can carry out. ZooKeeper has one word for a quota that is used up
+and for a disk that is full."""
 
 
 class Stuck(AssertionError):  # noqa: N818 (names the finding)
     """Healed, and still no progress."""
-
-
-class _Setup:
-    """Creates what the other programs use, then is done."""
-
-    def __init__(self, intents: list[Intent]) -> None:
-        self._left = intents
-        self.done = 0
-
-    def next(self) -> Intent | None:
-        return self._left.pop(0) if self._left else None
-
-    def answered(self, op: Op) -> None:
-        assert (op.outcome, op.code) == (Outcome.OK, 0), f"setup: {op}"
-        self.done += 1
-
-
-class _Final:
-    """Reads what the checkers want to know at the end."""
-
-    def __init__(self) -> None:
-        self.counter = -1
-        self.sequence: list[str] | None = None
-        self._left = [programs.get(programs.COUNTER), programs.children(programs.SEQUENCE)]
-
-    def next(self) -> Intent | None:
-        return self._left.pop(0) if self._left else None
-
-    def answered(self, op: Op) -> None:
-        assert op.code == 0, f"final read: {op}"
-        if op.kind == "get":
-            self.counter = int(op.body[0])
-        else:
-            self.sequence = list(op.body[0])
-
-    @property
-    def is_done(self) -> bool:
-        return self.counter >= 0 and self.sequence is not None
 
 
 class Cluster:
@@ -107,7 +80,7 @@ class Cluster:
         self.history = History()
         self.disk = DiskConditions()
         self.initial = [
-            InitialMember(NodeId(node), host_name(node)) for node in range(1, plan.nodes + 1)
+            InitialMember(NodeId(node), *self.addresses(node)) for node in range(1, plan.nodes + 1)
         ]
         drifts = (0, plan.drift_ppm, -plan.drift_ppm)
         machines = plan.nodes + plan.spares
@@ -117,7 +90,7 @@ class Cluster:
         }
         self.invariants = Invariants(self.history, self.members)
         self.clients: list[Client] = []
-        self.final = _Final()
+        self.final = EndState()
         self.operator = Operator(self.network)
         self.nemesis = Nemesis(self)
         for member in self.members.values():
@@ -128,6 +101,15 @@ class Cluster:
             self.invariants.check(member)
         if self.nemesis.waiting:
             self.nemesis.look()
+
+    def addresses(self, node: int) -> tuple[str, str]:
+        """What a machine says of itself for peers and for clients; the last one that belongs to no
+        cluster at first says to clients what nobody can dial."""
+        name, plan = host_name(node), self.plan
+        if not plan.addresses:
+            return name, ""
+        is_last = node == plan.nodes + plan.spares and plan.spares > 0
+        return f"{name}:2281", "0.0.0.0:2181" if is_last else f"{name}:2181"
 
     def active(self) -> list[Client]:
         """Clients that have not vanished."""
@@ -144,7 +126,7 @@ class Cluster:
         for member in self.members.values():
             member.start()
         intents = programs.setup(self.plan.keys)
-        program = _Setup(intents)
+        program = Setup(intents)
         wanted = len(intents)
         client = SimClient(
             self.network,
@@ -176,11 +158,14 @@ class Cluster:
         if kind in apps.APPS:
             return self._app_client(kind, name)
         program, plan = self._program(kind, name), self.plan
-        made = SimClient if kind == "restricted" else self._kind_of_client(number)
+        made = self._kind_of_client(kind, number)
         return self._client(name, program, plan.depth, plan.think_ms, made=made)
 
-    def _kind_of_client(self, number: int) -> type[SimClient | LibraryClient | ZkClient]:
+    def _kind_of_client(self, kind: str, number: int) -> type[PlainClient]:
         plan = self.plan
+        if kind in _CLIENTS:
+            choice = _CLIENTS[kind]
+            return choice[number % len(choice)]
         if plan.zookeeper_every and number % plan.zookeeper_every == plan.zookeeper_every - 1:
             return ZkClient
         if plan.library_every and number % plan.library_every == 0:
@@ -194,8 +179,8 @@ class Cluster:
         depth: int,
         think_ms: int,
         *,
-        made: type[SimClient | LibraryClient | ZkClient] = SimClient,
-    ) -> SimClient | LibraryClient | ZkClient:
+        made: type[PlainClient] = SimClient,
+    ) -> PlainClient:
         return made(
             self.network,
             name,
@@ -230,6 +215,10 @@ class Cluster:
             "transactions": lambda: programs.Transactions(name, stream),
             "restricted": lambda: programs.Restricted(name, stream),
             "ephemerals": lambda: programs.Ephemerals(name, stream),
+            "limited": lambda: Limited(name, stream),
+            "directory": lambda: Directory(stream),
+            "reader": lambda: Reader(name, stream, self.plan.keys),
+            "asker": lambda: Asker(name, stream),
         }
         return made[kind]()
 

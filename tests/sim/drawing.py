@@ -10,7 +10,7 @@ import random
 from typing import Final
 
 from coord.sim import US_PER_MS, Streams
-from tests.sim.plan import FAULTS, PHASES, PROGRAMS, Fault, Plan
+from tests.sim.plan import FAULTS, MORE_FAULTS, MORE_PROGRAMS, PHASES, PROGRAMS, Fault, Plan
 
 PICKS: Final = 1 << 16
 KIND_CHANCE: Final = 0.5
@@ -24,6 +24,10 @@ HASTY_CHANCE: Final = 0.15
 PATIENCE_DELAYS: Final = 15
 """A client that gives a node less than so many of the longest delays leaves it again and again: an
 attach, and a request that the leader has to settle, take that long."""
+MORE_CHANCE: Final = 0.15
+NO_BOOT_ID_CHANCE: Final = 0.1
+MORE_LENGTH_MS: Final = 1_500
+CUT_OFF_MS: Final = 8_000
 THINK_MS_MAX: Final = 8_000
 ROLE_WEIGHTS: Final = {"any": 5, "leader": 3, "follower": 2, "learner": 1}
 """Leaders are hit more often than chance would have it."""
@@ -52,6 +56,31 @@ plans."""
 
 def draw(seed: int) -> Plan:
     """The plan of a seed."""
+    plan = draw_usual(seed)
+    _draw_more(Streams(seed).get("plan/more"), plan)
+    return plan
+
+
+def _draw_more(stream: random.Random, plan: Plan) -> None:
+    """What runs have for themselves. It has a stream of its own, and comes last: the rest of the
+    plan is as it is without."""
+    programs = tuple(name for name in MORE_PROGRAMS if stream.random() < MORE_CHANCE)
+    plan.programs = (*programs, *plan.programs)
+    plan.addresses = "directory" in programs
+    plan.read_only = "reader" in programs
+    plan.boot_ids = stream.random() >= NO_BOOT_ID_CHANCE
+    kinds = tuple(kind for kind in MORE_FAULTS if stream.random() < MORE_CHANCE)
+    calm_ms, length_ms = plan.fault_ms // 5, MORE_LENGTH_MS
+    more = draw_faults(stream, kinds, plan.fault_ms, calm_ms=calm_ms, length_ms=length_ms)
+    if plan.read_only:  # long enough for a node to give its quorum up
+        more += draw_faults(
+            stream, ("isolate", "one-way"), plan.fault_ms, calm_ms=calm_ms, length_ms=CUT_OFF_MS
+        )
+    plan.faults = tuple(sorted(plan.faults + more, key=lambda fault: fault.at_ms))
+
+
+def draw_usual(seed: int) -> Plan:
+    """The same without what few runs have: what a seed meant before there was more to draw."""
     stream = Streams(seed).get("plan")
     plan = Plan(seed)
     plan.nodes = stream.choice((3, 3, 3, 3, 3, 3, 3, 5))

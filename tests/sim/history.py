@@ -5,6 +5,7 @@ One virtual clock stamps everything, so that real-time order is exact.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -231,6 +232,15 @@ class Sighting:
     session: int
 
 
+class Counted(NamedTuple):
+    """What a node said, for its operator, that its tree holds at a revision."""
+
+    node: int
+    revision: int
+    nodes: int
+    ephemerals: int
+
+
 @dataclass(slots=True)
 class History:
     """Everything one run leaves for the checkers."""
@@ -257,6 +267,9 @@ class History:
     """No clock of the run was further off than the contract allows."""
     holdings: list[Holding] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
+    counts: list[Counted] = field(default_factory=list)
+    reached: Counter[str] = field(default_factory=Counter)
+    """Situations that clients know themselves to have been in (see ``run.SITUATIONS``)."""
     replay: object = None
     """``replay.replay_of`` keeps here what it has worked out."""
 

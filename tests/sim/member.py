@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from coord.store.state_machine import StateMachine
     from tests.sim.cluster import Cluster
 
+logging.getLogger("coord.node").addHandler(logging.NullHandler())
+"""What nodes tell their operators of quotas is nobody's to read here."""
+
 OWN_MESSAGES: Final = frozenset(PEER_TYPES.values())
 _NAMES: Final[dict[type, str]] = {NewerFormatError: "entries-are-known-to-every-member"}
 """What it says of the cluster that a node whose disk is well gives up with such an error."""
@@ -61,6 +65,7 @@ class Member:
         clock = ProcessClock(kernel, rate_ppm=drift_ppm, boot_ms=1_000_000 * node_id)
         self.process = Process(kernel, host_name(node_id), clock)
         self.disk = SimDisk()
+        self.disk.tells_boots = cluster.plan.boot_ids
         self.store: MemberStore | None = None
         self.node: Node | None = None
         self.writer: SimLogWriter | None = None
@@ -172,6 +177,7 @@ class Member:
         self._key, self._view = (store.node_id, store.incarnation), DurableView(store.log)
         self.watch_machine()
         hard_state, membership, _ = store.log.initial_state()
+        peer, client = cluster.addresses(self.id)
         own = Hello(
             store.node_id,
             store.incarnation,
@@ -181,7 +187,8 @@ class Member:
             membership=membership,
             initial=digest_of(cluster.initial),
             feature_level=self.version,
-            peer=host_name(self.id),
+            peer=peer,
+            client=client,
         )
         roster = Roster(own.node_id, {m.id: m.peer for m in cluster.initial}, {})
         roster.set_members(membership, 0)
@@ -220,7 +227,7 @@ class Member:
         store.attach(self._post, writer)
         raft = RaftConfig(store.node_id, store.incarnation, **cluster.plan.knobs.of_raft())
         node = self.node = Node(
-            NodeSettings(raft, feature_level=self.version),
+            NodeSettings(raft, feature_level=self.version, read_only=cluster.plan.read_only),
             store,
             self.process.clock,
             self.process,

@@ -21,6 +21,7 @@ from tests.sim.codes import (
     END_ALL_SESSIONS,
     EXPIRE_SESSION,
     MARK,
+    MEMBERSHIP_ENTRY,
     MULTI,
     NORMAL_ENTRY,
     OK,
@@ -87,6 +88,8 @@ class Model:
         assert index == self.index + 1, f"entry {index} after {self.index}"
         self.index = index
         self.tree.begin(index)
+        if entry_kind == MEMBERSHIP_ENTRY:
+            self.tree.publish(payload)
         if entry_kind != NORMAL_ENTRY:
             return None
         wall_ms, _ = _STAMP.unpack_from(payload)

@@ -1,11 +1,10 @@
-"""The tree of the reference model: nodes, their ACLs, and what each operation does to them."""
+"""The tree of the reference model: what each operation does to its nodes."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 from tests.sim.codes import (
     BAD_VERSION,
@@ -34,61 +33,29 @@ from tests.sim.codes import (
     NOT_TRIED,
     NOTHING,
     OK,
+    QUOTA_EXCEEDED,
     SEQUENTIAL_MODES,
     SET,
     SET_ACL,
     TRANSACTION,
 )
-
-_STAT: Final = struct.Struct(">qqqqiiiqiiq")
-
-
-@dataclass(slots=True)
-class ModelNode:
-    """One node. ``created``: children ever created under it; ``children``: how many it has."""
-
-    data: bytes
-    acl: Any
-    czxid: int
-    mzxid: int
-    ctime: int
-    mtime: int
-    version: int = 0
-    created: int = 0
-    aversion: int = 0
-    owner: int = 0
-    pzxid: int = 0
-    children: int = 0
-
-    def stat(self) -> bytes:
-        """ZooKeeper's 68 bytes. cversion is what clients see: 2 × created − children."""
-        return _STAT.pack(
-            self.czxid,
-            self.mzxid,
-            self.ctime,
-            self.mtime,
-            self.version,
-            2 * self.created - self.children,
-            self.aversion,
-            self.owner,
-            len(self.data),
-            self.children,
-            self.pzxid,
-        )
-
-
-class ModelChange(NamedTuple):
-    """What one entry did to one node, in the order it did so. ``kind``: CREATED, DELETED, DATA.
-    Stats and data after and before; None where the node did not exist."""
-
-    kind: int
-    path: str
-    stat: bytes | None
-    data: bytes | None
-    prev_stat: bytes | None
-    prev_data: bytes | None
-    hidden: bool
-    """The node's ACL keeps it from those who have proven nothing."""
+from tests.sim.model_node import (
+    Identities,
+    ModelChange,
+    ModelNode,
+    parent_path,
+    permits,
+    reserved,
+)
+from tests.sim.model_reserved import (
+    CONFIG,
+    QUOTA,
+    READABLE,
+    SYSTEM,
+    charge,
+    is_refused,
+    published,
+)
 
 
 class _RefusedError(Exception):
@@ -97,35 +64,16 @@ class _RefusedError(Exception):
         self.code = code
 
 
-Identities = tuple[tuple[str, str], ...]
-"""(scheme, id) of what a caller has proven."""
-
-
-def permits(acl: Any, wanted: int, who: Identities) -> bool:
-    """Whether an ACL (None: everybody may do everything) grants one of the permissions."""
-    return (
-        acl is None
-        or not wanted
-        or any(
-            perms & wanted and (scheme == "world" or (scheme, name) in who)
-            for perms, scheme, name in acl
-        )
-    )
-
-
-def parent_path(path: str) -> str:
-    """Path of the parent; the root's is the root."""
-    head = path.rsplit("/", 1)[0]
-    return head or "/"
-
-
 class Tree:
     """State after the entries applied so far, but for the sessions' own."""
 
     def __init__(self) -> None:
-        self.nodes: dict[str, ModelNode] = {"/": _reserved()}
-        for path in ("/zookeeper", "/zookeeper/config", "/zookeeper/quota"):
-            self.nodes[path] = _reserved()
+        self.nodes: dict[str, ModelNode] = {
+            "/": reserved(1),
+            SYSTEM: reserved(2),
+            CONFIG: reserved(0, READABLE),
+            QUOTA: reserved(0),
+        }
         self.owned: dict[int, dict[str, None]] = {}
         """Open session → paths of its ephemerals, in the order of their creation."""
         self.changes: list[ModelChange] = []
@@ -134,6 +82,7 @@ class Tree:
         self._wall_ms = 0
         self._who: Identities = ()
         """What the writer of the present entry has proven."""
+        self._undo: _Undo | None = None
 
     def begin(self, index: int) -> None:
         """The next entry."""
@@ -155,6 +104,22 @@ class Tree:
         for path in list(self.owned[session]):
             self._remove(path)
         del self.owned[session]
+
+    # --- what the service keeps for itself ------------------------------------------------------
+
+    def publish(self, membership: bytes) -> None:
+        """A membership was applied: it is told if it reads otherwise than before."""
+        lines, node = published(membership), self.nodes[CONFIG]
+        if node.data.rpartition(b"version=")[0] != lines:
+            data = lines + b"version=%x" % self._index if lines else b""
+            self._wall_ms = 0
+            self._write(CONFIG, node, data)
+
+    def amend(self, path: str, data: bytes) -> None:
+        """The service's own data, which changes without a trace."""
+        if self._undo is not None:
+            self._undo.keep(path)
+        self.nodes[path].data = data
 
     # --- writes ---------------------------------------------------------------------------------
 
@@ -184,7 +149,7 @@ class Tree:
     def _multi(
         self, session: int, operations: tuple[tuple[Any, ...], ...]
     ) -> tuple[int, tuple[Any, ...]]:
-        undo = _Undo(self)
+        undo = self._undo = _Undo(self)
         results: list[tuple[Any, ...]] = []
         for at, (kind, *args) in enumerate(operations):
             undo.remember(args[0])
@@ -193,11 +158,13 @@ class Tree:
             except _RefusedError as refusal:
                 undo.restore()
                 self.changes = []
+                self._undo = None
                 codes = [OK] * at + [refusal.code] + [NOT_TRIED] * (len(operations) - at - 1)
                 return TRANSACTION, tuple((code,) for code in codes)
             if kind == CREATE:
                 undo.created(body[0])
             results.append((OK, *body))
+        self._undo = None
         return OK, tuple(results)
 
     def _existing(self, path: str, wanted: int, version: int = -1) -> ModelNode:
@@ -220,6 +187,8 @@ class Tree:
             raise _RefusedError(NODE_EXISTS)
         if parent.owner:
             raise _RefusedError(NO_CHILDREN_FOR_EPHEMERALS)
+        if is_refused(self, path, 1, len(data)):
+            raise _RefusedError(QUOTA_EXCEEDED)
         owner = session if mode in EPHEMERAL_MODES else 0
         index, now = self._index, self._wall_ms
         node = ModelNode(data, acl, index, index, now, now, owner=owner, pzxid=index)
@@ -230,7 +199,9 @@ class Tree:
         if owner:
             self.owned[session][path] = None
         self._changed(CREATED, path, node, None, None)
-        return path, node.stat()
+        stat = node.stat()
+        charge(self, path, 1, len(data))
+        return path, stat
 
     def _delete(self, _session: int, path: str, version: int) -> tuple[Any, ...]:
         self._existing(parent_path(path), MAY_DELETE)
@@ -247,15 +218,25 @@ class Tree:
         parent.children -= 1
         parent.pzxid = self._index
         self.owned.get(node.owner, {}).pop(path, None)
+        charge(self, path, -1, -len(node.data))
 
     def _set(self, _session: int, path: str, data: bytes, version: int) -> tuple[Any, ...]:
-        node = self._existing(path, MAY_WRITE, version)
+        node = self._existing(path, MAY_WRITE)
+        more = len(data) - len(node.data)
+        if is_refused(self, path, 0, more):
+            raise _RefusedError(QUOTA_EXCEEDED)
+        if version not in (-1, node.version):
+            raise _RefusedError(BAD_VERSION)
+        self._write(path, node, data)
+        charge(self, path, 0, more)
+        return (node.stat(),)
+
+    def _write(self, path: str, node: ModelNode, data: bytes) -> None:
         prev_stat, prev_data = node.stat(), node.data
         node.data = data
         node.version += 1
         node.mzxid, node.mtime = self._index, self._wall_ms
         self._changed(DATA, path, node, prev_stat, prev_data)
-        return (node.stat(),)
 
     def _changed(
         self,
@@ -369,6 +350,11 @@ class _Undo:
                 node = self._tree.nodes.get(touched)
                 self._nodes[touched] = None if node is None else replace(node)
 
+    def keep(self, path: str) -> None:
+        """The service is about to change this node by itself."""
+        if path not in self._nodes:
+            self._nodes[path] = replace(self._tree.nodes[path])
+
     def created(self, path: str) -> None:
         """A node was created, under a name that may not be the one asked for."""
         self._nodes.setdefault(path, None)
@@ -381,8 +367,3 @@ class _Undo:
             else:
                 self._tree.nodes[path] = node
         self._tree.owned = self._owned
-
-
-def _reserved() -> ModelNode:
-    """A node that always exists. Workloads do not look at its Stat."""
-    return ModelNode(b"", None, 0, 0, 0, 0)

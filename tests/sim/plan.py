@@ -48,6 +48,8 @@ FAULTS: Final = tuple(kind for kinds in CLASSES.values() for kind in kinds)
 DIRECTED: Final = ("mute", "absent", "fates", "strand", "demote")
 """Kinds that are about one thing: they are not in the swarm of drawn plans, whose seeds keep their
 meaning when one is added."""
+MORE_FAULTS: Final = ("tree-lost", "count")
+"""Kinds that ``drawing`` adds to some plans, for themselves."""
 ROLES: Final = ("any", "leader", "follower", "learner")
 """Whom a fault strikes; ``n1``, ``n2``, … name one machine. Who is not there is anybody."""
 PHASES: Final = ("", "uncommitted", "election", "snapshot", "joint", "transfer")
@@ -63,6 +65,8 @@ PROGRAMS: Final = (
     "watcher",
     "holder",
 )
+MORE_PROGRAMS: Final = ("limited", "directory", "reader", "asker")
+"""Programs that ``drawing`` adds to some plans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Fault:
     pick: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in (*FAULTS, *DIRECTED) or self.phase not in PHASES:
+        if self.kind not in (*FAULTS, *DIRECTED, *MORE_FAULTS) or self.phase not in PHASES:
             raise ValueError(f"no such fault: {self}")
 
 
@@ -155,6 +159,12 @@ class Plan:
     """Every node takes a snapshot as often as this during the faults; 0: none."""
     core: int = 0
     """Which majority is healed first: chosen by this number."""
+    addresses: bool = False
+    """Nodes have addresses with ports, which are published in the tree."""
+    read_only: bool = False
+    """Nodes without a quorum serve reads to ZooKeeper's clients that ask for it."""
+    boot_ids: bool = True
+    """Machines can tell one boot from the next."""
     knobs: Knobs = field(default_factory=Knobs)
     weather: Conditions = field(default_factory=Conditions)
     disk: DiskConditions = field(default_factory=DiskConditions)

@@ -10,7 +10,7 @@ from typing import Final
 from tests.sim.codes import CHILDREN, DATA
 from tests.sim.history import Committed, History
 from tests.sim.model import Answer, Model
-from tests.sim.model_tree import ModelChange, parent_path
+from tests.sim.model_node import ModelChange, parent_path
 
 RECURSIVE: Final = 2
 SHOWN: Final = 6

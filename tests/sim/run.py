@@ -14,6 +14,7 @@ from tests.sim.cluster import Cluster, Stuck
 from tests.sim.codes import (
     GUARD,
     NO_AUTH,
+    QUOTA_EXCEEDED,
     SEQUENCE_GAP,
     SESSION_EXPIRED,
     SESSION_MOVED,
@@ -22,6 +23,7 @@ from tests.sim.codes import (
 from tests.sim.drawing import draw
 from tests.sim.history import Asked, History, Outcome
 from tests.sim.model import Model
+from tests.sim.model_reserved import CONFIG
 from tests.sim.plan import Plan
 from tests.sim.tuned import in_force
 
@@ -59,6 +61,11 @@ SITUATIONS: Final = (
     "write sent again",
     "ACL refused",
     "guard refused",
+    "quota refused",
+    "read without a quorum",
+    "watch taken back",
+    "membership published",
+    "tree not trusted",
 )
 """Entries that repeat or overtake others, sessions in every kind of trouble, and what nodes go
 through: a suite that never gets there proves nothing about it."""
@@ -145,12 +152,13 @@ def run_plan(
 
 def _seen_by_clients(history: History) -> Counter[str]:
     """What clients went through."""
-    found = Counter[str]()
+    found = Counter(history.reached)
     for transcript in history.transcripts:
         for item in transcript.items:
             if isinstance(item, Asked):
                 found["stream resumed"] += item.what == "watch" and item.since >= 0
                 found["watches set again"] += item.what == "set_watches"
+                found["watch taken back"] += item.what == "removeWatches"
     holders: dict[str, str] = {}
     for holding in history.holdings:
         last = holders.get(holding.path, holding.client)
@@ -162,6 +170,7 @@ def _seen_by_clients(history: History) -> Counter[str]:
         guards = op.kind == "multi" and any(part[0] == GUARD for part in op.args[0])
         found["guard refused"] += guards and op.code == TRANSACTION
         found["ACL refused"] += op.code == NO_AUTH
+        found["quota refused"] += op.code == QUOTA_EXCEEDED
     return found
 
 
@@ -183,6 +192,7 @@ def _situations(history: History) -> Counter[str]:
     model, found = Model(), Counter[str]()
     for entry in history.log:
         answer = model.apply(entry.index, entry.kind, entry.payload)
+        found["membership published"] += any(it.path == CONFIG for it in model.tree.changes)
         if answer is None:
             continue
         if answer.executed:

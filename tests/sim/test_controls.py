@@ -14,7 +14,7 @@ import pytest
 
 from coord.raft.types import LogSlice
 from tests.sim.cluster import Cluster
-from tests.sim.drawing import draw, draw_faults
+from tests.sim.drawing import draw_faults, draw_usual
 from tests.sim.member import Member
 from tests.sim.plan import Plan
 from tests.sim.run import run_plan
@@ -23,7 +23,7 @@ SEEDS: Final = range(1, 13)
 
 
 def _plan(seed: int, *faults: str) -> Plan:
-    plan = draw(seed)
+    plan = draw_usual(seed)
     plan.nodes = 3
     stream = random.Random(seed)
     plan.faults = draw_faults(stream, faults, plan.fault_ms, calm_ms=200, length_ms=1_500)

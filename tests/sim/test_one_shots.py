@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sim.checkers import watches
-from tests.sim.codes import CHILDREN, CREATED, DATA, DELETED, NO_NODE
+from tests.sim.codes import CHILDREN, CREATED, DATA, DELETED, NO_NODE, NO_WATCHER
 from tests.sim.handmade import Handmade
 from tests.sim.history import Asked, Fired, Replied, Transcript
 
@@ -249,3 +249,65 @@ def test_a_watch_set_again_and_forgotten_is_named() -> None:
 
     found = watches.check(made.history)
     assert any(problem.startswith("watches/newer-state: ") for problem in found), found
+
+
+CHILD, NODE, ANY, STANDING = 1, 2, 3, 4
+"""Kinds of watch, as one asks for them."""
+
+
+def _taken_back(made: Handmade) -> list[Any]:
+    """A data watch that is asked for and taken back, beside a child watch and a standing one."""
+    return _items(
+        made,
+        Asked(1, "get", "/t/a"),
+        Replied(1, 0, 3),
+        Asked(2, "children", "/t"),
+        Replied(2, 0, 3),
+        Asked(3, "add_watch", "/x", 1),
+        Replied(3, 0, 3),
+        Asked(4, "checkWatches", "/t/a", NODE),
+        Replied(4, 0, 3),
+        Asked(5, "checkWatches", "/t/a", CHILD),
+        Replied(5, NO_WATCHER, 3),
+        Asked(6, "removeWatches", "/t/a", ANY),
+        Replied(6, 0, 3),
+        Asked(7, "removeWatches", "/t/a", NODE),
+        Replied(7, NO_WATCHER, 4),
+        Fired(CHILDREN, "/t", 6),
+        Asked(8, "removeWatches", "/x", STANDING),
+        Replied(8, 0, 7),
+        Replied(READ, 0, 8),
+    )
+
+
+def test_watches_taken_back_are_silent() -> None:
+    """Neither an event nor the lack of one is wrong."""
+    made = _log()
+    _taken_back(made)
+
+    assert watches.check(made.history) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "item", "rule"),
+    [
+        (7, Replied(4, NO_WATCHER, 3), "removed"),
+        (9, Replied(5, 0, 3), "removed"),
+        (11, Replied(6, NO_WATCHER, 3), "removed"),
+        (13, Replied(7, 0, 4), "removed"),
+        (12, Fired(DATA, "/t/a", 4), "once"),
+        (17, Fired(CREATED, "/x", 8), "once"),
+    ],
+)
+def test_a_false_answer_about_watches_is_named(place: int, item: Any, rule: str) -> None:
+    """Said to be there or not, fired after it was taken back."""
+    made = _log()
+    items = _taken_back(made)
+
+    if isinstance(item, Fired):
+        items.insert(place, item)
+    else:
+        items[place] = item
+
+    found = watches.check(made.history)
+    assert any(problem.startswith(f"watches/{rule}: ") for problem in found), found

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import find, given
 
 from coord.sim import US_PER_MS
-from tests.sim.drawing import TINY, draw
+from tests.sim.drawing import TINY, draw, draw_usual
 from tests.sim.faults import TABLE
 from tests.sim.phases import IN_PHASE
 from tests.sim.plan import (
     DIRECTED,
     FAULTS,
+    MORE_FAULTS,
+    MORE_PROGRAMS,
     PHASES,
     ROLES,
     Fault,
@@ -58,8 +60,8 @@ def test_every_kind_role_and_phase_is_drawn_and_done() -> None:
     """No name without an act, none that swarm selection leaves out."""
     faults = [fault for seed in SEEDS for fault in draw(seed).faults]
 
-    assert set(TABLE) == {*FAULTS, *DIRECTED}
-    assert {fault.kind for fault in faults} == set(FAULTS)
+    assert set(TABLE) == {*FAULTS, *DIRECTED, *MORE_FAULTS}
+    assert {fault.kind for fault in faults} == {*FAULTS, *MORE_FAULTS}
     assert {fault.who for fault in faults} == set(ROLES)
     assert {fault.phase for fault in faults} == set(PHASES) == {"", *IN_PHASE}
 
@@ -72,6 +74,19 @@ def test_every_knob_is_tiny_in_some_plans_and_left_alone_in_others() -> None:
         values = {getattr(knobs, name) for knobs in drawn}
         assert getattr(Knobs(), name) in values, name
         assert len(values) > 1, name
+
+
+def test_what_few_runs_have_changes_nothing_else() -> None:
+    """It is drawn apart: a plan without it is the usual one of its seed."""
+    more = [seed for seed in SEEDS if draw(seed) != draw_usual(seed)]
+
+    assert len(SEEDS) // 4 < len(more) < len(SEEDS)
+    for seed in SEEDS:
+        plan, usual = draw(seed), draw_usual(seed)
+        plan.programs = tuple(name for name in plan.programs if name not in MORE_PROGRAMS)
+        left = [fault for fault in plan.faults if fault not in usual.faults]
+        assert plan.programs == usual.programs
+        assert {fault.kind for fault in left} <= {*MORE_FAULTS, "isolate", "one-way"}
 
 
 def test_most_clients_wait_until_they_can_have_been_served() -> None:

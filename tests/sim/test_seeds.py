@@ -1,4 +1,4 @@
-"""Whole clusters from seeds: every invariant after every event, every checker at the end.
+"""Whole clusters from usual seeds: every invariant after every event, every checker at the end.
 
 A failure prints the command that replays it. A plan that once failed goes to ``regressions/``, with
 what it found. Those run first.
@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from tests.sim import keeping
-from tests.sim.drawing import draw
+from tests.sim.drawing import draw_usual
 from tests.sim.plan import FAULTS, Plan
 from tests.sim.run import Result, run_plan
 
@@ -46,7 +46,7 @@ def test_a_plan_that_once_failed_holds(name: str) -> None:
 @pytest.mark.parametrize("first", SEEDS[::SEEDS_PER_TEST])
 def test_clusters_hold(first: int) -> None:
     """Under the faults of each seed's plan everything promised holds, and the cluster recovers."""
-    results = _hold(map(draw, range(first, first + SEEDS_PER_TEST)))
+    results = _hold(map(draw_usual, range(first, first + SEEDS_PER_TEST)))
 
     idle = {r.plan.seed: r.acknowledged for r in results if r.acknowledged < ACKNOWLEDGED_MIN}
     assert not idle, f"operations acknowledged, by seed: {idle}"
@@ -54,7 +54,7 @@ def test_clusters_hold(first: int) -> None:
 
 def test_each_fault_is_in_a_fifth_of_the_seeds() -> None:
     """No kind of fault is left to chance: swarm selection reaches each often enough."""
-    plans = [draw(seed) for seed in SEEDS]
+    plans = [draw_usual(seed) for seed in SEEDS]
 
     for kind in FAULTS:
         struck = sum(any(fault.kind == kind for fault in plan.faults) for plan in plans)

@@ -149,13 +149,16 @@ class ZkClient:
         self._heard_us = self._wrote_us = self._dialled_us = self._now()
         self._transcript = Transcript(self.process.name)
         self.history.transcripts.append(self._transcript)
-        self._frame(
+        self._frame(self._hello(self.session, self._password, read_only=False))
+
+    def _hello(self, session: int, password: bytes, *, read_only: bool) -> bytes:
+        return (
             jute.integer(0)
             + jute.long(self._zxid)
             + jute.integer(self._timeout_ms)
-            + jute.long(self.session)
-            + jute.buffer(self._password)
-            + jute.boolean(False)
+            + jute.long(session)
+            + jute.buffer(password)
+            + jute.boolean(read_only)
         )
 
     def _later(self) -> None:
@@ -210,21 +213,30 @@ class ZkClient:
 
     def _on_handshake(self, reader: jute.Reader) -> None:
         _, timeout_ms, session = reader.integer(), reader.integer(), reader.long()
+        password = reader.buffer() or NO_PASSWORD
         self._greeted = True
         if timeout_ms <= 0:
-            if self.session:
+            if self.session in self.history.sessions:
                 self.history.sessions[self.session].told_expired_us = self._now()
             self._reset_session()
             self.hang_up()
-            return
+        else:
+            self._welcomed(session, password, timeout_ms, read_only=reader.rest() == b"\1")
+
+    def _welcomed(self, session: int, password: bytes, timeout_ms: int, *, read_only: bool) -> None:
+        if read_only:
+            self._breach("read-only", "served without a quorum, and had not asked for that")
         if not self.session:
             self.session = session
             life = SessionLife(session, timeout_ms, is_numbered=False)
             self.history.sessions[session] = life
         elif session != self.session:
             self._breach("attach", f"to {session} instead of {self.session}")
-        self._password = reader.buffer() or NO_PASSWORD
+        self._password = password
         self._confirmed(self._dialled_us)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self._watches:
             self._set_watches()
         self._pump()

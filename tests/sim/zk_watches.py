@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tests.sim.codes import CHILDREN, CREATED, DATA, DELETED, NO_NODE
 from tests.sim.history import Asked, Fired
 
@@ -14,6 +16,14 @@ DISARMED_BY = {
     CHILDREN: ("child",),
 }
 """Kind of event → tables in which it disarms its path, as in ZooKeeper's own client."""
+KINDS: Final = {
+    1: ("child",),
+    2: ("data", "exist"),
+    3: (*ONE_SHOT, *STANDING.values()),
+    4: ("persistent",),
+    5: ("recursive",),
+}
+"""Kind of watch, as one asks for it or takes it back → tables."""
 
 
 class ArmedWatches:
@@ -26,8 +36,16 @@ class ArmedWatches:
     def __bool__(self) -> bool:
         return any(self._tables.values())
 
+    def paths(self) -> list[str]:
+        """Everything that is watched in any way."""
+        return list(dict.fromkeys(path for table in self._tables.values() for path in table))
+
     def answered(self, asked: Asked, code: int) -> None:
-        """The answer to a request that arms."""
+        """The answer to a request that arms, or disarms."""
+        if asked.what == "removeWatches" and not code:
+            for name in KINDS[asked.mode]:
+                self._tables[name].pop(asked.path, None)
+            return
         table = table_of(asked, code)
         if table is not None:
             self._tables[table][asked.path] = None

@@ -13,9 +13,15 @@ if TYPE_CHECKING:
 
 Args = dict[str, Any]
 READS: Final = {"get": "getData", "exists": "exists", "children": "getChildren2"}
+QUESTIONS: Final = {
+    "ephemerals": "getEphemerals",
+    "descendants": "getAllChildrenNumber",
+    "get_acl": "getACL",
+}
 _STAT: Final = struct.Struct(">qqqqiiiqiiq")
 CONTAINER: Final = 4
 _ERROR_PART: Final = -1
+_GET: Final = 4
 
 
 def request_of(intent: Intent) -> tuple[str, Args]:
@@ -23,6 +29,11 @@ def request_of(intent: Intent) -> tuple[str, Args]:
     kind, args = intent.kind, intent.args
     if kind in READS:
         return READS[kind], {"path": args[0], "watch": False}
+    if kind in QUESTIONS:
+        return QUESTIONS[kind], {"path": args[0], "prefix": args[0]}
+    if kind == "multi_read":
+        names = {"get": "getData", "children": "getChildren"}
+        return "multiRead", {"operations": [(names[of], {"path": path}) for of, path in args[0]]}
     if kind == "multi":
         return "multi", {"operations": [_part(part) for part in multi_args(intent)[0]]}
     if kind == "sync":
@@ -68,8 +79,14 @@ def body_of(kind: str, body: Any) -> tuple[Any, ...]:
         return (_packed(body),)
     if kind in ("create", "get", "children"):
         return body[0], _packed(body[1])
-    if kind == "sync":
+    if kind in ("sync", "descendants"):
         return (body,)
+    if kind == "ephemerals":
+        return (sorted(body),)
+    if kind == "get_acl":
+        return body[0], _packed(body[1])
+    if kind == "multi_read":
+        return tuple(_read_body(*result) for result in body)
     if kind == "multi" and not multi_code(body):
         return tuple(_part_body(*result) for result in body)  # a create's without its Stat
     return ()
@@ -88,6 +105,15 @@ def _part_body(_kind: int, err: int, result: Any) -> tuple[Any, ...]:
     if isinstance(result, str):
         return err, result
     return err, _packed(result)
+
+
+def _read_body(kind: int, err: int, result: Any) -> tuple[Any, ...]:
+    """One of several reads: an error alone, data with a Stat, or names without."""
+    if kind == _ERROR_PART:
+        return (result,)
+    if kind == _GET:
+        return err, result[0], _packed(result[1])
+    return err, result
 
 
 def _packed(stat: Stat) -> bytes:

@@ -5,6 +5,7 @@
 - ``exactly_once``: counters and sequential nodes add up.
 - ``sessions``: nobody expired early, nobody told so falsely, ephemerals live as their sessions.
 - ``registers``: a search (``wgl``) for a legal order that does not believe the claimed one.
+- ``counts``: a node that counts its tree counts right.
 
 A sentence begins with ``checker/rule: ``, both names stable: what is broken on purpose counts as
 found by the name of a rule, never by an exception.
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.sim.checkers import exactly_once, fencing, registers, sessions, watches, witness
+from tests.sim.checkers import counts, exactly_once, fencing, registers, sessions, watches, witness
 from tests.sim.history import History
 
 Checker = Callable[[History], list[str]]
@@ -28,6 +29,7 @@ CHECKERS: Final[tuple[tuple[str, Checker], ...]] = (
     ("registers", registers.check),
     ("watches", watches.check),
     ("fencing", fencing.check),
+    ("counts", counts.check),
 )
 
 

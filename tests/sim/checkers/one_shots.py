@@ -4,7 +4,8 @@ Rules, by name: ``once`` (nothing fires that is not armed: a one-shot watch fire
 ``filter`` (there was such a change at that revision), ``reliable`` (the first change after arming
 fires; standing watches miss none), ``unique`` (a standing watch hears a change once),
 ``newer-state`` (it fires before any reply that could show the change), ``rearmed`` (watches set
-again on a new connection fire for what happened meanwhile, and only for that).
+again on a new connection fire for what happened meanwhile, and only for that), ``removed`` (the
+service says whether a watch is there, and one that was taken back is not).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 from tests.sim.codes import CHILDREN, CREATED, DATA, DELETED
 from tests.sim.history import Asked, Fired, Replied, Transcript
 from tests.sim.replay import Heard, Replay
-from tests.sim.zk_watches import STANDING, table_of
+from tests.sim.zk_watches import KINDS, STANDING, table_of
 
 PERSISTENT: Final = 1
 WANTED: Final = {"data": (CREATED, DELETED, DATA), "child": (CHILDREN, DELETED)}
@@ -173,10 +174,27 @@ class Watches:
             return
         if asked.what == "set_watches":
             yield from self._set_again(asked, reply)
+        elif asked.what in ("checkWatches", "removeWatches"):
+            yield from self._on_question(asked, reply)
         else:
             armed = table_of(asked, reply.code)
             if armed is not None:
                 self._arm(armed, asked.path, reply.revision)
+
+    def _on_question(self, asked: Asked, reply: Replied) -> Iterator[str]:
+        """Said to be there if it is; gone from here on if that was asked for."""
+        tables = KINDS[asked.mode]
+        once = {(TABLE[name], asked.path) for name in tables if name in TABLE} & self._armed.keys()
+        modes = {(asked.path, MODES[name]) for name in tables if name in MODES}
+        standing = modes & self._standing.keys()
+        if bool(once or standing) is bool(reply.code):
+            there = sorted(map(str, once | standing)) or "nothing"
+            yield f"watches/removed: {self._client}: {asked} told {reply.code}, armed is {there}"
+        if asked.what == "removeWatches":
+            for key in once:
+                del self._armed[key]
+            for watch in standing:
+                del self._standing[watch]
 
     def _arm(self, table: str, path: str, revision: int) -> None:
         if table in TABLE:

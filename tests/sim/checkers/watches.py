@@ -19,10 +19,9 @@ from tests.sim.checkers.one_shots import Timeline, Watches
 from tests.sim.codes import MAY_READ
 from tests.sim.history import Asked, Ended, History, Pushed, Replied, Subscription, Transcript
 from tests.sim.model import Model
-from tests.sim.model_tree import permits
+from tests.sim.model_node import permits
 from tests.sim.replay import RECURSIVE, Heard, Replay, replay_of
 
-RESERVED: Final = "/zookeeper"
 OPENS: Final = ("watch", "list_watch")
 COMPACTED: Final = -208
 Changes = tuple[tuple[Any, ...], ...]
@@ -90,11 +89,6 @@ class _Stream:
 
     def pushed(self, push: Pushed) -> list[str]:
         """A message of the stream arrived."""
-        if push.changes and push.complete and not self._parts:
-            changes = _without_reserved(push.changes)
-            if not changes:
-                return []
-            push = push._replace(changes=changes)
         if self._parts and push.revision != self._part_of:
             problem = f"watches/atomic: {self.name}: {push.revision} inside {self._part_of}"
             self._parts, self._next_part = [], 0
@@ -157,11 +151,6 @@ class _Stream:
             return [f"watches/atomic: {self.name}: {revision} without {_some(owed - told)}"]
         said, meant = _some(told - owed), _some(owed - told)
         return [f"watches/changes: {self.name}: {revision} told {said}, not {meant}"]
-
-
-def _without_reserved(changes: Changes) -> Changes:
-    """Changes but for those of nodes that the service keeps for itself."""
-    return tuple(change for change in changes if not change[1].startswith(RESERVED))
 
 
 def _shown(change: tuple[object, ...], values: bool) -> tuple[object, ...]:
@@ -288,11 +277,9 @@ def _hear(
             )
         stream.start(max(stream.told, revision))
         return problems
-    if not _without_reserved(changes):
-        return []
     if stream.told < 0 and 0 <= sure < revision and heard.after(sure) < revision:
         stream.start(sure)
-    return stream.event(revision, _without_reserved(changes))
+    return stream.event(revision, changes)
 
 
 def _newest_applied(history: History, time_us: int) -> int:
@@ -318,8 +305,7 @@ def _check_listings(history: History) -> list[str]:
     for entry in history.log:
         model.apply(entry.index, entry.kind, entry.payload)
         for subscription, listing in wanted.get(entry.index, ()):
-            shown = {p: node for p, node in listing.items() if _is_compared(p)}
-            if shown != _listed(model, subscription):
+            if listing != _listed(model, subscription):
                 name = f"{subscription.client}'s listing of {subscription.path}"
                 problems.append(f"watches/listing: {name} at {entry.index} is not the tree")
     return problems
@@ -333,13 +319,7 @@ def _listed(model: Model, subscription: Subscription) -> dict[str, tuple[bytes |
     return {
         name: (node.data if values else None, node.stat())
         for name, node in model.tree.nodes.items()
-        if _is_compared(name)
-        and permits(node.acl, MAY_READ, ())
+        if permits(node.acl, MAY_READ, ())
         and (name == path or name.startswith(below))
         and (deep or "/" not in name[len(below) :])
     }
-
-
-def _is_compared(path: str) -> bool:
-    """Whether programs made it: the root's and the service's own nodes have Stats of their own."""
-    return path != "/" and not path.startswith(RESERVED)

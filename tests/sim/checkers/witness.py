@@ -14,10 +14,9 @@ from typing import Final
 from tests.sim.codes import CLOSE_SESSION
 from tests.sim.history import UNKNOWN_REVISION, Committed, History, Op, Outcome
 from tests.sim.model import Answer, Model
+from tests.sim.model_reads import answer_to
 
 LINEARIZABLE: Final = 0
-RESERVED: Final = "/zookeeper"
-"""The service keeps its own there."""
 KINDS: Final = {1: "create", 2: "delete", 5: "set", 7: "set_acl", 14: "multi", 302: "close"}
 
 
@@ -90,7 +89,7 @@ def _check_reads(model: Model, reads: list[Op], at: int, problems: list[str]) ->
     """Compare the reads of this revision; the place of the first later one."""
     while at < len(reads) and reads[at].revision == model.index:
         op = reads[at]
-        code, body = model.tree.read(op.kind, *op.args, who=op.who)
+        code, body = answer_to(model.tree, op)
         if op.code != code or (code == 0 and _plain(op.body[: len(body)]) != _plain(body)):
             problems.append(
                 f"witness/read: {op} got {op.body!r:.120}, the model says {code} {body!r:.120}"
@@ -270,8 +269,6 @@ def _check_final_tree(history: History) -> list[str]:
     wanted = {path: (node.data, node.stat()) for path, node in model.tree.nodes.items()}
     problems = []
     for path in sorted(wanted.keys() | history.final_tree.keys()):
-        if path == "/" or path.startswith(RESERVED):
-            continue
         held = history.final_tree.get(path)
         if held != wanted.get(path):
             problems.append(

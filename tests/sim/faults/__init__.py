@@ -16,4 +16,4 @@ TABLE: Final[dict[str, Callable[[Strike], None]]] = {
     **members.TABLE,
     **clients.TABLE,
 }
-"""What each kind in ``plan.FAULTS`` and ``plan.DIRECTED`` does."""
+"""What each kind in ``plan.FAULTS``, ``plan.DIRECTED`` and ``plan.MORE_FAULTS`` does."""

@@ -32,6 +32,20 @@ def _error(strike: Strike) -> None:
     member.gave_up = lambda: strike.later(member.start)
 
 
+def _tree_lost(strike: Strike) -> None:
+    """A node is stopped; when it starts again its tree is gone, or lies in a copy of the directory:
+    it must be built anew."""
+    member = strike.whom()
+    member.process.crash()
+    if member.disk.trees:
+        member.reached("tree not trusted")
+    if strike.stream.randrange(3):
+        member.disk.replace_trees(device=strike.stream.randrange(1, 3))
+    else:
+        member.disk.remove_trees()
+    strike.later(member.start)
+
+
 def _full(strike: Strike) -> None:
     """A disk has less than its reserve left, or so little that the reserve itself must go."""
     member = strike.whom()
@@ -72,4 +86,5 @@ TABLE: Final[dict[str, Callable[[Strike], None]]] = {
     "disk-error": _error,
     "disk-full": _full,
     "tree-error": _tree_error,
+    "tree-lost": _tree_lost,
 }

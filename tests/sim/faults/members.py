@@ -18,7 +18,9 @@ from coord.raft import RaftRefusal
 from coord.raft.types import Member as Listed
 from coord.raft.types import MemberRole, Membership
 from coord.sim import US_PER_S
+from coord.store.counts import tree_counts
 from tests.sim import programs, upgrade
+from tests.sim.history import Counted
 from tests.sim.member import Member
 from tests.sim.strike import Strike
 
@@ -127,6 +129,16 @@ def _inspect(strike: Strike) -> None:
         _ask(strike, op, arguments)
 
 
+def _count(strike: Strike) -> None:
+    """Somebody asks one node how much its tree holds, as `mntr` does."""
+    member = strike.whom()
+    if member.store is not None and member.node is not None and not member.process.paused:
+        counts = tree_counts(member.store.tree)
+        revision = member.store.machine.applied_index
+        counted = Counted(member.id, revision, counts.nodes, counts.ephemerals)
+        strike.cluster.history.counts.append(counted)
+
+
 # --- parts --------------------------------------------------------------------------------------
 
 
@@ -191,4 +203,5 @@ TABLE: Final[dict[str, Callable[[Strike], None]]] = {
     "replace": _replace,
     "upgrade": _upgrade,
     "inspect": _inspect,
+    "count": _count,
 }
