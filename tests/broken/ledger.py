@@ -19,13 +19,6 @@ NOT_HERE: Final = {
     48: "closing a session is one small entry, whatever it holds",
 }
 """Classes of known bugs that no mutant of the full stack can express, and why."""
-NOT_YET: Final = {
-    29: "noticed on bare cores only; in a cluster the others close their links to a leader that is"
-    " being removed, and depose it, before it could commit its own removal",
-}
-"""Classes of which no whole run has noticed a mutant, and why."""
-
-
 ONLY_BARE: Final = {
     "wiped-disk-votes": "a node that lost its disk introduces itself as empty, and the transport"
     " carries nothing to or from it before it is listed",
@@ -83,8 +76,6 @@ def table() -> str:
     ]
     lines += [_row(mutant, known[mutant.name]) for mutant in MUTANTS if mutant.name in known]
     lines += ["", f"Classes that do not apply here: {_listed(NOT_HERE)}."]
-    if NOT_YET:
-        lines += ["", f"Classes not noticed in the full stack: {_listed(NOT_YET)}."]
     lines += [
         "",
         f"Noticed on bare cores only (`tests/raft/test_mutants.py`): {_listed(ONLY_BARE)}.",
