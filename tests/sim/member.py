@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from coord.model.errors import NewerFormatError, ProtocolError
+from coord.model.errors import CorruptionError, NewerFormatError, ProtocolError
 from coord.node.bootstrap import Bootstrapper, Found, Join, Wait, digest_of, hello_after
 from coord.node.node import Node
 from coord.node.peer_hello import PROCESS_BYTES, Hello
@@ -173,7 +173,11 @@ class Member:
             ),
             snapshots=SnapshotPolicy(knobs.log_bytes_min, knobs.log_entries_kept),
         )
-        store = self.store = open_memory_store(self.disk, options)
+        try:
+            store = self.store = open_memory_store(self.disk, options)
+        except (CorruptionError, NewerFormatError) as error:  # nobody has damaged what it wrote
+            name = _NAMES.get(type(error), "healthy-nodes-start")
+            raise InvariantViolation(name, f"node {self.id}: {error}") from error
         self._key, self._view = (store.node_id, store.incarnation), DurableView(store.log)
         self.watch_machine()
         hard_state, membership, _ = store.log.initial_state()
