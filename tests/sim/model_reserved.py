@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SYSTEM: Final = "/zookeeper"
 CONFIG: Final = "/zookeeper/config"
 QUOTA: Final = "/zookeeper/quota"
+ALWAYS: Final = ("/", SYSTEM, CONFIG, QUOTA)
+"""Nobody has created them."""
 READABLE: Final = ((1, "world", "anyone"),)
 """The ACL of CONFIG."""
 _LIMITS: Final = "zookeeper_limits"

@@ -311,3 +311,15 @@ def test_a_false_answer_about_watches_is_named(place: int, item: Any, rule: str)
 
     found = watches.check(made.history)
     assert any(problem.startswith(f"watches/{rule}: ") for problem in found), found
+
+
+def test_what_nobody_created_is_there() -> None:
+    """A watch on a node of the service's own is set again without an event."""
+    made = _log()
+    _items(
+        made,
+        Asked(-8, "set_watches", since=3, armed=(("child", "/zookeeper"), ("data", "/"))),
+        Replied(-8, 0, 8),
+    )
+
+    assert watches.check(made.history) == []

@@ -16,6 +16,7 @@ from typing import Final
 
 from tests.sim.codes import CHILDREN, CREATED, DATA, DELETED
 from tests.sim.history import Asked, Fired, Replied, Transcript
+from tests.sim.model_reserved import ALWAYS
 from tests.sim.replay import Heard, Replay
 from tests.sim.zk_watches import KINDS, STANDING, table_of
 
@@ -60,7 +61,7 @@ class Timeline:
     def exists(self, path: str, revision: int) -> bool:
         """Whether there was such a node."""
         last = self.once(path, "data").before(revision + 1)
-        return last is not None and last[-1][0] != DELETED
+        return path in ALWAYS if last is None else last[-1][0] != DELETED
 
 
 class _Standing:
