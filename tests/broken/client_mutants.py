@@ -67,8 +67,8 @@ RETRIES: Final = (
         (49,),
         "only what has been answered is acknowledged",
         _SESSION,
-        "            return seq - 1\n",
-        "            return min(self._next_seq - 2, seq)\n",
+        "            acked = self.acked if operation.kind is Kind.WRITE else 0\n",
+        "            acked = min(self.acked + 1, operation.seq - 1) if operation.seq else 0\n",
         "lost-answers",
     ),
 )

@@ -24,13 +24,14 @@ EXACTLY_ONCE: Final = (
         "seq > last + 1 or",
         drill=True,
     ),
-    one(
+    Mutant(
         "gap-accepted",
         (49,),
         "a session's writes are applied in the order of their numbers",
-        _WRITES,
-        "seq != last + 1 or",
-        "seq <= last or",
+        (
+            Edit(_WRITES, "seq != last + 1 or", "seq <= last or"),
+            Edit(_WRITES, "(*results, result)", "(*results, *[result] * (seq - last))"),
+        ),
         "gaps",
     ),
     one(
