@@ -128,9 +128,10 @@ class Kernel:
 
     def run_while(self, condition: Callable[[], bool], deadline_us: int) -> bool:
         """Run until ``condition`` turns false; False if it still holds at the deadline."""
+        heap, run = self._heap, self._run
         while condition():
-            if not self._heap or self._heap[0][0] > deadline_us:
+            if not heap or heap[0][0] > deadline_us:
                 self.now_us = max(self.now_us, deadline_us)
                 return False
-            self.step()
+            run(heappop(heap))
         return True

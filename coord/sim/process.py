@@ -29,6 +29,9 @@ class ProcessClock:
         self._boot_ms = boot_ms
         self._since_us = 0
         self._elapsed_by_then_us = 0
+        self._read_us = -1
+        """When it was read last, and what it said: most events read it several times."""
+        self._read_ms = 0
 
     @property
     def rate_ppm(self) -> int:
@@ -41,6 +44,7 @@ class ProcessClock:
         assert -PPM < rate_ppm < PPM
         self._elapsed_by_then_us, self._since_us = self._elapsed_us(), self._kernel.now_us
         self._rate_ppm = rate_ppm
+        self._read_us = -1
 
     def _elapsed_us(self) -> int:
         true_us = self._kernel.now_us - self._since_us
@@ -48,7 +52,11 @@ class ProcessClock:
 
     def monotonic_ms(self) -> int:
         """Boot-time milliseconds; runs on while the process is down or paused."""
-        return self._boot_ms + self._elapsed_us() // US_PER_MS
+        now_us = self._kernel.now_us
+        if now_us != self._read_us:
+            self._read_us = now_us
+            self._read_ms = self._boot_ms + self._elapsed_us() // US_PER_MS
+        return self._read_ms
 
     def wall_ms(self) -> int:
         """Unix milliseconds, wrong by whatever the run has made it wrong."""
