@@ -177,8 +177,8 @@ _LOGS: Final = {
         knobs=_SHORT_LOGS,
     ),
     "installs": Focus(
-        scripts=((Step("isolate", length_ms=(700, 1_300), who="follower"),),),
-        calm_ms=1_200,
+        scripts=((Step("isolate", length_ms=(1_400, 2_200), who="follower"),),),
+        calm_ms=2_200,
         is_plain=True,
         plan={
             **BRISK,
@@ -210,6 +210,7 @@ _LOGS: Final = {
         calm_ms=1_000,
         is_plain=True,
         plan={**BRISK, "nodes": 3, "fault_ms": 6_000},
+        knobs={"behind_changes": 1},
     ),
     "late-trees": Focus(
         scripts=(
@@ -221,7 +222,7 @@ _LOGS: Final = {
         calm_ms=2_500,
         is_plain=True,
         plan={**BRISK, **_SNAPSHOTS, "nodes": 3, "fault_ms": 14_000},
-        knobs=_SHORT_LOGS,
+        knobs={**_SHORT_LOGS, "behind_changes": 1},
     ),
 }
 

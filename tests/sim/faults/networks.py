@@ -68,6 +68,8 @@ def _strand(strike: Strike) -> None:
         strike.at(found_us + strike.length_us, partial(_each, network.heal, pairs))
     strike.at(alone_us, partial(_each, network.cut, apart))
     strike.at(found_us, partial(_each, network.heal, away[strike.stream.choice(clients)]))
+    # What waits for the path is lost: the others' log is told from its end.
+    strike.at(found_us + strike.length_us, partial(_each, network.break_streams, apart))
     strike.at(found_us + strike.length_us, partial(_each, network.heal, apart))
 
 
