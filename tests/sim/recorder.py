@@ -170,6 +170,7 @@ class SessionRecorder:
             elif waiting.done():
                 self._given_up(waiting)
             elif session and seq and (not op.seq or op.session == session):
+                op.sent_again |= op.seq not in (0, seq)  # refused, and sent anew in one breath
                 op.session, op.seq = session, seq
         self._note_session()
 
