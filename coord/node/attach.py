@@ -134,7 +134,9 @@ class Attachments:
     def _without_quorum(self, conn: Connection, xid: int, request: Connect) -> None:
         """Nothing can enter the log: served reads alone, if both sides want that, else closed."""
         applied = self._store.machine.applied_index
-        is_ahead = request.last_revision > applied
+        is_made_up = request.session_id >= read_only.LOCAL_SESSION
+        seen = max(request.last_revision, 0 if is_made_up else request.session_id)
+        is_ahead = seen > applied  # a session that this node has not heard of yet has not ended
         if is_ahead or not self._gateway.is_read_only or not read_only.is_content(conn):
             self._gateway.close(conn)
             return
