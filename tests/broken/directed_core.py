@@ -177,7 +177,13 @@ _LOGS: Final = {
         knobs=_SHORT_LOGS,
     ),
     "installs": Focus(
-        scripts=((Step("isolate", length_ms=(1_400, 2_200), who="follower"),),),
+        scripts=(
+            (
+                Step("isolate", length_ms=(1_500, 1_501), who="n3"),
+                Step("break", (1_400, 1_450), who="n3"),
+                *(Step("break", who="n3") for _ in range(3)),
+            ),
+        ),
         calm_ms=2_200,
         is_plain=True,
         plan={
