@@ -49,6 +49,8 @@ _LINEARIZABLE: Final = int(ReadLevel.LINEARIZABLE)
 _STALE: Final = int(ReadLevel.STALE)
 _GAP: Final = SequenceGapError.code
 LARGE_FRAME_BYTES: Final = 16 * KIB
+_SHOW_THE_TREE: Final = frozenset({rq.HISTORY, rq.WHY_SESSION, rq.RESULT_OF})
+"""Admin requests whose answers a stream that is catching up must not be behind."""
 _BARE_WRITES: Final = frozenset({rq.Set, rq.Delete})
 """Carry no ACL."""
 
@@ -106,6 +108,7 @@ class Gateway:
         self._special: dict[type, Callable[[Connection, int, Any], None]] = {
             rq.HangUp: self._refuse_and_close,
             rq.Ping: self._pong,
+            rq.Admin: admin.call,
         }
         """What neither reads one node nor writes."""
         for service in (streams, *services):
@@ -260,7 +263,7 @@ class Gateway:
                 self._liveness.ping(conn, xid)
         elif kind is rq.Connect:
             self.attachments.connect(conn, xid, request)
-        elif kind is rq.Admin:
+        elif kind is rq.Admin and not (conn.holds and request.op in _SHOW_THE_TREE):
             self._admin.call(conn, xid, request)
         elif (
             conn.session == NO_SESSION

@@ -517,3 +517,24 @@ def test_a_thousand_resumed_streams_at_once(single: Single) -> None:
     single.run()
 
     assert all(client.reply(xid).code == 0 for xid in xids)
+
+
+def test_nothing_that_shows_the_tree_overtakes_a_stream_that_catches_up(
+    single: Single, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node's history is told behind what the stream has to tell of it."""
+    monkeypatch.setattr("coord.node.streams.REPLAY_CHANGES", 2)
+    client, watcher = single.client(), single.client()
+    seen = newest = client.call(create("/a")).revision
+    for _ in range(5):
+        newest = client.call(put("/a", b"")).revision
+    watch = rq.Watch("/a", 1, False, (single.store.machine.history_id, seen))
+    _, asked = watcher.send(watch, rq.Admin(rq.HISTORY, {"path": "/a"}))
+    single.pass_ms(100)
+
+    told = watcher.link.received
+    at = next(at for at, message in enumerate(told) if getattr(message, "xid", None) == asked)
+    pushed = [message.revision for message in told[:at] if isinstance(message, StreamPush)]
+    assert watcher.reply(asked).code == 0
+    assert newest in pushed
+    assert watcher.call(rq.Admin(rq.HISTORY, {"path": "/a"})).code == 0
